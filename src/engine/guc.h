@@ -1,0 +1,96 @@
+/*
+ * guc.h - the settings trading_engine.*, one table from which everything follows.
+ *
+ * TE_SETTINGS is sorted by name.  A row becomes the variable te_guc_<name>, the
+ * setting trading_engine.<name>, and its line in pg_settings.
+ *
+ * Context DATABASE: postgresql.conf, or ALTER DATABASE by a superuser, so that two
+ * databases of one cluster can use different brokers, prefixes and clocks.  A
+ * worker reads what is set for its database when it starts, and postgresql.conf
+ * at every reload.
+ * Context CLUSTER: postgresql.conf, read by the launcher for all databases.
+ * Context LOGIN: belongs to a session.
+ * Context START: postgresql.conf, needs a restart of the server.
+ */
+#ifndef TE_ENGINE_GUC_H
+#define TE_ENGINE_GUC_H
+
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
+
+#define TE_GUC_DATABASE PGC_SUSET
+#define TE_GUC_CLUSTER PGC_SIGHUP
+#define TE_GUC_LOGIN PGC_SUSET
+#define TE_GUC_START PGC_POSTMASTER
+
+/* Only who may read all settings sees it: addresses with passwords, names of key files. */
+#define TE_GUC_SECRET GUC_SUPERUSER_ONLY
+/* Written by the login functions alone; a setting because it must end with the session or transaction. */
+#define TE_GUC_IDENTITY (GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE)
+
+/*
+ * BOOL(name, default, context, flags, description)
+ * INT(name, default, least, most, context, flags with unit, description)
+ * REAL(name, default, least, most, context, flags, description)
+ * ENUM(name, default, labels, context, flags, description)
+ * TEXT(name, default, check hook, context, flags, description)
+ */
+/* clang-format off */
+#define TE_SETTINGS(BOOL, INT, REAL, ENUM, TEXT) \
+	INT(bar_length, 300, 1, 86400, DATABASE, GUC_UNIT_S, "Length of the bars that market state is built from.") \
+	INT(batch_limit, 500, 1, 100000, DATABASE, 0, "Most messages that one transaction takes.") \
+	ENUM(clock, TE_CLOCK_SYSTEM, te_clock_labels, DATABASE, 0, "Time of decisions: the system's, or that of the input, whose signals are simulated.") \
+	TEXT(company, "", NULL, LOGIN, TE_GUC_IDENTITY, "Company of the session, set by trading.login.") \
+	TEXT(databases, "", te_check_database_list, CLUSTER, GUC_LIST_INPUT, "Databases that workers run in; empty: all that have the extension.") \
+	REAL(high_volatility, 1.3, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility from which the regime is HIGH_VOLATILITY.") \
+	INT(input_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an input stream that the engine creates; 0: none.") \
+	INT(input_max_bytes, 4096, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an input stream that the engine creates; 0: none.") \
+	TEXT(input_stream, "trading_input", te_check_stream_name, DATABASE, 0, "JetStream stream of predictions, prices and executions; created if missing.") \
+	INT(launcher_naptime, 60, 1, 3600, CLUSTER, GUC_UNIT_S, "Time between looks at the list of databases.") \
+	REAL(low_volatility, 0.7, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility up to which the regime is LOW_VOLATILITY.") \
+	INT(market_max_age, 60000, 0, INT_MAX, DATABASE, GUC_UNIT_MS, "Age of the newest price from which market state counts as unknown; 0: never.") \
+	INT(market_max_gap, 3600, 0, INT_MAX, DATABASE, GUC_UNIT_S, "A longer gap between bars breaks the chain of true ranges and returns; 0: never.") \
+	INT(max_lanes, 16, 1, 1024, START, 0, "Lanes that can run at the same time, in all databases together.") \
+	INT(max_message_bytes, 8 * 1024 * 1024, 1024, 64 * 1024 * 1024, DATABASE, GUC_UNIT_BYTE, "Largest input message; a larger one becomes a dead letter.") \
+	INT(max_predictions_per_batch, 10000, 1, 1000000, DATABASE, 0, "Most predictions of one message; a larger batch becomes a dead letter.") \
+	INT(min_bars, 50, 1, 100000, DATABASE, 0, "Closed bars of a symbol before its regime is known.") \
+	TEXT(nats_ca_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the certificate authorities that the broker is verified by; empty: the system's.") \
+	TEXT(nats_cert_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate.") \
+	TEXT(nats_credentials_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the user JWT and its seed.") \
+	TEXT(nats_key_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate's key.") \
+	TEXT(nats_nkey_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the NKey seed.") \
+	TEXT(nats_url, "", NULL, DATABASE, TE_GUC_SECRET, "Addresses of the NATS servers, separated by commas; empty: no broker.") \
+	BOOL(notify, true, DATABASE, 0, "Send a notification after a batch that made signals.") \
+	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
+	INT(output_max_bytes, 4096, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
+	TEXT(output_stream, "trading_output", te_check_stream_name, DATABASE, 0, "JetStream stream of signals and commands: this, an underscore and the lane's number.") \
+	INT(publish_ack_timeout, 1000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time after which an unacknowledged message is sent again.") \
+	BOOL(publish_holds, false, DATABASE, 0, "Publish decisions to hold; they are recorded in any case.") \
+	INT(publish_window, 512, 1, 100000, DATABASE, 0, "Messages that may be on their way without acknowledgement.") \
+	INT(restart_delay, 1000, 100, 60000, CLUSTER, GUC_UNIT_MS, "Wait before the first restart of a worker that failed.") \
+	INT(restart_delay_max, 10000, 100, 600000, CLUSTER, GUC_UNIT_MS, "Longest wait before a restart of a worker that keeps failing.") \
+	TEXT(role, "", NULL, LOGIN, TE_GUC_IDENTITY, "Role of the session's user in the company, set by trading.login.") \
+	INT(stream_replicas, 1, 1, 5, DATABASE, 0, "Replicas of the streams that the engine creates.") \
+	TEXT(subject_prefix, "trading", te_check_subject_prefix, DATABASE, 0, "First token or tokens of all subjects.") \
+	REAL(trend_atr, 1, 0, 1000, DATABASE, 0, "EMA 12 and 26 are a trend when they are this many ATR apart.") \
+	TEXT(user, "", NULL, LOGIN, TE_GUC_IDENTITY, "User of the session, set by trading.login.")
+/* clang-format on */
+
+#define TE_GUC_EXTERN_BOOL(name, ...) extern PGDLLEXPORT bool te_guc_##name;
+#define TE_GUC_EXTERN_INT(name, ...) extern PGDLLEXPORT int te_guc_##name;
+#define TE_GUC_EXTERN_REAL(name, ...) extern PGDLLEXPORT double te_guc_##name;
+#define TE_GUC_EXTERN_TEXT(name, ...) extern PGDLLEXPORT char *te_guc_##name;
+TE_SETTINGS(TE_GUC_EXTERN_BOOL, TE_GUC_EXTERN_INT, TE_GUC_EXTERN_REAL, TE_GUC_EXTERN_INT,
+            TE_GUC_EXTERN_TEXT)
+#undef TE_GUC_EXTERN_BOOL
+#undef TE_GUC_EXTERN_INT
+#undef TE_GUC_EXTERN_REAL
+#undef TE_GUC_EXTERN_TEXT
+
+/* Defines the settings; in a library that was not preloaded those of context START are left out. */
+extern void te_guc_init(void);
+
+#endif
