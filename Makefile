@@ -1,0 +1,44 @@
+# trading_engine - builds, installs and tests the extension.
+#
+#   make                build the shared library and the SQL script
+#   make install        install them into the server of PG_CONFIG (as root)
+#   make check          install what Debian has, build, and run every test
+#   make demo           see it work, in a scratch folder
+#
+# Variables: PG_CONFIG, CC, WERROR=1 (warnings are errors), TESTS (some tests
+# only: make tap TESTS=test/t/010_lanes.pl), and those that scripts/check,
+# scripts/demo and bench/run name in their first lines.
+#
+# How things are built is in scripts/build.mk, on PGXS.
+
+BUILD = $(MAKE) --no-print-directory -f scripts/build.mk
+
+.PHONY: all install uninstall programs lint clean \
+	setup check unit regress isolation tap demo bench format sanitize fuzz
+
+all install uninstall programs lint clean:
+	@$(BUILD) $@
+
+setup:
+	@scripts/setup
+
+check:
+	@scripts/check
+
+unit regress isolation tap:
+	@scripts/check $@ $(TESTS)
+
+demo:
+	@scripts/demo
+
+bench:
+	@bench/run
+
+format:
+	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] test/*/*.[ch] demo/*.[ch] bench/*.[ch])
+
+sanitize:
+	@scripts/sanitize
+
+fuzz:
+	@scripts/fuzz

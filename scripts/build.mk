@@ -1,0 +1,132 @@
+# build.mk - how the extension and its programs are built, on PGXS.
+# Included by nobody: the Makefile runs it from the top folder.
+
+EXTENSION := trading_engine
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+# Where objects go: instrumented builds have a folder of their own.
+O ?= build
+PROTO_OUT := build/proto
+
+PROTOS := $(wildcard proto/*.proto proto/*/*.proto)
+PROTO_C := $(PROTOS:proto/%.proto=$(PROTO_OUT)/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+
+PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
+GLUE_C := $(wildcard src/*.c src/engine/*.c src/sql/*.c)
+UNIT_C := $(wildcard test/unit/*.c)
+TOOL_C := $(wildcard test/tools/*.c)
+DEMO_C := $(wildcard demo/*.c)
+BENCH_C := $(wildcard bench/*.c)
+FUZZ_C := $(wildcard test/fuzz/*.c)
+
+PROTO_OBJS := $(PROTO_C:$(PROTO_OUT)/%.c=$(O)/proto/%.o)
+PURE_OBJS := $(PURE_C:%.c=$(O)/%.o) $(PROTO_OBJS)
+GLUE_OBJS := $(GLUE_C:%.c=$(O)/%.o)
+
+UNIT_PROGRAMS := $(UNIT_C:%.c=$(O)/%)
+TOOL_PROGRAMS := $(TOOL_C:%.c=$(O)/%)
+DEMO_PROGRAM := $(if $(DEMO_C),$(O)/demo/predictor)
+BENCH_PROGRAMS := $(BENCH_C:%.c=$(O)/%)
+FUZZ_PROGRAMS := $(FUZZ_C:%.c=$(O)/%)
+
+SQL_PARTS := $(sort $(wildcard sql/[0-9][0-9]_*.sql))
+SQL_SCRIPT := sql/$(EXTENSION)--$(EXTVERSION).sql
+
+MODULE_big := $(EXTENSION)
+OBJS := $(PURE_OBJS) $(GLUE_OBJS)
+DATA_built := $(SQL_SCRIPT)
+DATA := $(filter-out $(SQL_SCRIPT),$(wildcard sql/$(EXTENSION)--*--*.sql))
+EXTRA_CLEAN := build
+
+# Bitcode for the server's JIT would double the build for nothing: the hot code is not in expressions.
+override with_llvm := no
+
+LIBRARIES := libnats libprotobuf-c jansson libcrypto
+TE_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm
+SHLIB_LINK := $(TE_LIBS)
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+.PHONY: all install
+all install:
+	@echo "No PostgreSQL server headers: '$(PG_CONFIG) --pgxs' names no file." >&2
+	@echo "Run scripts/setup (installs Debian's packages), or set PG_CONFIG." >&2
+	@exit 1
+clean:
+	rm -rf build $(SQL_SCRIPT) $(MODULE_big).so
+endif
+
+# Headers that aren't ours come by -isystem, so that -Wextra speaks of our code only.
+TE_INCLUDES := -Isrc -I$(PROTO_OUT) \
+	$(patsubst -I%,-isystem %,$(filter-out -I. -I./ -I$(srcdir),$(CPPFLAGS))) \
+	$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)) \
+	-DTE_VERSION='"$(EXTVERSION)"'
+TE_WARNINGS := -Wall -Wextra -Wno-declaration-after-statement $(if $(WERROR),-Werror)
+TE_CFLAGS = $(CFLAGS) $(TE_WARNINGS) $(SANITIZE_FLAGS)
+
+# Decisions are recomputed to the last bit, so no fused multiply-add; and so everywhere, because
+# market state and statistics cross the modules.
+NUMERIC := -ffp-contract=off
+
+# PostgreSQL's headers use GNU extensions; the inner modules are plain C11.
+$(O)/src/core/%.o $(O)/src/wire/%.o $(O)/src/transport/%.o $(O)/test/%.o $(O)/demo/%.o: C_STANDARD := -std=c11
+C_STANDARD := -std=gnu11
+
+# One file per set of flags: whatever was built otherwise is built again.  Not with the include
+# paths, so that installing into a private copy of the same server builds nothing twice.
+FLAGS_FILE := $(O)/.flags
+FLAGS_NOW := $(CC) $(CFLAGS) $(TE_WARNINGS) $(SANITIZE_FLAGS) $(VERSION) $(EXTVERSION)
+$(FLAGS_FILE): FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
+
+$(O)/%.o: %.c $(FLAGS_FILE) | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(C_STANDARD) $(TE_CFLAGS) $(NUMERIC) -fPIC $(TE_INCLUDES) -MMD -MP -c $< -o $@
+
+$(PROTO_OBJS): $(O)/proto/%.o: $(PROTO_OUT)/%.c $(FLAGS_FILE) | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -w -fPIC $(TE_INCLUDES) -MMD -MP -c $< -o $@
+
+$(PROTO_OUT)/%.pb-c.c: proto/%.proto
+	@mkdir -p $(PROTO_OUT)
+	protoc --proto_path=proto --c_out=$(PROTO_OUT) $<
+
+$(PROTO_H): %.h: %.c ;
+
+$(SQL_SCRIPT): $(SQL_PARTS) Makefile $(EXTENSION).control
+	@{ printf '%s\n' '-- $(EXTENSION) $(EXTVERSION), assembled from sql/ by the Makefile.' \
+		'\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	   for part in $(SQL_PARTS); do printf '\n'; cat "$$part"; done; } > $@
+
+LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) -o $@ $(filter %.o,$^) $(LDFLAGS) $(TE_LIBS) -lz -lpthread
+
+$(UNIT_PROGRAMS) $(TOOL_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $(PURE_OBJS)
+	$(LINK)
+
+$(O)/demo/predictor: $(DEMO_C:%.c=$(O)/%.o) $(PURE_OBJS)
+	$(LINK)
+
+$(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
+	$(LINK) -fsanitize=fuzzer
+
+.PHONY: FORCE proto programs units tools fuzzers lint
+.SECONDARY:
+
+proto: $(PROTO_C)
+units: $(UNIT_PROGRAMS)
+tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAM)
+benchmarks: $(BENCH_PROGRAMS)
+programs: units tools benchmarks
+fuzzers: $(FUZZ_PROGRAMS)
+
+lint: $(PROTO_C)
+	@TE_INCLUDES='$(subst ','\'',$(TE_INCLUDES))' scripts/lint
+
+-include $(shell find $(O)/src $(O)/test $(O)/demo $(O)/bench -name '*.d' 2>/dev/null)
