@@ -9,15 +9,13 @@
 # only: make tap TESTS=test/t/010_lanes.pl), and those that scripts/check,
 # scripts/demo and bench/run name in their first lines.
 #
-# How things are built is in scripts/build.mk, on PGXS.
+# How things are built is in build.mk, on PGXS.
 
-BUILD = $(MAKE) --no-print-directory -f scripts/build.mk
-
-.PHONY: all install uninstall programs lint clean \
+.PHONY: all install uninstall programs everything lint clean \
 	setup check unit regress isolation tap demo bench format sanitize fuzz
 
-all install uninstall programs lint clean:
-	@$(BUILD) $@
+all install uninstall programs everything lint clean:
+	@$(MAKE) --no-print-directory -f build.mk $@
 
 setup:
 	@scripts/setup

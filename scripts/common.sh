@@ -4,6 +4,9 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PG_CONFIG=${PG_CONFIG:-pg_config}
 JOBS=${JOBS:-$(nproc)}
 
+# Run from make: settings came through the environment, and make's own jobs are not ours.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 

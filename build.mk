@@ -1,5 +1,5 @@
 # build.mk - how the extension and its programs are built, on PGXS.
-# Included by nobody: the Makefile runs it from the top folder.
+# The Makefile runs it; it stays apart because PGXS has a "check" of its own.
 
 EXTENSION := trading_engine
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
@@ -116,7 +116,7 @@ $(O)/demo/predictor: $(DEMO_C:%.c=$(O)/%.o) $(PURE_OBJS)
 $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
 	$(LINK) -fsanitize=fuzzer
 
-.PHONY: FORCE proto programs units tools fuzzers lint
+.PHONY: FORCE proto programs units tools benchmarks everything fuzzers lint
 .SECONDARY:
 
 proto: $(PROTO_C)
@@ -124,6 +124,7 @@ units: $(UNIT_PROGRAMS)
 tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAM)
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
+everything: all programs
 fuzzers: $(FUZZ_PROGRAMS)
 
 lint: $(PROTO_C)
