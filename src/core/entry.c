@@ -1,0 +1,198 @@
+/*
+ * entry.c - gate 9: timing, entry, stop loss and take profit.
+ *
+ * Prices become whole ticks as soon as they are known, and distances are counted
+ * in ticks from there, so that 1.1234 - 1.1214 is 20 pips and not a bit less.
+ */
+#include "work.h"
+
+static bool poor(TeWork *w, const char *check, double value, double threshold)
+{
+	return te_work_step(w, TE_OUTCOME_POOR_REWARD_RISK, false, check, te_step_number(value),
+	                    te_step_number(threshold));
+}
+
+double te_round_limit(int sign, double ticks)
+{
+	return sign > 0 ? te_steps_down(ticks) : te_steps_up(ticks);
+}
+
+static double in_ticks(const TeWork *w, double distance)
+{
+	return te_grid_steps(&w->tick, distance);
+}
+
+/* How many ticks a distance in pips is. */
+static double pips_in_ticks(const TeWork *w, double pips)
+{
+	return in_ticks(w, pips * w->in->instrument->pip_size);
+}
+
+/*
+ * Where a pullback is waited for, when the price has run away from its average
+ * by more than the strategy accepts; else NAN.
+ */
+static double pullback_price(const TeWork *w)
+{
+	const TeStrategy *s = w->in->strategy;
+	const TeMarket *m = w->in->market;
+	double extension;
+
+	if (!s->advanced_timing || !(te_known(m->atr) && m->atr > 0) || !te_known(m->ema))
+		return NAN;
+	extension = s->timing_extension_atr * m->atr;
+	if (!te_ticks_short(in_ticks(w, extension),
+	                    in_ticks(w, w->sign * (w->in->prediction->current_price - m->ema))))
+		return NAN;
+	return m->ema + w->sign * extension;
+}
+
+/* A market order pays the far side of the spread. */
+static double market_price(const TeWork *w)
+{
+	const TePrediction *p = w->in->prediction;
+
+	if (!te_known(p->bid))
+		return p->current_price;
+	return w->sign > 0 ? p->ask : p->bid;
+}
+
+/* A passive order rests on its own side, a little away from it. */
+static double limit_price(const TeWork *w)
+{
+	const TePrediction *p = w->in->prediction;
+	const TeStrategy *s = w->in->strategy;
+	double reference = p->current_price;
+	double pips = w->sign > 0 ? s->limit_order_discount_pips : s->limit_order_premium_pips;
+
+	if (te_known(p->bid))
+		reference = w->sign > 0 ? p->bid : p->ask;
+	return reference -
+	       w->sign * (fmin(pips, s->max_limit_deviation_pips) * w->in->instrument->pip_size);
+}
+
+/* Order type and entry price. */
+static bool find_entry(TeWork *w)
+{
+	TeDecision *out = w->out;
+	double pullback = pullback_price(w);
+	double price;
+
+	if (te_known(pullback))
+		out->timing = TE_TIMING_WAIT_PULLBACK;
+	if (!te_known(pullback) && w->in->strategy->prefer_market_orders) {
+		double ticks = in_ticks(w, market_price(w));
+
+		out->order_type = TE_ORDER_MARKET;
+		out->urgency = TE_URGENCY_IMMEDIATE;
+		w->entry = w->sign > 0 ? te_steps_up(ticks) : te_steps_down(ticks);
+	} else {
+		out->order_type = TE_ORDER_LIMIT;
+		out->urgency = TE_URGENCY_PATIENT;
+		w->entry =
+			te_round_limit(w->sign, in_ticks(w, te_known(pullback) ? pullback : limit_price(w)));
+	}
+
+	price = te_grid_value(&w->tick, w->entry);
+	if (!te_is_price(price))
+		return poor(w, "entry_price", price, 0);
+	out->has_order = true;
+	out->entry_price = price;
+	if (out->order_type == TE_ORDER_LIMIT)
+		out->limit_price = price;
+	if (te_known(pullback))
+		out->trigger_price = price;
+	return true;
+}
+
+/*
+ * The least stop distance, in ticks.  The stop of a long is measured from the
+ * bid, so a market order with quotes has the spread to cross as well.
+ */
+static double least_stop(const TeWork *w)
+{
+	const TePrediction *p = w->in->prediction;
+	double least = fmax(pips_in_ticks(w, w->in->instrument->min_stop_pips), 1);
+
+	if (te_known(w->spread_pips)) {
+		/* Quotes are used as they are, not by way of pips. */
+		double spread = te_known(w->in->market->spread_pips) ? pips_in_ticks(w, w->spread_pips)
+		                                                     : in_ticks(w, p->ask - p->bid);
+
+		least = fmax(least, w->in->strategy->min_stop_spread_multiple * spread);
+	}
+	if (w->out->order_type == TE_ORDER_MARKET && te_known(p->bid))
+		least += in_ticks(w, p->ask - p->bid);
+	return least;
+}
+
+static bool find_stop(TeWork *w)
+{
+	const TeStrategy *s = w->in->strategy;
+	double atr = w->in->market->atr;
+	double distance, price;
+
+	w->least = least_stop(w);
+	if (s->stop_loss_mode == TE_STOP_LOSS_ATR && te_known(atr) && atr > 0)
+		distance = in_ticks(w, s->stop_loss_atr_multiple * atr);
+	else
+		distance = pips_in_ticks(w, s->stop_loss_pips);
+
+	/* Towards entry, so never more risk than asked for, unless that is too near. */
+	w->risk = te_steps_to_zero(fmax(distance, w->least));
+	if (te_ticks_short(w->risk, w->least))
+		w->risk += 1;
+	w->stop = w->entry - w->sign * w->risk;
+
+	price = te_grid_value(&w->tick, w->stop);
+	if (!te_is_price(price))
+		return poor(w, "stop_loss", price, 0);
+	w->out->stop_loss = price;
+	return true;
+}
+
+/* The take profit's distance in ticks, not rounded; negative when it lies behind the entry. */
+static double target_distance(const TeWork *w)
+{
+	const TeStrategy *s = w->in->strategy;
+
+	switch ((TeTakeProfitMode)s->take_profit_mode) {
+	case TE_TAKE_PROFIT_PIPS:
+		return pips_in_ticks(w, s->take_profit_pips);
+	case TE_TAKE_PROFIT_PREDICTED_PRICE:
+		return w->sign * (in_ticks(w, w->in->prediction->predicted_price) - w->entry);
+	default:
+		return s->reward_risk_ratio * w->risk;
+	}
+}
+
+static bool find_target(TeWork *w)
+{
+	const TeStrategy *s = w->in->strategy;
+	TeDecision *out = w->out;
+	double least_reward = fmax(1, pips_in_ticks(w, w->in->instrument->min_stop_pips));
+	double ticks_per_pip = pips_in_ticks(w, 1);
+	double reward, price;
+
+	w->target = target_distance(w);
+	reward = te_steps_to_zero(w->target);
+	price = te_grid_value(&w->tick, w->entry + w->sign * reward);
+	if (!te_is_price(price))
+		return poor(w, "take_profit", price, 0);
+	out->take_profit = price;
+	out->reward_risk_ratio = reward / w->risk;
+
+	if (te_ticks_short(reward, least_reward))
+		return poor(w, "reward_pips", reward / ticks_per_pip, least_reward / ticks_per_pip);
+
+	/* A tick of rounding is forgiven. */
+	return te_work_step(w, TE_OUTCOME_POOR_REWARD_RISK,
+	                    !te_ticks_short(reward + 1, s->min_reward_risk_ratio * w->risk),
+	                    "reward_risk_ratio", te_step_number(out->reward_risk_ratio),
+	                    te_step_number(s->min_reward_risk_ratio));
+}
+
+bool te_find_prices(TeWork *w)
+{
+	return find_entry(w) && find_stop(w) && find_target(w);
+}
