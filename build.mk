@@ -94,9 +94,11 @@ $(PROTO_OBJS): $(O)/proto/%.o: $(PROTO_OUT)/%.c $(FLAGS_FILE) | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -w -fPIC $(TE_INCLUDES) -MMD -MP -c $< -o $@
 
-$(PROTO_OUT)/%.pb-c.c: proto/%.proto
-	@mkdir -p $(PROTO_OUT)
-	protoc --proto_path=proto --c_out=$(PROTO_OUT) $<
+$(PROTO_OUT)/.made: $(PROTOS) proto/generate
+	proto/generate $(PROTO_OUT)
+	@touch $@
+
+$(PROTO_C): $(PROTO_OUT)/.made ;
 
 $(PROTO_H): %.h: %.c ;
 

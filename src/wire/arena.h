@@ -52,8 +52,7 @@ extern char *te_arena_strdup(TeArena *arena, const char *text);
 extern char *te_arena_strndup(TeArena *arena, const char *text, size_t size);
 
 /* For protobuf-c; its free does nothing. */
-static inline ProtobufCAllocator *
-te_arena_protobuf(TeArena *arena)
+static inline ProtobufCAllocator *te_arena_protobuf(TeArena *arena)
 {
 	return &arena->protobuf;
 }

@@ -32,7 +32,8 @@ typedef struct TePredictionBatch
 	size_t count;
 	TePrediction *predictions;
 	TeTime *horizon; /* of each prediction, microseconds, 0: not said */
-	TeWireError *faults; /* of each prediction; code TE_WIRE_OK: sound.  Field is "predictions[i].x" */
+	TeWireError
+		*faults; /* of each prediction; code TE_WIRE_OK: sound.  Field is "predictions[i].x" */
 	size_t fault_count;
 } TePredictionBatch;
 
@@ -44,8 +45,7 @@ typedef struct TeTick
 	TeTime at;
 } TeTick;
 
-typedef enum
-{
+typedef enum {
 	TE_EXECUTION_FILLED = 1,
 	TE_EXECUTION_PARTIALLY_FILLED,
 	TE_EXECUTION_REJECTED,
@@ -102,11 +102,11 @@ typedef struct TeMessage
  * are UNKNOWN_TYPE.  On false, "out" holds what could be read of the envelope
  * (texts never NULL), so that a dead letter can say whose it was.
  */
-extern bool te_wire_decode(const uint8_t *data, size_t len, const TeWireLimits *limits, TeArena *arena,
-                           TeMessage *out, TeWireError *err);
+extern bool te_wire_decode(const uint8_t *data, size_t len, const TeWireLimits *limits,
+                           TeArena *arena, TeMessage *out, TeWireError *err);
 
 /* The same for a payload that is known to be an MLPredictionBatch. */
-extern bool te_decode_predictions(const uint8_t *data, size_t len, const TeWireLimits *limits, TeArena *arena,
-                                  TePredictionBatch *out, TeWireError *err);
+extern bool te_decode_predictions(const uint8_t *data, size_t len, const TeWireLimits *limits,
+                                  TeArena *arena, TePredictionBatch *out, TeWireError *err);
 
 #endif

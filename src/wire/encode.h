@@ -40,8 +40,8 @@ typedef struct TeSignalRecord
 	const char *core_version;
 
 	/* Of risk assessment; risk_status 0: nobody was asked. */
-	int risk_status; /* RISK_STATUS_... of proto */
-	int risk_level;  /* RISK_LEVEL_... of proto */
+	int risk_status;                                   /* RISK_STATUS_... of proto */
+	int risk_level;                                    /* RISK_LEVEL_... of proto */
 	double original_position_size, original_stop_loss; /* NAN: unchanged */
 	const char *cancellation_reason;
 	size_t note_count;
@@ -49,25 +49,27 @@ typedef struct TeSignalRecord
 } TeSignalRecord;
 
 /* Envelope(TradingSignalBatch) with this one signal. */
-extern bool te_encode_signal(const TeSignalRecord *record, TeArena *arena, const uint8_t **data, size_t *len,
-                             TeWireError *err);
+extern bool te_encode_signal(const TeSignalRecord *record, TeArena *arena, const uint8_t **data,
+                             size_t *len, TeWireError *err);
 
 /* Envelope(ExecutionCommand) for an approved signal of a strategy with auto_execute. */
-extern bool te_encode_command(const TeSignalRecord *record, TeArena *arena, const uint8_t **data, size_t *len,
-                              TeWireError *err);
+extern bool te_encode_command(const TeSignalRecord *record, TeArena *arena, const uint8_t **data,
+                              size_t *len, TeWireError *err);
 
 /*
  * Envelope(GapFill) for the missing sequences from..to.  It takes the place of
  * sequence "to": that is its out_seq.  Ids are those of the message it replaces.
  */
-extern bool te_encode_gap_fill(uint32_t lane, uint64_t epoch, uint64_t from, uint64_t to, const char *reason,
-                               const char *company_id, const char *user_id, TeTime at, TeArena *arena,
-                               const uint8_t **data, size_t *len, TeWireError *err);
+extern bool te_encode_gap_fill(uint32_t lane, uint64_t epoch, uint64_t from, uint64_t to,
+                               const char *reason, const char *company_id, const char *user_id,
+                               TeTime at, TeArena *arena, const uint8_t **data, size_t *len,
+                               TeWireError *err);
 
 /* Envelope(Heartbeat): of a producer, used by model services in C. */
-extern bool te_encode_heartbeat(const char *company_id, const char *user_id, const char *producer_id,
-                                uint64_t producer_epoch, uint64_t last_seq, TeTime at, TeArena *arena,
-                                const uint8_t **data, size_t *len, TeWireError *err);
+extern bool te_encode_heartbeat(const char *company_id, const char *user_id,
+                                const char *producer_id, uint64_t producer_epoch, uint64_t last_seq,
+                                TeTime at, TeArena *arena, const uint8_t **data, size_t *len,
+                                TeWireError *err);
 
 /* Value of service_source in everything that the engine sends. */
 #define TE_SERVICE_NAME "trading_engine"

@@ -12,8 +12,7 @@
 #include "identity.h"
 
 /* Kinds of message; the values are those of enum MessageType. */
-typedef enum
-{
+typedef enum {
 	TE_MESSAGE_NONE,
 	TE_MESSAGE_PREDICTIONS,
 	TE_MESSAGE_TICK,
@@ -54,7 +53,7 @@ typedef struct TeEnvelope
 
 	const uint8_t *payload;
 	size_t payload_len;
-	uint64_t payload_hash; /* te_hash64 of payload, always there after decoding */
+	uint8_t payload_hash[TE_SHA256_BYTES]; /* SHA-256 of payload, always there after decoding */
 } TeEnvelope;
 
 /* All texts empty, all times absent. */
@@ -64,10 +63,11 @@ extern void te_envelope_init(TeEnvelope *envelope, TeMessageKind kind);
  * Read the frame alone: ids, sequence and hash are checked, the payload is not
  * looked into.  A bare batch gives bare = true and payload = data.
  */
-extern bool te_envelope_decode(const uint8_t *data, size_t len, TeArena *arena, TeEnvelope *out, TeWireError *err);
+extern bool te_envelope_decode(const uint8_t *data, size_t len, TeArena *arena, TeEnvelope *out,
+                               TeWireError *err);
 
 /* Pack envelope and payload; payload_hash is computed. */
-extern bool te_envelope_encode(const TeEnvelope *envelope, TeArena *arena, const uint8_t **data, size_t *len,
-                               TeWireError *err);
+extern bool te_envelope_encode(const TeEnvelope *envelope, TeArena *arena, const uint8_t **data,
+                               size_t *len, TeWireError *err);
 
 #endif

@@ -52,7 +52,7 @@ extern uint64_t te_hash64(const void *data, size_t len);
 extern void te_hash_text(uint64_t hash, char text[TE_HASH_TEXT_SIZE]);
 
 /* "<installation uuid>/<lane>/<epoch>/<seq>", the Nats-Msg-Id of an output message. */
-extern void te_msg_id(const uint8_t installation[TE_UUID_BYTES], uint32_t lane, uint64_t epoch, uint64_t seq,
-                      char text[TE_MSG_ID_SIZE]);
+extern void te_msg_id(const uint8_t installation[TE_UUID_BYTES], uint32_t lane, uint64_t epoch,
+                      uint64_t seq, char text[TE_MSG_ID_SIZE]);
 
 #endif

@@ -12,19 +12,22 @@
 #include "core/decide.h"
 #include "error.h"
 
-/* Grows with every change of te_strategy_defaults; a unit test compares the defaults with this version's. */
+/* Grows with every change of te_strategy_defaults; a unit test compares the defaults with this
+ * version's. */
 #define TE_DEFAULTS_VERSION 1
 
 /* Pack all but the rule callback. */
-extern bool te_inputs_pack(const TeDecisionInput *in, TeArena *arena, const uint8_t **data, size_t *len,
-                           TeWireError *err);
+extern bool te_inputs_pack(const TeDecisionInput *in, TeArena *arena, const uint8_t **data,
+                           size_t *len, TeWireError *err);
 
 /* "in" and all that it points to is in the arena; evaluate_rule and rule_context are NULL. */
-extern bool te_inputs_unpack(const uint8_t *data, size_t len, TeArena *arena, TeDecisionInput *in, TeWireError *err);
+extern bool te_inputs_unpack(const uint8_t *data, size_t len, TeArena *arena, TeDecisionInput *in,
+                             TeWireError *err);
 
 /* A strategy alone (message StrategyConfig). */
-extern bool te_strategy_pack(const TeStrategy *strategy, TeArena *arena, const uint8_t **data, size_t *len,
-                             TeWireError *err);
-extern bool te_strategy_unpack(const uint8_t *data, size_t len, TeArena *arena, TeStrategy *out, TeWireError *err);
+extern bool te_strategy_pack(const TeStrategy *strategy, TeArena *arena, const uint8_t **data,
+                             size_t *len, TeWireError *err);
+extern bool te_strategy_unpack(const uint8_t *data, size_t len, TeArena *arena, TeStrategy *out,
+                               TeWireError *err);
 
 #endif

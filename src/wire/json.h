@@ -21,15 +21,16 @@
 #define TE_JSON_MAX_DEPTH 16
 
 /* The message is in the arena; jansson's own memory is given back before the return. */
-extern bool te_json_to_message(const ProtobufCMessageDescriptor *descriptor, const char *json, size_t len,
-                               TeArena *arena, ProtobufCMessage **message, TeWireError *err);
-
-/* One line of JSON in the arena, with terminator. */
-extern bool te_message_to_json(const ProtobufCMessage *message, TeArena *arena, const char **json, size_t *len,
+extern bool te_json_to_message(const ProtobufCMessageDescriptor *descriptor, const char *json,
+                               size_t len, TeArena *arena, ProtobufCMessage **message,
                                TeWireError *err);
 
+/* One line of JSON in the arena, with terminator. */
+extern bool te_message_to_json(const ProtobufCMessage *message, TeArena *arena, const char **json,
+                               size_t *len, TeWireError *err);
+
 /* Serialise a message into the arena. */
-extern bool te_message_pack(const ProtobufCMessage *message, TeArena *arena, const uint8_t **data, size_t *len,
-                            TeWireError *err);
+extern bool te_message_pack(const ProtobufCMessage *message, TeArena *arena, const uint8_t **data,
+                            size_t *len, TeWireError *err);
 
 #endif

@@ -28,14 +28,17 @@ typedef struct TeOutboxWriter
 	size_t len, capacity;
 	uint32_t count;
 	uint64_t first_seq, last_seq;
-	TeTime expires_at; /* latest of all frames; TE_NO_TIME when one never expires, or there are none */
+	TeTime
+		expires_at; /* latest of all frames; TE_NO_TIME when one never expires, or there are none */
 } TeOutboxWriter;
 
 extern void te_outbox_begin(TeOutboxWriter *writer, TeArena *arena);
 
-/* Append a message; the hash is computed.  False: memory, a sequence that doesn't follow, or an overlong subject. */
-extern bool te_outbox_append(TeOutboxWriter *writer, uint64_t seq, const char *subject, TeTime expires_at,
-                             const uint8_t *message, size_t len, TeWireError *err);
+/* Append a message; the hash is computed.  False: memory, a sequence that doesn't follow, or an
+ * overlong subject. */
+extern bool te_outbox_append(TeOutboxWriter *writer, uint64_t seq, const char *subject,
+                             TeTime expires_at, const uint8_t *message, size_t len,
+                             TeWireError *err);
 
 /* The blob is writer->data, writer->len; NULL and 0 without frames. */
 

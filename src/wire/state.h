@@ -8,6 +8,7 @@
 #define TE_WIRE_STATE_H
 
 #include "arena.h"
+#include "core/admit.h"
 #include "core/market.h"
 #include "error.h"
 
@@ -17,10 +18,7 @@ typedef struct TeProducerEntry
 	const char *company_id;
 	const char *user_id;
 	const char *producer_id;
-	uint64_t epoch;
-	uint64_t next;          /* sequence that is expected next */
-	size_t hash_count;      /* of the newest applied payloads, newest last */
-	const uint64_t *hashes; /* hashes[hash_count - 1] belongs to next - 1 */
+	TeProducerState state;
 } TeProducerEntry;
 
 typedef struct TeOpenBarEntry
@@ -38,19 +36,22 @@ typedef struct TeLaneState
 	TeOpenBarEntry *bars;
 } TeLaneState;
 
-extern bool te_lane_state_pack(const TeLaneState *state, TeArena *arena, const uint8_t **data, size_t *len,
-                               TeWireError *err);
-extern bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeLaneState *out, TeWireError *err);
+extern bool te_lane_state_pack(const TeLaneState *state, TeArena *arena, const uint8_t **data,
+                               size_t *len, TeWireError *err);
+extern bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeLaneState *out,
+                                 TeWireError *err);
 
-/* Column market of trading.prediction_batches: markets[i] is what prediction i was decided on, or NULL. */
-extern bool te_markets_pack(const TeMarket *const *markets, size_t count, TeArena *arena, const uint8_t **data,
-                            size_t *len, TeWireError *err);
-extern bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena, const TeMarket ***markets,
-                              size_t *count, TeWireError *err);
+/* Column market of trading.prediction_batches: markets[i] is what prediction i was decided on, or
+ * NULL. */
+extern bool te_markets_pack(const TeMarket *const *markets, size_t count, TeArena *arena,
+                            const uint8_t **data, size_t *len, TeWireError *err);
+extern bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena,
+                              const TeMarket ***markets, size_t *count, TeWireError *err);
 
 /* The accumulated state of one symbol. */
-extern bool te_market_state_pack(const TeMarketState *state, TeArena *arena, const uint8_t **data, size_t *len,
-                                 TeWireError *err);
-extern bool te_market_state_unpack(const uint8_t *data, size_t len, TeMarketState *out, TeWireError *err);
+extern bool te_market_state_pack(const TeMarketState *state, TeArena *arena, const uint8_t **data,
+                                 size_t *len, TeWireError *err);
+extern bool te_market_state_unpack(const uint8_t *data, size_t len, TeMarketState *out,
+                                   TeWireError *err);
 
 #endif

@@ -22,8 +22,7 @@
 #define TE_SUBJECT_PREFIX_MAX 64
 #define TE_SUBJECT_MAX 320 /* with terminator */
 
-typedef enum
-{
+typedef enum {
 	TE_SUBJECT_PREDICTIONS,
 	TE_SUBJECT_MARKET,
 	TE_SUBJECT_EXECUTIONS,
@@ -47,7 +46,8 @@ typedef struct TeSubject
 extern bool te_subject_prefix_valid(const char *prefix);
 
 /* "_all" as company demands "_all" as user; it appears in predictions only. */
-extern bool te_subject_parse(const char *prefix, const char *subject, size_t len, TeSubject *out, TeWireError *err);
+extern bool te_subject_parse(const char *prefix, const char *subject, size_t len, TeSubject *out,
+                             TeWireError *err);
 
 /* Writes the subject of "parts" and returns true, or false when a part is not valid. */
 extern bool te_subject_format(const char *prefix, const TeSubject *parts, char out[TE_SUBJECT_MAX]);

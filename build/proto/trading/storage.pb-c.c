@@ -450,7 +450,7 @@ const ProtobufCMessageDescriptor trading_engine__outbox_frames__descriptor =
   (ProtobufCMessageInit) trading_engine__outbox_frames__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trading_engine__producer_sequence__field_descriptors[6] =
+static const ProtobufCFieldDescriptor trading_engine__producer_sequence__field_descriptors[5] =
 {
   {
     "company_id",
@@ -501,42 +501,29 @@ static const ProtobufCFieldDescriptor trading_engine__producer_sequence__field_d
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "next",
+    "next_seq",
     5,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(TradingEngine__ProducerSequence, next),
+    offsetof(TradingEngine__ProducerSequence, next_seq),
     NULL,
     NULL,
     0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "hashes",
-    6,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_FIXED64,
-    offsetof(TradingEngine__ProducerSequence, n_hashes),
-    offsetof(TradingEngine__ProducerSequence, hashes),
-    NULL,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
 static const unsigned trading_engine__producer_sequence__field_indices_by_name[] = {
   0,   /* field[0] = company_id */
   3,   /* field[3] = epoch */
-  5,   /* field[5] = hashes */
-  4,   /* field[4] = next */
+  4,   /* field[4] = next_seq */
   2,   /* field[2] = producer_id */
   1,   /* field[1] = user_id */
 };
 static const ProtobufCIntRange trading_engine__producer_sequence__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor trading_engine__producer_sequence__descriptor =
 {
@@ -546,7 +533,7 @@ const ProtobufCMessageDescriptor trading_engine__producer_sequence__descriptor =
   "TradingEngine__ProducerSequence",
   "trading_engine",
   sizeof(TradingEngine__ProducerSequence),
-  6,
+  5,
   trading_engine__producer_sequence__field_descriptors,
   trading_engine__producer_sequence__field_indices_by_name,
   1,  trading_engine__producer_sequence__number_ranges,

@@ -86,16 +86,11 @@ struct  TradingEngine__ProducerSequence
   /*
    * Sequence that is expected next, > 0.
    */
-  uint64_t next;
-  /*
-   * Hashes of the newest applied payloads, newest last: hashes[n-1] is of next - 1.
-   */
-  size_t n_hashes;
-  uint64_t *hashes;
+  uint64_t next_seq;
 };
 #define TRADING_ENGINE__PRODUCER_SEQUENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trading_engine__producer_sequence__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0,NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 typedef enum {
