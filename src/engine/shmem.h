@@ -15,6 +15,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
+#include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
@@ -115,7 +116,7 @@ typedef struct TeLaneSlot
 	/* life: lock */
 	Oid dboid; /* InvalidOid: free */
 	int lane;
-	uint64 generation; /* of the worker that was asked for */
+	uint32 generation; /* of the worker that was asked for */
 	TeLaneState state;
 	TimestampTz since;
 	TimestampTz healthy_since; /* 0: never reported RUNNING or FOREIGN in this generation */
@@ -167,7 +168,7 @@ typedef struct TeProbe
 {
 	TeProbePhase phase;
 	TeProbeVerdict verdict;
-	uint64 generation;
+	uint32 generation;
 	Oid dboid;
 	Oid worker_role;
 	int pid;
@@ -181,12 +182,13 @@ typedef struct TeProbe
 typedef struct TeShmem
 {
 	LWLock *lock;
+	ConditionVariable lane_ended;
 	/* launcher: lock */
 	int launcher_pid;
 	PGPROC *launcher_proc;
 	TimestampTz launcher_since;
 	char launcher_reason[TE_REASON_MAX]; /* what it can't do now */
-	uint64 generation;
+	uint32 generation; /* of the worker asked for last */
 	TeProbe probe;
 	int check_count; /* > TE_CHECK_REQUESTS: more than could be kept, look at all */
 	Oid checks[TE_CHECK_REQUESTS];
@@ -264,6 +266,9 @@ extern void te_shmem_request_check(Oid dboid);
 extern void te_shmem_stop_lanes(Oid dboid, int timeout_ms);
 extern void te_shmem_resume_lanes(Oid dboid);
 
+/* Zeroes a lane's statistics, or asks its worker to; the caller holds the lock exclusively. */
+extern void te_shmem_reset_lane(TeLaneSlot *slot);
+
 /* --- launcher and prober ------------------------------------------------ */
 
 extern const char *const te_lane_state_names[TE_LANE_STATE_COUNT];
@@ -277,6 +282,8 @@ extern TeDatabaseSlot *te_shmem_find_database(Oid dboid);
 /* Give a free slot to a lane or database, NULL when none is left; the caller holds the lock exclusively. */
 extern TeLaneSlot *te_shmem_add_lane(Oid dboid, int lane);
 extern TeDatabaseSlot *te_shmem_add_database(Oid dboid, const char *datname);
+/* A lane's worker is gone, or couldn't be started: the next one may start after the delay. */
+extern void te_shmem_lane_ended(TeLaneSlot *slot, const char *reason);
 extern void te_shmem_set_lane_state(TeLaneSlot *slot, TeLaneState state, const char *reason);
 extern void te_shmem_set_database_state(TeDatabaseSlot *db, TeDatabaseState state, const char *reason);
 
