@@ -12,12 +12,13 @@
 
 PG_MODULE_MAGIC;
 
+extern PGDLLEXPORT void _PG_init(void);
+
 /*
  * Loaded by the postmaster, the library brings settings, shared memory and the
  * launcher; loaded later by a session, settings and functions alone.
  */
-void
-_PG_init(void)
+void _PG_init(void)
 {
 	te_guc_init();
 	if (!process_shared_preload_libraries_in_progress)

@@ -13,10 +13,10 @@
 /* Entry point of the prober: arg is the generation it was asked with. */
 extern PGDLLEXPORT void te_probe_main(Datum main_arg);
 
-typedef enum
-{
+typedef enum {
 	TE_DATABASE_KEEP,         /* go on */
-	TE_DATABASE_NEEDED,       /* CREATE DATABASE ... TEMPLATE, DROP or ALTER DATABASE waits for us: proc_exit(1) */
+	TE_DATABASE_NEEDED,       /* CREATE DATABASE ... TEMPLATE, DROP or ALTER DATABASE waits for us:
+	                             proc_exit(1) */
 	TE_DATABASE_NO_EXTENSION, /* dropped: proc_exit(0) */
 	TE_DATABASE_OTHER_VERSION /* the extension was updated past this library: proc_exit(1) */
 } TeDatabaseVerdict;

@@ -29,16 +29,15 @@ static const struct config_enum_entry te_clock_labels[] = {
 TE_SETTINGS(VARIABLE_BOOL, VARIABLE_INT, VARIABLE_REAL, VARIABLE_INT, VARIABLE_TEXT)
 
 /* Characters that a subject's token and a stream's name may have in any tool. */
-static bool
-is_name_char(char c)
+static bool is_name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
 	       c == '-';
 }
 
 /* A subject prefix is one or more tokens, separated by dots. */
-static bool
-te_check_subject_prefix(char **newval, void **extra, GucSource source)
+static bool te_check_subject_prefix(char **newval, void **extra pg_attribute_unused(),
+                                    GucSource source pg_attribute_unused())
 {
 	const char *s = *newval;
 	bool token = false;
@@ -47,13 +46,14 @@ te_check_subject_prefix(char **newval, void **extra, GucSource source)
 		token = *s != '.';
 	if (token && *s == '\0' && s - *newval <= SUBJECT_PREFIX_MAX)
 		return true;
-	GUC_check_errdetail("A prefix has 1 to %d letters, digits, \"_\" and \"-\", in tokens separated by \".\".",
-	                    SUBJECT_PREFIX_MAX);
+	GUC_check_errdetail(
+		"A prefix has 1 to %d letters, digits, \"_\" and \"-\", in tokens separated by \".\".",
+		SUBJECT_PREFIX_MAX);
 	return false;
 }
 
-static bool
-te_check_stream_name(char **newval, void **extra, GucSource source)
+static bool te_check_stream_name(char **newval, void **extra pg_attribute_unused(),
+                                 GucSource source pg_attribute_unused())
 {
 	const char *s = *newval;
 
@@ -61,12 +61,13 @@ te_check_stream_name(char **newval, void **extra, GucSource source)
 		s++;
 	if (*s == '\0' && s > *newval && s - *newval <= STREAM_NAME_MAX)
 		return true;
-	GUC_check_errdetail("A stream's name has 1 to %d letters, digits, \"_\" and \"-\".", STREAM_NAME_MAX);
+	GUC_check_errdetail("A stream's name has 1 to %d letters, digits, \"_\" and \"-\".",
+	                    STREAM_NAME_MAX);
 	return false;
 }
 
-static bool
-te_check_database_list(char **newval, void **extra, GucSource source)
+static bool te_check_database_list(char **newval, void **extra pg_attribute_unused(),
+                                   GucSource source pg_attribute_unused())
 {
 	char *copy = pstrdup(*newval);
 	List *names;
@@ -80,31 +81,30 @@ te_check_database_list(char **newval, void **extra, GucSource source)
 	return ok;
 }
 
-#define IF_DEFINABLE(context) \
+#define IF_DEFINABLE(context)                                                                      \
 	if (TE_GUC_##context != TE_GUC_START || process_shared_preload_libraries_in_progress)
-#define DEFINE_BOOL(name, boot, context, flags, doc)                                                  \
-	IF_DEFINABLE(context)                                                                             \
-	DefineCustomBoolVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot,                \
+#define DEFINE_BOOL(name, boot, context, flags, doc)                                               \
+	IF_DEFINABLE(context)                                                                          \
+	DefineCustomBoolVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot,             \
 	                         TE_GUC_##context, flags, NULL, NULL, NULL);
-#define DEFINE_INT(name, boot, least, most, context, flags, doc)                                      \
-	IF_DEFINABLE(context)                                                                             \
-	DefineCustomIntVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot, least, most,    \
+#define DEFINE_INT(name, boot, least, most, context, flags, doc)                                   \
+	IF_DEFINABLE(context)                                                                          \
+	DefineCustomIntVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot, least, most, \
 	                        TE_GUC_##context, flags, NULL, NULL, NULL);
-#define DEFINE_REAL(name, boot, least, most, context, flags, doc)                                     \
-	IF_DEFINABLE(context)                                                                             \
-	DefineCustomRealVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot, least, most,   \
+#define DEFINE_REAL(name, boot, least, most, context, flags, doc)                                  \
+	IF_DEFINABLE(context)                                                                          \
+	DefineCustomRealVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot, least,      \
+	                         most, TE_GUC_##context, flags, NULL, NULL, NULL);
+#define DEFINE_ENUM(name, boot, labels, context, flags, doc)                                       \
+	IF_DEFINABLE(context)                                                                          \
+	DefineCustomEnumVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot, labels,     \
 	                         TE_GUC_##context, flags, NULL, NULL, NULL);
-#define DEFINE_ENUM(name, boot, labels, context, flags, doc)                                          \
-	IF_DEFINABLE(context)                                                                             \
-	DefineCustomEnumVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot, labels,        \
-	                         TE_GUC_##context, flags, NULL, NULL, NULL);
-#define DEFINE_TEXT(name, boot, check, context, flags, doc)                                           \
-	IF_DEFINABLE(context)                                                                             \
-	DefineCustomStringVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot,              \
+#define DEFINE_TEXT(name, boot, check, context, flags, doc)                                        \
+	IF_DEFINABLE(context)                                                                          \
+	DefineCustomStringVariable(TE_GUC_PREFIX "." #name, doc, NULL, &te_guc_##name, boot,           \
 	                           TE_GUC_##context, flags, check, NULL, NULL);
 
-void
-te_guc_init(void)
+void te_guc_init(void)
 {
 	TE_SETTINGS(DEFINE_BOOL, DEFINE_INT, DEFINE_REAL, DEFINE_ENUM, DEFINE_TEXT)
 	MarkGUCPrefixReserved(TE_GUC_PREFIX);

@@ -28,7 +28,8 @@ typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 
 /* Only who may read all settings sees it: addresses with passwords, names of key files. */
 #define TE_GUC_SECRET GUC_SUPERUSER_ONLY
-/* Written by the login functions alone; a setting because it must end with the session or transaction. */
+/* Written by the login functions alone; a setting because it must end with the session or
+ * transaction. */
 #define TE_GUC_IDENTITY (GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE)
 
 /*

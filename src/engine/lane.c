@@ -12,6 +12,7 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -22,8 +23,7 @@
 #define DATABASE_CHECK_MS 1000
 
 /* Connects to the slot's database as the worker role. */
-static void
-connect_lane(const TeLaneSlot *slot)
+static void connect_lane(const TeLaneSlot *slot)
 {
 	TeDatabaseSlot *db;
 	Oid role = InvalidOid;
@@ -48,63 +48,55 @@ connect_lane(const TeLaneSlot *slot)
 }
 
 /* Ends the worker when its database or extension is wanted away. */
-static void
-check_database(TeLaneSlot *slot)
+static void check_database(TeLaneSlot *slot)
 {
-	switch (te_database_check())
-	{
-		case TE_DATABASE_KEEP:
-			return;
-		case TE_DATABASE_NEEDED:
-			te_lane_report_failure(slot, "the database is being copied, dropped or altered");
-			proc_exit(1);
-		case TE_DATABASE_NO_EXTENSION:
-			te_lane_report_failure(slot, "the extension was dropped");
-			proc_exit(0);
-		case TE_DATABASE_OTHER_VERSION:
-			te_lane_report_failure(slot, "the extension has another version than the library");
-			proc_exit(1);
+	switch (te_database_check()) {
+	case TE_DATABASE_KEEP:
+		return;
+	case TE_DATABASE_NEEDED:
+		te_lane_report_failure(slot, "the database is being copied, dropped or altered");
+		proc_exit(1);
+	case TE_DATABASE_NO_EXTENSION:
+		te_lane_report_failure(slot, "the extension was dropped");
+		proc_exit(0);
+	case TE_DATABASE_OTHER_VERSION:
+		te_lane_report_failure(slot, "the extension has another version than the library");
+		proc_exit(1);
 	}
 }
 
-static void
-run_lane(TeLaneSlot *slot)
+static void run_lane(TeLaneSlot *slot)
 {
 	TimestampTz next_check = 0;
 
 	te_lane_report(slot, TE_LANE_RUNNING, NULL);
-	for (;;)
-	{
+	for (;;) {
 		TimestampTz now;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
+		if (ConfigReloadPending) {
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (te_lane_stop_requested(slot))
-		{
+		if (te_lane_stop_requested(slot)) {
 			te_lane_report(slot, TE_LANE_DRAINING, "stopped on request");
 			proc_exit(1);
 		}
 		te_lane_apply_reset(slot);
 		now = GetCurrentTimestamp();
-		if (now >= next_check)
-		{
+		if (now >= next_check) {
 			check_database(slot);
 			next_check = TimestampTzPlusMilliseconds(now, DATABASE_CHECK_MS);
 		}
 		pgstat_report_stat(false);
 		pgstat_report_activity(STATE_IDLE, NULL);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-		                 TimestampDifferenceMilliseconds(now, next_check), PG_WAIT_EXTENSION);
+		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+		                TimestampDifferenceMilliseconds(now, next_check), PG_WAIT_EXTENSION);
 	}
 }
 
-void
-te_lane_main(Datum main_arg)
+void te_lane_main(Datum main_arg)
 {
 	TeLaneSlot *slot = te_shmem_attach_lane(DatumGetInt32(main_arg));
 

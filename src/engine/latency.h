@@ -13,13 +13,13 @@
 #include "core/histogram.h"
 
 /* X(symbol suffix, name in trading.stat_latency) */
-#define TE_LATENCIES(X)                                                                             \
-	X(READ_TO_COMMIT, "read to commit")                                                             \
-	X(READ_TO_PUBLISH, "read to publish")                                                           \
-	X(READ_TO_ACK, "read to acknowledge")                                                           \
-	X(DECIDE, "decide")                                                                             \
-	X(STORE, "store")                                                                               \
-	X(COMMIT, "commit")                                                                             \
+#define TE_LATENCIES(X)                                                                            \
+	X(READ_TO_COMMIT, "read to commit")                                                            \
+	X(READ_TO_PUBLISH, "read to publish")                                                          \
+	X(READ_TO_ACK, "read to acknowledge")                                                          \
+	X(DECIDE, "decide")                                                                            \
+	X(STORE, "store")                                                                              \
+	X(COMMIT, "commit")                                                                            \
 	X(NOTIFY, "notify")
 
 #define TE_LATENCY_MEMBER(symbol, name) TE_LATENCY_##symbol,
@@ -34,17 +34,17 @@ typedef struct TeLatencies
 } TeLatencies;
 
 /* Microseconds on a clock that never jumps; comparable within one boot of the machine. */
-static inline int64
-te_monotonic_us(void)
+static inline int64 te_monotonic_us(void)
 {
 	instr_time now;
 
 	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
+	return (int64)INSTR_TIME_GET_MICROSEC(now);
 }
 
 /* Records the time from start, and from each of count starts, to end. */
 extern void te_latency_record(TeLatencies *l, TeLatency what, int64 start_us, int64 end_us);
-extern void te_latency_record_many(TeLatencies *l, TeLatency what, const int64 *start_us, int count, int64 end_us);
+extern void te_latency_record_many(TeLatencies *l, TeLatency what, const int64 *start_us, int count,
+                                   int64 end_us);
 
 #endif

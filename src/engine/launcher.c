@@ -82,8 +82,7 @@ static bool no_worker_for_lane, no_worker_for_prober, lanes_exhausted, databases
 
 /* --- registration ------------------------------------------------------------ */
 
-static void
-describe_worker(BackgroundWorker *worker, const char *function, const char *type)
+static void describe_worker(BackgroundWorker *worker, const char *function, const char *type)
 {
 	memset(worker, 0, sizeof(*worker));
 	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -95,8 +94,7 @@ describe_worker(BackgroundWorker *worker, const char *function, const char *type
 	strlcpy(worker->bgw_name, type, sizeof(worker->bgw_name));
 }
 
-void
-te_launcher_init(void)
+void te_launcher_init(void)
 {
 	BackgroundWorker worker;
 
@@ -107,9 +105,9 @@ te_launcher_init(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* Asks the postmaster for a worker; NULL, logged once and kept for the view, when there is no slot. */
-static BackgroundWorkerHandle *
-start_worker(BackgroundWorker *worker, bool *exhausted)
+/* Asks the postmaster for a worker; NULL, logged once and kept for the view, when there is no slot.
+ */
+static BackgroundWorkerHandle *start_worker(BackgroundWorker *worker, bool *exhausted)
 {
 	BackgroundWorkerHandle *handle = NULL;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
@@ -117,9 +115,10 @@ start_worker(BackgroundWorker *worker, bool *exhausted)
 
 	MemoryContextSwitchTo(old);
 	if (!started && !no_worker_for_lane && !no_worker_for_prober)
-		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-		              errmsg("trading_engine cannot start a worker: out of background worker slots"),
-		              errhint("Raise max_worker_processes and restart the server.")));
+		ereport(LOG,
+		        (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		         errmsg("trading_engine cannot start a worker: out of background worker slots"),
+		         errhint("Raise max_worker_processes and restart the server.")));
 	*exhausted = !started;
 
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
@@ -132,8 +131,7 @@ start_worker(BackgroundWorker *worker, bool *exhausted)
 /* --- which databases there are ------------------------------------------------- */
 
 /* Is the database in trading_engine.databases, or is that list empty? */
-static bool
-is_enabled(const char *datname)
+static bool is_enabled(const char *datname)
 {
 	char *copy = pstrdup(te_guc_databases);
 	List *names = NIL;
@@ -148,14 +146,12 @@ is_enabled(const char *datname)
 	return enabled;
 }
 
-static Known *
-find_known(Oid dboid)
+static Known *find_known(Oid dboid)
 {
 	return hash_search(known_databases, &dboid, HASH_FIND, NULL);
 }
 
-static void
-probe_soon(Oid dboid, TimestampTz at)
+static void probe_soon(Oid dboid, TimestampTz at)
 {
 	Known *db = find_known(dboid);
 
@@ -163,14 +159,12 @@ probe_soon(Oid dboid, TimestampTz at)
 		db->probe_at = at;
 }
 
-static void
-note_database(Form_pg_database form)
+static void note_database(Form_pg_database form)
 {
 	bool found;
 	Known *db = hash_search(known_databases, &form->oid, HASH_ENTER, &found);
 
-	if (!found)
-	{
+	if (!found) {
 		db->probe_at = 0;
 		db->probed_at = 0;
 		db->failed_probes = 0;
@@ -180,30 +174,27 @@ note_database(Form_pg_database form)
 }
 
 /* The caller holds the lock. */
-static void
-request_stop(TeLaneSlot *slot)
+static void request_stop(TeLaneSlot *slot)
 {
 	slot->stop_requested = true;
 	if (slot->proc != NULL)
 		SetLatch(&slot->proc->procLatch);
 }
 
-/* Gives back the slots of a database; running lanes are asked to stop. True when nothing is left. */
-static bool
-release_database(Oid dboid)
+/* Gives back the slots of a database; running lanes are asked to stop. True when nothing is left.
+ */
+static bool release_database(Oid dboid)
 {
 	TeDatabaseSlot *db;
 	bool left = false;
 
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (slot->dboid != dboid)
 			continue;
-		if (slot->state == TE_LANE_WAITING)
-		{
+		if (slot->state == TE_LANE_WAITING) {
 			slot->dboid = InvalidOid;
 			slot->state = TE_LANE_FREE;
 			continue;
@@ -219,19 +210,16 @@ release_database(Oid dboid)
 }
 
 /* Forgets databases that are gone, and keeps names of the others up to date in shared memory. */
-static void
-forget_missing(TimestampTz now)
+static void forget_missing(TimestampTz now)
 {
 	HASH_SEQ_STATUS seq;
 	Known *db;
 
 	hash_seq_init(&seq, known_databases);
-	while ((db = hash_seq_search(&seq)) != NULL)
-	{
+	while ((db = hash_seq_search(&seq)) != NULL) {
 		TeDatabaseSlot *shared;
 
-		if (!db->listed)
-		{
+		if (!db->listed) {
 			if (release_database(db->dboid))
 				hash_search(known_databases, &db->dboid, HASH_REMOVE, NULL);
 			else
@@ -247,11 +235,9 @@ forget_missing(TimestampTz now)
 }
 
 /* Slots whose database this launcher doesn't know: a former launcher's, since dropped. */
-static void
-release_strangers(void)
+static void release_strangers(void)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		Oid lane_of = te_shmem->lanes[i].dboid;
 		Oid database = te_shmem->databases[i].dboid;
 
@@ -263,8 +249,7 @@ release_strangers(void)
 }
 
 /* Reads pg_database: connectable, no template, not being dropped, enabled. */
-static void
-look_at_databases(TimestampTz now)
+static void look_at_databases(TimestampTz now)
 {
 	Relation rel;
 	SysScanDesc scan;
@@ -280,9 +265,8 @@ look_at_databases(TimestampTz now)
 	StartTransactionCommand();
 	rel = table_open(DatabaseRelationId, AccessShareLock);
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+		Form_pg_database form = (Form_pg_database)GETSTRUCT(tuple);
 
 		/* A connection limit of -2 marks a database whose DROP was interrupted. */
 		if (form->datallowconn && !form->datistemplate && form->datconnlimit != -2 &&
@@ -299,8 +283,7 @@ look_at_databases(TimestampTz now)
 }
 
 /* Takes what other sessions want to be looked at. */
-static void
-take_check_requests(TimestampTz now)
+static void take_check_requests(TimestampTz now)
 {
 	Oid requests[TE_CHECK_REQUESTS];
 	int count;
@@ -317,8 +300,7 @@ take_check_requests(TimestampTz now)
 	look_at_databases(now);
 	for (int i = 0; i < Min(count, TE_CHECK_REQUESTS); i++)
 		probe_soon(requests[i], now);
-	if (count > TE_CHECK_REQUESTS)
-	{
+	if (count > TE_CHECK_REQUESTS) {
 		HASH_SEQ_STATUS seq;
 		Known *db;
 
@@ -333,8 +315,7 @@ take_check_requests(TimestampTz now)
 typedef enum { DATABASE_FREE, DATABASE_LOCKED, DATABASE_GONE } DatabaseAccess;
 
 /* Is the database being copied, altered or dropped?  Connecting would wait for that. */
-static DatabaseAccess
-database_access(Oid dboid)
+static DatabaseAccess database_access(Oid dboid)
 {
 	DatabaseAccess access = DATABASE_LOCKED;
 	LOCKTAG tag;
@@ -342,24 +323,22 @@ database_access(Oid dboid)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, dboid, 0);
-	if (LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
-	{
-		access = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(dboid)) ? DATABASE_FREE : DATABASE_GONE;
+	if (LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL) {
+		access = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(dboid)) ? DATABASE_FREE
+		                                                                     : DATABASE_GONE;
 		LockRelease(&tag, RowExclusiveLock, false);
 	}
 	CommitTransactionCommand();
 	return access;
 }
 
-static void
-start_probe(Known *db, TimestampTz now)
+static void start_probe(Known *db, TimestampTz now)
 {
 	BackgroundWorker worker;
 	DatabaseAccess access = database_access(db->dboid);
 	uint32 generation;
 
-	if (access != DATABASE_FREE)
-	{
+	if (access != DATABASE_FREE) {
 		db->probe_at = TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS);
 		if (access == DATABASE_GONE)
 			look_at = now;
@@ -378,16 +357,14 @@ start_probe(Known *db, TimestampTz now)
 	worker.bgw_notify_pid = MyProcPid;
 	probe_started = now;
 	probe_handle = start_worker(&worker, &no_worker_for_prober);
-	if (probe_handle == NULL)
-	{
+	if (probe_handle == NULL) {
 		te_shmem->probe.phase = TE_PROBE_IDLE;
 		db->probe_at = TimestampTzPlusMilliseconds(now, te_guc_restart_delay_max);
 	}
 }
 
 /* Starts the prober for the database that has waited longest. */
-static void
-start_due_probe(TimestampTz now)
+static void start_due_probe(TimestampTz now)
 {
 	HASH_SEQ_STATUS seq;
 	Known *db, *next = NULL;
@@ -395,8 +372,7 @@ start_due_probe(TimestampTz now)
 	if (te_shmem->probe.phase != TE_PROBE_IDLE)
 		return;
 	hash_seq_init(&seq, known_databases);
-	while ((db = hash_seq_search(&seq)) != NULL)
-	{
+	while ((db = hash_seq_search(&seq)) != NULL) {
 		if (db->listed && db->probe_at <= now && (next == NULL || db->probe_at < next->probe_at))
 			next = db;
 	}
@@ -405,8 +381,7 @@ start_due_probe(TimestampTz now)
 }
 
 /* Keeps what the probe found in the database's slot; NULL when there is none left. */
-static TeDatabaseSlot *
-store_verdict(Known *db, const TeProbe *result, bool *changed)
+static TeDatabaseSlot *store_verdict(Known *db, const TeProbe *result, bool *changed)
 {
 	bool ready = result->verdict == TE_PROBE_READY;
 	TeDatabaseSlot *shared;
@@ -415,8 +390,7 @@ store_verdict(Known *db, const TeProbe *result, bool *changed)
 	shared = te_shmem_find_database(db->dboid);
 	if (shared == NULL)
 		shared = te_shmem_add_database(db->dboid, NameStr(db->datname));
-	if (shared != NULL)
-	{
+	if (shared != NULL) {
 		*changed = strcmp(shared->reason, result->reason) != 0;
 		shared->lanes = ready ? result->lanes : 0;
 		shared->worker_role = result->worker_role;
@@ -428,41 +402,37 @@ store_verdict(Known *db, const TeProbe *result, bool *changed)
 	return shared;
 }
 
-static void
-apply_verdict(Known *db, const TeProbe *result, TimestampTz now)
+static void apply_verdict(Known *db, const TeProbe *result, TimestampTz now)
 {
 	bool changed = false;
 
 	db->probed_at = probe_started;
 	db->probe_at = DT_NOEND;
 	db->failed_probes = 0;
-	if (result->verdict == TE_PROBE_ABSENT)
-	{
+	if (result->verdict == TE_PROBE_ABSENT) {
 		if (!release_database(db->dboid))
 			db->probe_at = TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS);
 		return;
 	}
-	if (store_verdict(db, result, &changed) == NULL)
-	{
+	if (store_verdict(db, result, &changed) == NULL) {
 		if (!databases_exhausted)
-			ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			              errmsg("trading_engine does not run in database \"%s\": too many databases",
-			                     NameStr(db->datname)),
-			              errhint("Raise trading_engine.max_lanes and restart the server.")));
+			ereport(LOG,
+			        (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			         errmsg("trading_engine does not run in database \"%s\": too many databases",
+			                NameStr(db->datname)),
+			         errhint("Raise trading_engine.max_lanes and restart the server.")));
 		databases_exhausted = true;
-	}
-	else if (result->verdict == TE_PROBE_BLOCKED && changed)
+	} else if (result->verdict == TE_PROBE_BLOCKED && changed)
 		ereport(LOG, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-		              errmsg("trading_engine does not run in database \"%s\": %s", NameStr(db->datname),
-		                     result->reason),
+		              errmsg("trading_engine does not run in database \"%s\": %s",
+		                     NameStr(db->datname), result->reason),
 		              errhint("%s", result->hint)));
 	if (result->verdict == TE_PROBE_BLOCKED || databases_exhausted)
 		db->probe_at = TimestampTzPlusMilliseconds(now, te_guc_launcher_naptime * 1000L);
 }
 
 /* Looks after the prober: its verdict, its failure, its taking too long. */
-static void
-reap_probe(TimestampTz now)
+static void reap_probe(TimestampTz now)
 {
 	TeProbe result;
 	Known *db;
@@ -473,10 +443,8 @@ reap_probe(TimestampTz now)
 	LWLockRelease(te_shmem->lock);
 	if (result.phase == TE_PROBE_IDLE)
 		return;
-	if (result.phase != TE_PROBE_DONE)
-	{
-		if (probe_handle != NULL && GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED)
-		{
+	if (result.phase != TE_PROBE_DONE) {
+		if (probe_handle != NULL && GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED) {
 			if (TimestampDifferenceExceeds(probe_started, now, PROBE_TIMEOUT_MS))
 				TerminateBackgroundWorker(probe_handle);
 			return;
@@ -494,10 +462,10 @@ reap_probe(TimestampTz now)
 		return;
 	if (result.phase == TE_PROBE_DONE)
 		apply_verdict(db, &result, now);
-	else
-	{
+	else {
 		/* The server log has the prober's own error; the database may just be gone. */
-		int64 delay = Min((int64) LOCKED_RETRY_MS << Min(db->failed_probes, 10), te_guc_launcher_naptime * 1000L);
+		int64 delay = Min((int64)LOCKED_RETRY_MS << Min(db->failed_probes, 10),
+		                  te_guc_launcher_naptime * 1000L);
 
 		db->failed_probes++;
 		db->probe_at = TimestampTzPlusMilliseconds(now, delay);
@@ -508,11 +476,9 @@ reap_probe(TimestampTz now)
 /* --- lanes ----------------------------------------------------------------------- */
 
 /* Notices workers that ended before they attached to their slot. */
-static void
-reap_lanes(TimestampTz now)
+static void reap_lanes(TimestampTz now)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 		BackgroundWorkerHandle *handle = lane_handles[i];
 		pid_t pid;
@@ -535,8 +501,7 @@ reap_lanes(TimestampTz now)
 	}
 }
 
-static void
-start_lane(int index, TeLaneSlot *slot, const char *datname, TimestampTz now)
+static void start_lane(int index, TeLaneSlot *slot, const char *datname, TimestampTz now)
 {
 	BackgroundWorker worker;
 	uint32 generation;
@@ -548,13 +513,13 @@ start_lane(int index, TeLaneSlot *slot, const char *datname, TimestampTz now)
 	LWLockRelease(te_shmem->lock);
 
 	describe_worker(&worker, "te_lane_main", "trading_engine lane");
-	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "trading_engine lane %d of %s", slot->lane, datname);
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "trading_engine lane %d of %s", slot->lane,
+	         datname);
 	worker.bgw_main_arg = Int32GetDatum(index);
 	worker.bgw_notify_pid = MyProcPid;
 	memcpy(worker.bgw_extra, &generation, sizeof(generation));
 	lane_handles[index] = start_worker(&worker, &no_worker_for_lane);
-	if (lane_handles[index] == NULL)
-	{
+	if (lane_handles[index] == NULL) {
 		LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 		te_shmem_set_lane_state(slot, TE_LANE_WAITING, NO_WORKER);
 		slot->retry_at = TimestampTzPlusMilliseconds(now, te_guc_restart_delay_max);
@@ -563,29 +528,25 @@ start_lane(int index, TeLaneSlot *slot, const char *datname, TimestampTz now)
 }
 
 /* Gives every lane of a sound database a slot, and takes slots of lanes that are no more. */
-static void
-assign_lanes(TeDatabaseSlot *db)
+static void assign_lanes(TeDatabaseSlot *db)
 {
 	int missing = 0;
 
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
-	for (int lane = 0; lane < db->lanes; lane++)
-	{
-		if (te_shmem_find_lane(db->dboid, lane) == NULL && te_shmem_add_lane(db->dboid, lane) == NULL)
+	for (int lane = 0; lane < db->lanes; lane++) {
+		if (te_shmem_find_lane(db->dboid, lane) == NULL &&
+		    te_shmem_add_lane(db->dboid, lane) == NULL)
 			missing++;
 	}
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (slot->dboid != db->dboid || slot->lane < db->lanes)
 			continue;
-		if (slot->state == TE_LANE_WAITING)
-		{
+		if (slot->state == TE_LANE_WAITING) {
 			slot->dboid = InvalidOid;
 			slot->state = TE_LANE_FREE;
-		}
-		else
+		} else
 			request_stop(slot);
 	}
 	LWLockRelease(te_shmem->lock);
@@ -599,11 +560,9 @@ assign_lanes(TeDatabaseSlot *db)
 }
 
 /* Starts the lanes of a sound database whose wait is over, if it was probed since they ended. */
-static void
-start_due_lanes(TeDatabaseSlot *db, Known *known, TimestampTz now)
+static void start_due_lanes(TeDatabaseSlot *db, Known *known, TimestampTz now)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (slot->dboid != db->dboid || slot->state != TE_LANE_WAITING || slot->retry_at > now ||
@@ -616,15 +575,14 @@ start_due_lanes(TeDatabaseSlot *db, Known *known, TimestampTz now)
 	}
 }
 
-static void
-manage_lanes(TimestampTz now)
+static void manage_lanes(TimestampTz now)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeDatabaseSlot *db = &te_shmem->databases[i];
 		Known *known = OidIsValid(db->dboid) ? find_known(db->dboid) : NULL;
 
-		if (known == NULL || !known->listed || db->state != TE_DATABASE_READY || known->probed_at == 0)
+		if (known == NULL || !known->listed || db->state != TE_DATABASE_READY ||
+		    known->probed_at == 0)
 			continue;
 		assign_lanes(db);
 		start_due_lanes(db, known, now);
@@ -634,8 +592,7 @@ manage_lanes(TimestampTz now)
 /* --- the loop ------------------------------------------------------------------- */
 
 /* Milliseconds until something is due; ends of workers and requests set the latch. */
-static long
-time_to_sleep(TimestampTz now)
+static long time_to_sleep(TimestampTz now)
 {
 	TimestampTz next = look_at;
 	HASH_SEQ_STATUS seq;
@@ -643,14 +600,12 @@ time_to_sleep(TimestampTz now)
 
 	if (te_shmem->probe.phase != TE_PROBE_IDLE)
 		next = Min(next, TimestampTzPlusMilliseconds(probe_started, PROBE_TIMEOUT_MS + 1000));
-	else
-	{
+	else {
 		hash_seq_init(&seq, known_databases);
 		while ((db = hash_seq_search(&seq)) != NULL)
 			next = Min(next, db->probe_at);
 	}
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (OidIsValid(slot->dboid) && slot->state == TE_LANE_WAITING && slot->retry_at > now)
@@ -659,22 +614,19 @@ time_to_sleep(TimestampTz now)
 	return TimestampDifferenceMilliseconds(now, next);
 }
 
-static void
-detach_launcher(int code, Datum arg)
+static void detach_launcher(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
-	if (te_shmem->launcher_pid == MyProcPid)
-	{
+	if (te_shmem->launcher_pid == MyProcPid) {
 		te_shmem->launcher_pid = 0;
 		te_shmem->launcher_proc = NULL;
 	}
 	LWLockRelease(te_shmem->lock);
 }
 
-static void
-attach_launcher(void)
+static void attach_launcher(void)
 {
-	before_shmem_exit(detach_launcher, (Datum) 0);
+	before_shmem_exit(detach_launcher, (Datum)0);
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 	te_shmem->launcher_pid = MyProcPid;
 	te_shmem->launcher_proc = MyProc;
@@ -686,13 +638,14 @@ attach_launcher(void)
 	LWLockRelease(te_shmem->lock);
 }
 
-static void
-init_launcher(void)
+static void init_launcher(void)
 {
 	HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Known), .hcxt = TopMemoryContext};
 
-	known_databases = hash_create("trading_engine databases", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	lane_handles = MemoryContextAllocZero(TopMemoryContext, te_shmem->max_lanes * sizeof(*lane_handles));
+	known_databases =
+		hash_create("trading_engine databases", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	lane_handles =
+		MemoryContextAllocZero(TopMemoryContext, te_shmem->max_lanes * sizeof(*lane_handles));
 	attach_launcher();
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -702,8 +655,7 @@ init_launcher(void)
 	SetConfigOption("application_name", "trading_engine launcher", PGC_USERSET, PGC_S_SESSION);
 }
 
-static void
-run_turn(TimestampTz now)
+static void run_turn(TimestampTz now)
 {
 	take_check_requests(now);
 	if (now >= look_at)
@@ -714,18 +666,15 @@ run_turn(TimestampTz now)
 	start_due_probe(now);
 }
 
-void
-te_launcher_main(Datum main_arg)
+void te_launcher_main(Datum main_arg pg_attribute_unused())
 {
 	init_launcher();
-	for (;;)
-	{
+	for (;;) {
 		TimestampTz now;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
+		if (ConfigReloadPending) {
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			look_at = 0;
@@ -735,7 +684,7 @@ te_launcher_main(Datum main_arg)
 		run_turn(now);
 		pgstat_report_stat(true);
 		pgstat_report_activity(STATE_IDLE, NULL);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, time_to_sleep(now),
-		                 PG_WAIT_EXTENSION);
+		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+		                time_to_sleep(now), PG_WAIT_EXTENSION);
 	}
 }

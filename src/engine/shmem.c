@@ -11,6 +11,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/shmem.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -35,26 +36,23 @@ static bool hold_callback_registered = false;
 
 /* --- making -------------------------------------------------------------- */
 
-static Size
-databases_offset(void)
+static Size databases_offset(void)
 {
 	return MAXALIGN(sizeof(TeShmem));
 }
 
-static Size
-lanes_offset(void)
+static Size lanes_offset(void)
 {
-	return add_size(databases_offset(), MAXALIGN(mul_size(te_guc_max_lanes, sizeof(TeDatabaseSlot))));
+	return add_size(databases_offset(),
+	                MAXALIGN(mul_size(te_guc_max_lanes, sizeof(TeDatabaseSlot))));
 }
 
-static Size
-shmem_size(void)
+static Size shmem_size(void)
 {
 	return add_size(lanes_offset(), mul_size(te_guc_max_lanes, sizeof(TeLaneSlot)));
 }
 
-static void
-request_shmem(void)
+static void request_shmem(void)
 {
 	if (previous_request_hook)
 		previous_request_hook();
@@ -63,8 +61,7 @@ request_shmem(void)
 }
 
 /* Numbers of a lane that begins, or begins anew, to count. */
-static void
-init_statistics(TeLaneSlot *slot)
+static void init_statistics(TeLaneSlot *slot)
 {
 #define INIT_COUNTER(name) pg_atomic_init_u64(&slot->counters.name, 0);
 #define INIT_GAUGE(name) pg_atomic_init_u64(&slot->gauges.name, 0);
@@ -74,8 +71,7 @@ init_statistics(TeLaneSlot *slot)
 #undef INIT_GAUGE
 	for (int i = 0; i < TE_OUTCOME_COUNT; i++)
 		pg_atomic_init_u64(&slot->counters.outcomes[i], 0);
-	for (int i = 0; i < TE_TRANSPORT_COUNT; i++)
-	{
+	for (int i = 0; i < TE_TRANSPORT_COUNT; i++) {
 		TeTransportSlot *t = &slot->transports[i];
 
 		pg_atomic_init_u64(&t->connects, 0);
@@ -88,15 +84,13 @@ init_statistics(TeLaneSlot *slot)
 	slot->reset_at = GetCurrentTimestamp();
 }
 
-static void
-init_lane_slot(TeLaneSlot *slot)
+static void init_lane_slot(TeLaneSlot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
 	init_statistics(slot);
 }
 
-static void
-startup_shmem(void)
+static void startup_shmem(void)
 {
 	bool found;
 
@@ -105,13 +99,12 @@ startup_shmem(void)
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	te_shmem = ShmemInitStruct(TRANCHE_NAME, shmem_size(), &found);
-	if (!found)
-	{
+	if (!found) {
 		memset(te_shmem, 0, lanes_offset());
 		te_shmem->lock = &GetNamedLWLockTranche(TRANCHE_NAME)->lock;
 		te_shmem->max_lanes = te_guc_max_lanes;
-		te_shmem->databases = (TeDatabaseSlot *) ((char *) te_shmem + databases_offset());
-		te_shmem->lanes = (TeLaneSlot *) ((char *) te_shmem + lanes_offset());
+		te_shmem->databases = (TeDatabaseSlot *)((char *)te_shmem + databases_offset());
+		te_shmem->lanes = (TeLaneSlot *)((char *)te_shmem + lanes_offset());
 		ConditionVariableInit(&te_shmem->lane_ended);
 		for (int i = 0; i < te_shmem->max_lanes; i++)
 			init_lane_slot(&te_shmem->lanes[i]);
@@ -119,8 +112,7 @@ startup_shmem(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-void
-te_shmem_init(void)
+void te_shmem_init(void)
 {
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shmem;
@@ -128,14 +120,12 @@ te_shmem_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
-bool
-te_shmem_available(void)
+bool te_shmem_available(void)
 {
 	return te_shmem != NULL;
 }
 
-void
-te_require_preload(void)
+void te_require_preload(void)
 {
 	if (te_shmem != NULL)
 		return;
@@ -147,11 +137,9 @@ te_require_preload(void)
 
 /* --- slots ----------------------------------------------------------------- */
 
-TeLaneSlot *
-te_shmem_find_lane(Oid dboid, int lane)
+TeLaneSlot *te_shmem_find_lane(Oid dboid, int lane)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (slot->dboid == dboid && slot->lane == lane)
@@ -160,22 +148,18 @@ te_shmem_find_lane(Oid dboid, int lane)
 	return NULL;
 }
 
-TeDatabaseSlot *
-te_shmem_find_database(Oid dboid)
+TeDatabaseSlot *te_shmem_find_database(Oid dboid)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		if (te_shmem->databases[i].dboid == dboid)
 			return &te_shmem->databases[i];
 	}
 	return NULL;
 }
 
-TeLaneSlot *
-te_shmem_add_lane(Oid dboid, int lane)
+TeLaneSlot *te_shmem_add_lane(Oid dboid, int lane)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (OidIsValid(slot->dboid))
@@ -189,11 +173,9 @@ te_shmem_add_lane(Oid dboid, int lane)
 	return NULL;
 }
 
-TeDatabaseSlot *
-te_shmem_add_database(Oid dboid, const char *datname)
+TeDatabaseSlot *te_shmem_add_database(Oid dboid, const char *datname)
 {
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeDatabaseSlot *db = &te_shmem->databases[i];
 
 		if (OidIsValid(db->dboid))
@@ -206,8 +188,7 @@ te_shmem_add_database(Oid dboid, const char *datname)
 	return NULL;
 }
 
-void
-te_shmem_set_lane_state(TeLaneSlot *slot, TeLaneState state, const char *reason)
+void te_shmem_set_lane_state(TeLaneSlot *slot, TeLaneState state, const char *reason)
 {
 	if (slot->state != state)
 		slot->since = GetCurrentTimestamp();
@@ -215,8 +196,7 @@ te_shmem_set_lane_state(TeLaneSlot *slot, TeLaneState state, const char *reason)
 	strlcpy(slot->reason, reason ? reason : "", sizeof(slot->reason));
 }
 
-void
-te_shmem_set_database_state(TeDatabaseSlot *db, TeDatabaseState state, const char *reason)
+void te_shmem_set_database_state(TeDatabaseSlot *db, TeDatabaseState state, const char *reason)
 {
 	if (db->state != state)
 		db->since = GetCurrentTimestamp();
@@ -225,8 +205,7 @@ te_shmem_set_database_state(TeDatabaseSlot *db, TeDatabaseState state, const cha
 }
 
 /* Wait before the next start: doubled with each failure in a row. */
-static TimestampTz
-next_start(int failures, TimestampTz now)
+static TimestampTz next_start(int failures, TimestampTz now)
 {
 	int64 delay = te_guc_restart_delay;
 
@@ -235,8 +214,7 @@ next_start(int failures, TimestampTz now)
 	return TimestampTzPlusMilliseconds(now, Min(delay, te_guc_restart_delay_max));
 }
 
-void
-te_shmem_lane_ended(TeLaneSlot *slot, const char *reason)
+void te_shmem_lane_ended(TeLaneSlot *slot, const char *reason)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -253,8 +231,7 @@ te_shmem_lane_ended(TeLaneSlot *slot, const char *reason)
 }
 
 /* The caller holds the lock. */
-static void
-wake_launcher(void)
+static void wake_launcher(void)
 {
 	if (te_shmem->launcher_proc != NULL)
 		SetLatch(&te_shmem->launcher_proc->procLatch);
@@ -262,14 +239,12 @@ wake_launcher(void)
 
 /* --- a lane's worker ------------------------------------------------------- */
 
-static void
-detach_lane(int code, Datum arg)
+static void detach_lane(int code, Datum arg)
 {
-	TeLaneSlot *slot = (TeLaneSlot *) DatumGetPointer(arg);
+	TeLaneSlot *slot = (TeLaneSlot *)DatumGetPointer(arg);
 
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
-	if (slot->pid == MyProcPid)
-	{
+	if (slot->pid == MyProcPid) {
 		char reason[TE_REASON_MAX];
 
 		if (slot->reason[0] != '\0')
@@ -277,8 +252,7 @@ detach_lane(int code, Datum arg)
 		else
 			snprintf(reason, sizeof(reason), "worker ended with exit code %d", code);
 		te_shmem_lane_ended(slot, reason);
-		for (int i = 0; i < TE_TRANSPORT_COUNT; i++)
-		{
+		for (int i = 0; i < TE_TRANSPORT_COUNT; i++) {
 			if (slot->transports[i].state[0] != '\0')
 				strlcpy(slot->transports[i].state, "closed", TE_STATE_MAX);
 		}
@@ -288,8 +262,7 @@ detach_lane(int code, Datum arg)
 	ConditionVariableBroadcast(&te_shmem->lane_ended);
 }
 
-TeLaneSlot *
-te_shmem_attach_lane(int index)
+TeLaneSlot *te_shmem_attach_lane(int index)
 {
 	TeLaneSlot *slot;
 	TeDatabaseSlot *db;
@@ -305,8 +278,7 @@ te_shmem_attach_lane(int index)
 	db = te_shmem_find_database(slot->dboid);
 	wanted = OidIsValid(slot->dboid) && slot->generation == generation && slot->pid == 0 &&
 	         slot->state == TE_LANE_STARTING && db != NULL && db->holder_pid == 0;
-	if (wanted)
-	{
+	if (wanted) {
 		slot->pid = MyProcPid;
 		slot->proc = MyProc;
 		slot->healthy_since = 0;
@@ -318,8 +290,7 @@ te_shmem_attach_lane(int index)
 	return slot;
 }
 
-void
-te_lane_report(TeLaneSlot *slot, TeLaneState state, const char *reason)
+void te_lane_report(TeLaneSlot *slot, TeLaneState state, const char *reason)
 {
 	if (slot->state == state && strncmp(slot->reason, reason ? reason : "", TE_REASON_MAX - 1) == 0)
 		return;
@@ -330,22 +301,21 @@ te_lane_report(TeLaneSlot *slot, TeLaneState state, const char *reason)
 	LWLockRelease(te_shmem->lock);
 }
 
-void
-te_lane_report_failure(TeLaneSlot *slot, const char *message)
+void te_lane_report_failure(TeLaneSlot *slot, const char *message)
 {
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 	strlcpy(slot->reason, message, sizeof(slot->reason));
 	LWLockRelease(te_shmem->lock);
 }
 
-void
-te_lane_report_transport(TeLaneSlot *slot, TeTransportKind kind, const char *state,
-                         const char *server, const char *error)
+void te_lane_report_transport(TeLaneSlot *slot, TeTransportKind kind, const char *state,
+                              const char *server, const char *error)
 {
 	TeTransportSlot *t = &slot->transports[kind];
 	TimestampTz now;
 
-	if (strcmp(t->state, state) == 0 && error == NULL && (server == NULL || strcmp(t->server, server) == 0))
+	if (strcmp(t->state, state) == 0 && error == NULL &&
+	    (server == NULL || strcmp(t->server, server) == 0))
 		return;
 	now = GetCurrentTimestamp();
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
@@ -354,22 +324,19 @@ te_lane_report_transport(TeLaneSlot *slot, TeTransportKind kind, const char *sta
 	strlcpy(t->state, state, sizeof(t->state));
 	if (server != NULL)
 		strlcpy(t->server, server, sizeof(t->server));
-	if (error != NULL)
-	{
+	if (error != NULL) {
 		strlcpy(t->last_error, error, sizeof(t->last_error));
 		t->last_error_at = now;
 	}
 	LWLockRelease(te_shmem->lock);
 }
 
-bool
-te_lane_stop_requested(const TeLaneSlot *slot)
+bool te_lane_stop_requested(const TeLaneSlot *slot)
 {
-	return *(volatile const bool *) &slot->stop_requested;
+	return *(volatile const bool *)&slot->stop_requested;
 }
 
-static void
-reset_statistics(TeLaneSlot *slot)
+static void reset_statistics(TeLaneSlot *slot)
 {
 	memset(&slot->latencies, 0, sizeof(slot->latencies));
 #define ZERO_COUNTER(name) pg_atomic_write_u64(&slot->counters.name, 0);
@@ -381,8 +348,7 @@ reset_statistics(TeLaneSlot *slot)
 	pg_atomic_write_u32(&slot->reset_requested, 0);
 }
 
-void
-te_lane_apply_reset(TeLaneSlot *slot)
+void te_lane_apply_reset(TeLaneSlot *slot)
 {
 	if (pg_atomic_read_u32(&slot->reset_requested) != 0)
 		reset_statistics(slot);
@@ -390,26 +356,22 @@ te_lane_apply_reset(TeLaneSlot *slot)
 
 /* --- any session ----------------------------------------------------------- */
 
-void
-te_shmem_reset_lane(TeLaneSlot *slot)
+void te_shmem_reset_lane(TeLaneSlot *slot)
 {
 	if (slot->proc == NULL)
 		reset_statistics(slot);
-	else
-	{
+	else {
 		pg_atomic_write_u32(&slot->reset_requested, 1);
 		SetLatch(&slot->proc->procLatch);
 	}
 }
 
-void
-te_shmem_wake_lanes(Oid dboid)
+void te_shmem_wake_lanes(Oid dboid)
 {
 	if (te_shmem == NULL)
 		return;
 	LWLockAcquire(te_shmem->lock, LW_SHARED);
-	for (int i = 0; i < te_shmem->max_lanes; i++)
-	{
+	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
 
 		if (slot->dboid == dboid && slot->proc != NULL)
@@ -418,8 +380,7 @@ te_shmem_wake_lanes(Oid dboid)
 	LWLockRelease(te_shmem->lock);
 }
 
-void
-te_shmem_request_check(Oid dboid)
+void te_shmem_request_check(Oid dboid)
 {
 	if (te_shmem == NULL)
 		return;
@@ -433,16 +394,14 @@ te_shmem_request_check(Oid dboid)
 }
 
 /* The end of the transaction ends the hold, whatever the end was. */
-static void
-release_hold(XactEvent event, void *arg)
+static void release_hold(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (OidIsValid(held_database) && (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT))
 		te_shmem_resume_lanes(held_database);
 }
 
 /* Marks the database as held by this session, and asks its lanes to stop. */
-static void
-take_hold(Oid dboid, const char *datname)
+static void take_hold(Oid dboid, const char *datname)
 {
 	TeDatabaseSlot *db;
 	int other = 0;
@@ -453,12 +412,10 @@ take_hold(Oid dboid, const char *datname)
 		db = te_shmem_add_database(dboid, datname);
 	if (db != NULL)
 		other = db->holder_pid;
-	if (db != NULL && (other == 0 || other == MyProcPid))
-	{
+	if (db != NULL && (other == 0 || other == MyProcPid)) {
 		db->holder_pid = MyProcPid;
 		te_shmem_set_database_state(db, TE_DATABASE_HELD, NULL);
-		for (int i = 0; i < te_shmem->max_lanes; i++)
-		{
+		for (int i = 0; i < te_shmem->max_lanes; i++) {
 			TeLaneSlot *slot = &te_shmem->lanes[i];
 
 			if (slot->dboid != dboid || slot->pid == 0)
@@ -480,8 +437,7 @@ take_hold(Oid dboid, const char *datname)
 		                errmsg("process %d has stopped the lanes of this database", other)));
 }
 
-static bool
-any_lane_runs(Oid dboid)
+static bool any_lane_runs(Oid dboid)
 {
 	bool runs = false;
 
@@ -492,22 +448,19 @@ any_lane_runs(Oid dboid)
 	return runs;
 }
 
-void
-te_shmem_stop_lanes(Oid dboid, int timeout_ms)
+void te_shmem_stop_lanes(Oid dboid, int timeout_ms)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 
 	te_require_preload();
-	if (!hold_callback_registered)
-	{
+	if (!hold_callback_registered) {
 		RegisterXactCallback(release_hold, NULL);
 		hold_callback_registered = true;
 	}
 	take_hold(dboid, get_database_name(dboid));
 
 	ConditionVariablePrepareToSleep(&te_shmem->lane_ended);
-	while (any_lane_runs(dboid))
-	{
+	while (any_lane_runs(dboid)) {
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
 		if (left <= 0)
@@ -518,8 +471,7 @@ te_shmem_stop_lanes(Oid dboid, int timeout_ms)
 	ConditionVariableCancelSleep();
 }
 
-void
-te_shmem_resume_lanes(Oid dboid)
+void te_shmem_resume_lanes(Oid dboid)
 {
 	TeDatabaseSlot *db;
 
@@ -527,14 +479,11 @@ te_shmem_resume_lanes(Oid dboid)
 		return;
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 	db = te_shmem_find_database(dboid);
-	if (db != NULL && db->holder_pid == MyProcPid)
-	{
+	if (db != NULL && db->holder_pid == MyProcPid) {
 		db->holder_pid = 0;
 		te_shmem_set_database_state(db, TE_DATABASE_READY, NULL);
-		for (int i = 0; i < te_shmem->max_lanes; i++)
-		{
-			if (te_shmem->lanes[i].dboid == dboid)
-			{
+		for (int i = 0; i < te_shmem->max_lanes; i++) {
+			if (te_shmem->lanes[i].dboid == dboid) {
 				te_shmem->lanes[i].failures = 0;
 				te_shmem->lanes[i].retry_at = 0;
 			}

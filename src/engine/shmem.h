@@ -26,13 +26,13 @@
 #define TE_STATE_MAX 32
 
 /* X(symbol suffix, text in trading.stat_workers) */
-#define TE_LANE_STATES(X)                                                                           \
-	X(FREE, "free")         /* the slot belongs to nobody */                                        \
-	X(WAITING, "waiting")   /* no worker: failed, stopped or not to be had; reason says which */    \
-	X(STARTING, "starting") /* a worker was asked for, or is connecting and loading */              \
-	X(RUNNING, "running")                                                                           \
-	X(DRAINING, "draining") /* asked to stop, finishes its batch and what is on its way */          \
-	X(FOREIGN, "foreign")   /* a copy of another installation: sends nothing until adopted */       \
+#define TE_LANE_STATES(X)                                                                          \
+	X(FREE, "free")         /* the slot belongs to nobody */                                       \
+	X(WAITING, "waiting")   /* no worker: failed, stopped or not to be had; reason says which */   \
+	X(STARTING, "starting") /* a worker was asked for, or is connecting and loading */             \
+	X(RUNNING, "running")                                                                          \
+	X(DRAINING, "draining") /* asked to stop, finishes its batch and what is on its way */         \
+	X(FOREIGN, "foreign")   /* a copy of another installation: sends nothing until adopted */      \
 	X(HALTED, "halted")     /* stays up, takes no input; reason says why */
 
 #define TE_LANE_STATE_MEMBER(symbol, text) TE_LANE_##symbol,
@@ -40,47 +40,47 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 #undef TE_LANE_STATE_MEMBER
 
 /* Counters of a lane since its slot was made or reset.  X(name) */
-#define TE_LANE_COUNTERS(X)                                                                         \
-	X(batches)        /* transactions that stored a batch */                                        \
-	X(messages)       /* input messages applied */                                                  \
-	X(predictions)    /* predictions in them */                                                     \
-	X(evaluations)    /* strategy and prediction pairs decided */                                   \
-	X(signals)                                                                                      \
-	X(ticks)          /* market prices */                                                           \
-	X(bars)           /* closed bars */                                                             \
-	X(dead_letters)                                                                                 \
-	X(duplicates)     /* input already applied */                                                   \
-	X(stale)          /* input of a producer's older epoch */                                       \
-	X(conflicts)      /* a sequence again with other content */                                     \
-	X(gaps)           /* input gaps recorded */                                                     \
-	X(parked)         /* messages that waited for an earlier one */                                 \
-	X(dropped)        /* subjects of other lanes, left undecoded */                                 \
-	X(published)      /* messages handed to the broker, repeats included */                         \
-	X(acknowledged)                                                                                 \
-	X(republished)                                                                                  \
-	X(gap_fills)      /* halted or expired messages replaced at publish time */                     \
-	X(notifications)                                                                                \
-	X(notify_errors)                                                                                \
-	X(errors)         /* batches that failed and were tried again */                                \
-	X(reloads)        /* loads of strategies and reference data */
+#define TE_LANE_COUNTERS(X)                                                                        \
+	X(batches)     /* transactions that stored a batch */                                          \
+	X(messages)    /* input messages applied */                                                    \
+	X(predictions) /* predictions in them */                                                       \
+	X(evaluations) /* strategy and prediction pairs decided */                                     \
+	X(signals)                                                                                     \
+	X(ticks) /* market prices */                                                                   \
+	X(bars)  /* closed bars */                                                                     \
+	X(dead_letters)                                                                                \
+	X(duplicates) /* input already applied */                                                      \
+	X(stale)      /* input of a producer's older epoch */                                          \
+	X(conflicts)  /* a sequence again with other content */                                        \
+	X(gaps)       /* input gaps recorded */                                                        \
+	X(parked)     /* messages that waited for an earlier one */                                    \
+	X(dropped)    /* subjects of other lanes, left undecoded */                                    \
+	X(published)  /* messages handed to the broker, repeats included */                            \
+	X(acknowledged)                                                                                \
+	X(republished)                                                                                 \
+	X(gap_fills) /* halted or expired messages replaced at publish time */                         \
+	X(notifications)                                                                               \
+	X(notify_errors)                                                                               \
+	X(errors)  /* batches that failed and were tried again */                                      \
+	X(reloads) /* loads of strategies and reference data */
 
 /* What is now.  X(name) */
-#define TE_LANE_GAUGES(X)                                                                           \
-	X(epoch)                                                                                        \
-	X(batch_no)                                                                                     \
-	X(input_seq)      /* stream sequence applied */                                                 \
-	X(input_pending)  /* messages in the stream behind it, as last told by the broker */            \
-	X(last_out_seq)                                                                                 \
-	X(published_seq)                                                                                \
-	X(acked_seq)                                                                                    \
-	X(in_flight)      /* messages without acknowledgement */                                        \
-	X(outbox_pending) /* committed messages not acknowledged */                                     \
-	X(strategies)     /* in the cache */                                                            \
-	X(cache_bytes)                                                                                  \
-	X(symbols)        /* with market state */                                                       \
-	X(last_input_at)  /* TimestampTz */                                                             \
-	X(last_batch_at)  /* TimestampTz */                                                             \
-	X(lane_clock)     /* TimestampTz; greatest generated_at with clock = input */
+#define TE_LANE_GAUGES(X)                                                                          \
+	X(epoch)                                                                                       \
+	X(batch_no)                                                                                    \
+	X(input_seq)     /* stream sequence applied */                                                 \
+	X(input_pending) /* messages in the stream behind it, as last told by the broker */            \
+	X(last_out_seq)                                                                                \
+	X(published_seq)                                                                               \
+	X(acked_seq)                                                                                   \
+	X(in_flight)      /* messages without acknowledgement */                                       \
+	X(outbox_pending) /* committed messages not acknowledged */                                    \
+	X(strategies)     /* in the cache */                                                           \
+	X(cache_bytes)                                                                                 \
+	X(symbols)       /* with market state */                                                       \
+	X(last_input_at) /* TimestampTz */                                                             \
+	X(last_batch_at) /* TimestampTz */                                                             \
+	X(lane_clock)    /* TimestampTz; greatest generated_at with clock = input */
 
 #define TE_LANE_NUMBER(name) pg_atomic_uint64 name;
 typedef struct TeLaneCounters
@@ -137,14 +137,16 @@ typedef struct TeLaneSlot
 } TeLaneSlot;
 
 /* Why a database has no workers, or that it has. */
-#define TE_DATABASE_STATES(X)                                                                       \
-	X(FREE, "free")                                                                                 \
-	X(READY, "ready")       /* its lanes run or are started */                                      \
-	X(HELD, "held")         /* lanes stopped by trading.set_lanes or the like */                    \
-	X(BLOCKED, "blocked")   /* reason says what is wrong */
+#define TE_DATABASE_STATES(X)                                                                      \
+	X(FREE, "free")                                                                                \
+	X(READY, "ready")     /* its lanes run or are started */                                       \
+	X(HELD, "held")       /* lanes stopped by trading.set_lanes or the like */                     \
+	X(BLOCKED, "blocked") /* reason says what is wrong */
 
 #define TE_DATABASE_STATE_MEMBER(symbol, text) TE_DATABASE_##symbol,
-typedef enum { TE_DATABASE_STATES(TE_DATABASE_STATE_MEMBER) TE_DATABASE_STATE_COUNT } TeDatabaseState;
+typedef enum {
+	TE_DATABASE_STATES(TE_DATABASE_STATE_MEMBER) TE_DATABASE_STATE_COUNT
+} TeDatabaseState;
 #undef TE_DATABASE_STATE_MEMBER
 
 /* A database that has the extension. */
@@ -154,9 +156,9 @@ typedef struct TeDatabaseSlot
 	NameData datname;
 	TeDatabaseState state;
 	TimestampTz since;
-	int lanes;       /* rows of trading.lanes */
+	int lanes; /* rows of trading.lanes */
 	Oid worker_role;
-	int holder_pid;  /* session that has the lanes stopped, 0: none */
+	int holder_pid; /* session that has the lanes stopped, 0: none */
 	char reason[TE_REASON_MAX];
 } TeDatabaseSlot;
 
@@ -188,7 +190,7 @@ typedef struct TeShmem
 	PGPROC *launcher_proc;
 	TimestampTz launcher_since;
 	char launcher_reason[TE_REASON_MAX]; /* what it can't do now */
-	uint32 generation; /* of the worker asked for last */
+	uint32 generation;                   /* of the worker asked for last */
 	TeProbe probe;
 	int check_count; /* > TE_CHECK_REQUESTS: more than could be kept, look at all */
 	Oid checks[TE_CHECK_REQUESTS];
@@ -238,16 +240,14 @@ extern bool te_lane_stop_requested(const TeLaneSlot *slot);
 extern void te_lane_apply_reset(TeLaneSlot *slot);
 
 /* The lane is the only writer of its numbers, so that no locked instruction is needed. */
-static inline void
-te_count(pg_atomic_uint64 *counter, uint64 n)
+static inline void te_count(pg_atomic_uint64 *counter, uint64 n)
 {
 	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + n);
 }
 
-static inline void
-te_gauge(pg_atomic_uint64 *gauge, int64 value)
+static inline void te_gauge(pg_atomic_uint64 *gauge, int64 value)
 {
-	pg_atomic_write_u64(gauge, (uint64) value);
+	pg_atomic_write_u64(gauge, (uint64)value);
 }
 
 /* --- any session ------------------------------------------------------- */
@@ -279,12 +279,14 @@ extern const char *const te_transport_names[TE_TRANSPORT_COUNT];
 extern TeLaneSlot *te_shmem_find_lane(Oid dboid, int lane);
 extern TeDatabaseSlot *te_shmem_find_database(Oid dboid);
 
-/* Give a free slot to a lane or database, NULL when none is left; the caller holds the lock exclusively. */
+/* Give a free slot to a lane or database, NULL when none is left; the caller holds the lock
+ * exclusively. */
 extern TeLaneSlot *te_shmem_add_lane(Oid dboid, int lane);
 extern TeDatabaseSlot *te_shmem_add_database(Oid dboid, const char *datname);
 /* A lane's worker is gone, or couldn't be started: the next one may start after the delay. */
 extern void te_shmem_lane_ended(TeLaneSlot *slot, const char *reason);
 extern void te_shmem_set_lane_state(TeLaneSlot *slot, TeLaneState state, const char *reason);
-extern void te_shmem_set_database_state(TeDatabaseSlot *db, TeDatabaseState state, const char *reason);
+extern void te_shmem_set_database_state(TeDatabaseSlot *db, TeDatabaseState state,
+                                        const char *reason);
 
 #endif
