@@ -1,0 +1,66 @@
+/*
+ * decide.c - trading.decide(): the SQL door to te_decide().
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/timestamp.h"
+
+#include "sql/decision_json.h"
+#include "sql/rfc3339.h"
+#include "sql/rule.h"
+#include "sql/sqltime.h"
+
+PG_FUNCTION_INFO_V1(te_sql_decide);
+
+/* Position of the arguments, and their names in messages. */
+enum { ARG_PREDICTION, ARG_STRATEGY, ARG_MARKET, ARG_INSTRUMENT, ARG_ACCOUNT, ARG_AT, ARG_COUNT };
+
+static const char *const arg_names[ARG_COUNT] = {"prediction", "strategy", "market", "instrument", "account", "at"};
+
+/* An instant that a decision's timestamps, a day later at most, can be written for. */
+static TeTime
+read_at(TimestampTz at)
+{
+	TeTime time;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		te_invalid_value("at", "must be finite");
+	time = te_time_from_timestamptz(at);
+	if (time < TE_RFC3339_FIRST || time > TE_RFC3339_LAST - 86400 * TE_USEC_PER_SEC)
+		te_invalid_value("at", "must be in the years 1 to 9999");
+	return time;
+}
+
+Datum
+te_sql_decide(PG_FUNCTION_ARGS)
+{
+	TePrediction prediction;
+	TeStrategy strategy;
+	TeMarket market;
+	TeInstrument instrument;
+	TeAccount account;
+	TeDecisionInput in = {&prediction, &strategy, &market, &instrument, &account, .evaluate_rule = te_rule_evaluate};
+	TeDecision decision;
+	const char *key, *reason;
+
+	for (int i = 0; i < ARG_COUNT; i++)
+	{
+		if (PG_ARGISNULL(i))
+			te_invalid_value(arg_names[i], "must not be NULL");
+	}
+	te_jsonb_read_prediction(PG_GETARG_JSONB_P(ARG_PREDICTION), &prediction);
+	te_jsonb_read_strategy(PG_GETARG_JSONB_P(ARG_STRATEGY), &strategy);
+	te_jsonb_read_market(PG_GETARG_JSONB_P(ARG_MARKET), &market);
+	te_jsonb_read_instrument(PG_GETARG_JSONB_P(ARG_INSTRUMENT), &instrument);
+	te_jsonb_read_account(PG_GETARG_JSONB_P(ARG_ACCOUNT), &account);
+	in.at = read_at(PG_GETARG_TIMESTAMPTZ(ARG_AT));
+	key = te_input_check(&in, &reason);
+	if (key != NULL)
+		te_invalid_value(key, reason);
+
+	if (strategy.custom_rule != NULL)
+		in.rule_context = te_rule_compile(strategy.custom_rule, CurrentMemoryContext);
+	te_decide(&in, &decision);
+	PG_RETURN_JSONB_P(te_jsonb_decision(&in, &decision));
+}

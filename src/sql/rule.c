@@ -1,0 +1,311 @@
+/*
+ * rule.c - custom rules, evaluated by PostgreSQL's own SQL/JSON path engine.
+ *
+ * What a rule may use is a list of what is allowed, not of what is forbidden, so
+ * that a newer PostgreSQL's additions don't change what a rule can do: a rule has
+ * to give the same answer in a worker, in a session and on another server.
+ * Forbidden on purpose: like_regex and ** (cost), datetime() (session settings),
+ * variables (there are none), and filters nested more than twice, because the
+ * cost of a rule grows with the number of models to the power of that depth.
+ */
+#include "sql/rule.h"
+
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonpath.h"
+#include "utils/memutils.h"
+
+#include "sql/decision_json.h"
+
+#define MAX_FILTER_DEPTH 2
+
+struct TeRule
+{
+	MemoryContext context;
+	MemoryContext scratch; /* reset after each evaluation */
+	JsonPath *path;
+	Jsonb *no_variables;
+};
+
+static const char *find_fault(JsonPathItem *item, int filter_depth);
+
+static const char *
+find_fault_in_operands(JsonPathItem *item, int filter_depth)
+{
+	JsonPathItem operand;
+	const char *fault;
+
+	jspGetLeftArg(item, &operand);
+	fault = find_fault(&operand, filter_depth);
+	if (fault != NULL)
+		return fault;
+	jspGetRightArg(item, &operand);
+	return find_fault(&operand, filter_depth);
+}
+
+static const char *
+find_fault_in_subscripts(JsonPathItem *item, int filter_depth)
+{
+	for (int i = 0; i < item->content.array.nelems; i++)
+	{
+		JsonPathItem from, to;
+		bool range = jspGetArraySubscript(item, &from, &to, i);
+		const char *fault = find_fault(&from, filter_depth);
+
+		if (fault == NULL && range)
+			fault = find_fault(&to, filter_depth);
+		if (fault != NULL)
+			return fault;
+	}
+	return NULL;
+}
+
+/* The fault of one step of a path and of everything inside it, or NULL. */
+static const char *
+find_fault_in_step(JsonPathItem *item, int filter_depth)
+{
+	JsonPathItem operand;
+
+	switch (item->type)
+	{
+		case jpiNull:
+		case jpiString:
+		case jpiNumeric:
+		case jpiBool:
+		case jpiRoot:
+		case jpiCurrent:
+		case jpiKey:
+		case jpiAnyKey:
+		case jpiAnyArray:
+		case jpiLast:
+		case jpiType:
+		case jpiSize:
+		case jpiAbs:
+		case jpiFloor:
+		case jpiCeiling:
+		case jpiDouble:
+		case jpiKeyValue:
+			return NULL;
+		case jpiIndexArray:
+			return find_fault_in_subscripts(item, filter_depth);
+		case jpiFilter:
+			if (filter_depth == MAX_FILTER_DEPTH)
+				return "must not nest filters more than twice";
+			jspGetArg(item, &operand);
+			return find_fault(&operand, filter_depth + 1);
+		case jpiNot:
+		case jpiIsUnknown:
+		case jpiExists:
+		case jpiPlus:
+		case jpiMinus:
+			jspGetArg(item, &operand);
+			return find_fault(&operand, filter_depth);
+		case jpiAnd:
+		case jpiOr:
+		case jpiEqual:
+		case jpiNotEqual:
+		case jpiLess:
+		case jpiGreater:
+		case jpiLessOrEqual:
+		case jpiGreaterOrEqual:
+		case jpiAdd:
+		case jpiSub:
+		case jpiMul:
+		case jpiDiv:
+		case jpiMod:
+		case jpiStartsWith:
+			return find_fault_in_operands(item, filter_depth);
+		case jpiLikeRegex:
+			return "must not use like_regex";
+		case jpiAny:
+			return "must not use **";
+		case jpiDatetime:
+			return "must not use datetime()";
+		case jpiVariable:
+			return "must not use variables";
+		default:
+			return "must use only what SQL/JSON paths of PostgreSQL 15 have";
+	}
+}
+
+/* The fault of a path from this step to its end, or NULL. */
+static const char *
+find_fault(JsonPathItem *item, int filter_depth)
+{
+	JsonPathItem step = *item;
+
+	check_stack_depth();
+	for (;;)
+	{
+		JsonPathItem next;
+		const char *fault = find_fault_in_step(&step, filter_depth);
+
+		if (fault != NULL || !jspGetNext(&step, &next))
+			return fault;
+		step = next;
+	}
+}
+
+/* Whether the whole path is one predicate, which is true, false or unknown. */
+static bool
+is_predicate(JsonPathItem *root)
+{
+	switch (root->type)
+	{
+		case jpiAnd:
+		case jpiOr:
+		case jpiNot:
+		case jpiIsUnknown:
+		case jpiEqual:
+		case jpiNotEqual:
+		case jpiLess:
+		case jpiGreater:
+		case jpiLessOrEqual:
+		case jpiGreaterOrEqual:
+		case jpiExists:
+		case jpiStartsWith:
+			return !jspHasNext(root);
+		default:
+			return false;
+	}
+}
+
+static void
+invalid_rule(const char *key, int sqlstate, const char *reason)
+{
+	ereport(ERROR, (errcode(sqlstate), errmsg("invalid value for \"%s\": %s", key, reason)));
+}
+
+/* Parse a rule; an error of the parser is passed on with the key's name. */
+static JsonPath *
+parse(const char *text, const char *key, int sqlstate)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	JsonPath *path = NULL;
+
+	PG_TRY();
+	{
+		path = DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in, CStringGetDatum(text)));
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
+		    ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR, (errcode(sqlstate), errmsg("invalid value for \"%s\": must be an SQL/JSON path", key),
+		                errdetail_internal("%s", error->message)));
+	}
+	PG_END_TRY();
+	return path;
+}
+
+static JsonPath *
+parse_and_check(const char *text, const char *key, int sqlstate)
+{
+	JsonPath *path;
+	JsonPathItem root;
+	const char *fault;
+
+	if (strlen(text) > TE_RULE_MAX_BYTES)
+		invalid_rule(key, sqlstate, psprintf("must have at most %d bytes", TE_RULE_MAX_BYTES));
+	path = parse(text, key, sqlstate);
+	jspInit(&root, path);
+	fault = find_fault(&root, 0);
+	if (fault != NULL)
+		invalid_rule(key, sqlstate, fault);
+	if (!is_predicate(&root))
+		invalid_rule(key, sqlstate, "must be a predicate, such as $.prediction.confidence > 0.8");
+	return path;
+}
+
+void
+te_rule_check(const char *text, const char *key, int sqlstate)
+{
+	pfree(parse_and_check(text, key, sqlstate));
+}
+
+static Jsonb *
+empty_object(void)
+{
+	TeJsonbWriter w = {0};
+
+	te_jsonb_begin_object(&w);
+	te_jsonb_end_object(&w);
+	return JsonbValueToJsonb(w.result);
+}
+
+TeRule *
+te_rule_compile(const char *text, MemoryContext parent)
+{
+	JsonPath *path = parse_and_check(text, "strategy.custom_rule", ERRCODE_INVALID_PARAMETER_VALUE);
+	MemoryContext context = AllocSetContextCreate(parent, "trading_engine rule", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	TeRule *rule = palloc(sizeof(TeRule));
+
+	rule->context = context;
+	rule->scratch = AllocSetContextCreate(context, "trading_engine rule input", ALLOCSET_DEFAULT_SIZES);
+	rule->path = memcpy(palloc(VARSIZE(path)), path, VARSIZE(path));
+	rule->no_variables = empty_object();
+	MemoryContextSwitchTo(caller);
+	pfree(path);
+	return rule;
+}
+
+void
+te_rule_free(TeRule *rule)
+{
+	MemoryContextDelete(rule->context);
+}
+
+/* What a rule sees. */
+static Jsonb *
+rule_input(const TeDecisionInput *in, double consensus, double favorability)
+{
+	TeJsonbWriter w = {0};
+
+	te_jsonb_begin_object(&w);
+	te_jsonb_key(&w, "prediction");
+	te_jsonb_put_prediction(&w, in->prediction);
+	te_jsonb_key(&w, "market");
+	te_jsonb_put_market(&w, in->market);
+	te_jsonb_number_field(&w, "consensus", consensus);
+	te_jsonb_number_field(&w, "favorability", favorability);
+	te_jsonb_key(&w, "account");
+	te_jsonb_put_account(&w, in->account);
+	te_jsonb_end_object(&w);
+	return JsonbValueToJsonb(w.result);
+}
+
+/*
+ * jsonb_path_match() in silent mode gives NULL for a predicate that is unknown,
+ * which is what every mistake inside of one becomes: a rule that can't be
+ * evaluated.
+ */
+TeRuleResult
+te_rule_evaluate(void *rule_context, const TeDecisionInput *in, double consensus, double favorability)
+{
+	TeRule *rule = rule_context;
+	MemoryContext caller = MemoryContextSwitchTo(rule->scratch);
+	LOCAL_FCINFO(fcinfo, 4);
+	Datum match;
+	bool unknown;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
+	fcinfo->args[0] = (NullableDatum){JsonbPGetDatum(rule_input(in, consensus, favorability)), false};
+	fcinfo->args[1] = (NullableDatum){PointerGetDatum(rule->path), false};
+	fcinfo->args[2] = (NullableDatum){JsonbPGetDatum(rule->no_variables), false};
+	fcinfo->args[3] = (NullableDatum){BoolGetDatum(true), false};
+	match = jsonb_path_match(fcinfo);
+	unknown = fcinfo->isnull;
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(rule->scratch);
+	if (unknown)
+		return TE_RULE_ERROR;
+	return DatumGetBool(match) ? TE_RULE_TRUE : TE_RULE_NOT_TRUE;
+}
