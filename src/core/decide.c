@@ -95,8 +95,7 @@ static bool gate_confidence(TeWork *w)
 	                    te_step_number(consensus), te_step_number(s->min_consensus_score));
 }
 
-/* An explicit spread wins over that of the quotes. */
-static double known_spread_pips(const TeDecisionInput *in)
+double te_spread_pips(const TeDecisionInput *in)
 {
 	const TePrediction *p = in->prediction;
 
@@ -179,7 +178,7 @@ void te_decide(const TeDecisionInput *in, TeDecision *out)
 
 	decision_clear(out);
 	w.prediction_sign = te_direction_sign(in->prediction->direction);
-	w.spread_pips = known_spread_pips(in);
+	w.spread_pips = te_spread_pips(in);
 	w.tick = te_grid(in->instrument->tick_size);
 	w.lot = te_grid(in->instrument->lot_step);
 

@@ -102,6 +102,9 @@ typedef struct TeDecision
  */
 extern void te_decide(const TeDecisionInput *in, TeDecision *out);
 
+/* The market's spread in pips: the one given, else that of the prediction's quotes, else NAN. */
+extern double te_spread_pips(const TeDecisionInput *in);
+
 /*
  * A value that breaks the ranges of the input table: returns the offending key
  * ("prediction.confidence") and a lower-case reason, or NULL when all is well.

@@ -4,12 +4,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "executor/executor.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/typcache.h"
 
 #include "sql/params.h"
 #include "sql/rule.h"
@@ -20,8 +19,7 @@ PG_FUNCTION_INFO_V1(te_sql_check_rule);
 enum { ARG_TIER, ARG_OWN, ARG_TIERS };
 
 /* The text in column "tier" of a row of trading.tiers. */
-static const char *
-tier_name(HeapTupleHeader row)
+static const char *tier_name(HeapTupleHeader row)
 {
 	bool isnull;
 	Datum name = GetAttributeByName(row, "tier", &isnull);
@@ -30,8 +28,7 @@ tier_name(HeapTupleHeader row)
 }
 
 /* "PRO, ENTERPRISE": the tiers among the given rows that allow one parameter's value, or "none". */
-static char *
-tiers_that_allow(ArrayType *tiers, const TeParamSet *own, int p)
+static char *tiers_that_allow(ArrayType *tiers, const TeParamSet *own, int p)
 {
 	TeParamSet one = {.set = TE_PARAM_BIT(p), .values = own->values};
 	StringInfoData names;
@@ -40,9 +37,9 @@ tiers_that_allow(ArrayType *tiers, const TeParamSet *own, int p)
 	int count;
 
 	initStringInfo(&names);
-	deconstruct_array(tiers, ARR_ELEMTYPE(tiers), -1, false, TYPALIGN_DOUBLE, &rows, &nulls, &count);
-	for (int i = 0; i < count; i++)
-	{
+	deconstruct_array(tiers, ARR_ELEMTYPE(tiers), -1, false, TYPALIGN_DOUBLE, &rows, &nulls,
+	                  &count);
+	for (int i = 0; i < count; i++) {
 		HeapTupleHeader row;
 		TeParamSet tier;
 
@@ -56,8 +53,7 @@ tiers_that_allow(ArrayType *tiers, const TeParamSet *own, int p)
 	return names.len > 0 ? names.data : pstrdup("none");
 }
 
-static void
-check_entitlement(FunctionCallInfo fcinfo, const TeParamSet *own)
+static void check_entitlement(FunctionCallInfo fcinfo, const TeParamSet *own)
 {
 	TeParamSet tier;
 	int p;
@@ -66,17 +62,19 @@ check_entitlement(FunctionCallInfo fcinfo, const TeParamSet *own)
 	p = te_strategy_beyond_tier(&tier, own);
 	if (p < 0)
 		return;
-	ereport(ERROR,
-	        (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-	         errmsg("tier %s does not allow this value of \"%s\"; tiers that do: %s",
-	                PG_ARGISNULL(ARG_TIER) ? "(none)" : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)),
-	                te_params[p].name,
-	                PG_ARGISNULL(ARG_TIERS) ? "none" : tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), own, p))));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+	                errmsg("tier %s does not allow this value of \"%s\"; tiers that do: %s",
+	                       PG_ARGISNULL(ARG_TIER) ? "(none)"
+	                                              : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)),
+	                       te_params[p].name,
+	                       PG_ARGISNULL(ARG_TIERS)
+	                           ? "none"
+	                           : tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), own, p))));
 }
 
-/* check_strategy(tier record, own record, tiers record[]): ranges first, then what the tier allows. */
-Datum
-te_sql_check_strategy(PG_FUNCTION_ARGS)
+/* check_strategy(tier record, own record, tiers record[]): ranges first, then what the tier allows.
+ */
+Datum te_sql_check_strategy(PG_FUNCTION_ARGS)
 {
 	TeParamSet own;
 	const char *name, *reason;
@@ -92,9 +90,9 @@ te_sql_check_strategy(PG_FUNCTION_ARGS)
 }
 
 /* check_rule(rule text): true, or an error that says why it is no rule. */
-Datum
-te_sql_check_rule(PG_FUNCTION_ARGS)
+Datum te_sql_check_rule(PG_FUNCTION_ARGS)
 {
-	te_rule_check(text_to_cstring(PG_GETARG_TEXT_PP(0)), "custom_rule", ERRCODE_INVALID_PARAMETER_VALUE);
+	te_rule_check(text_to_cstring(PG_GETARG_TEXT_PP(0)), "custom_rule",
+	              ERRCODE_INVALID_PARAMETER_VALUE);
 	PG_RETURN_BOOL(true);
 }

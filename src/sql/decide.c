@@ -7,7 +7,6 @@
 #include "utils/timestamp.h"
 
 #include "sql/decision_json.h"
-#include "sql/rfc3339.h"
 #include "sql/rule.h"
 #include "sql/sqltime.h"
 
@@ -16,36 +15,29 @@ PG_FUNCTION_INFO_V1(te_sql_decide);
 /* Position of the arguments, and their names in messages. */
 enum { ARG_PREDICTION, ARG_STRATEGY, ARG_MARKET, ARG_INSTRUMENT, ARG_ACCOUNT, ARG_AT, ARG_COUNT };
 
-static const char *const arg_names[ARG_COUNT] = {"prediction", "strategy", "market", "instrument", "account", "at"};
+static const char *const arg_names[ARG_COUNT] = {"prediction", "strategy", "market",
+                                                 "instrument", "account",  "at"};
 
-/* An instant that a decision's timestamps, a day later at most, can be written for. */
-static TeTime
-read_at(TimestampTz at)
+static TeTime read_at(TimestampTz at)
 {
-	TeTime time;
-
 	if (TIMESTAMP_NOT_FINITE(at))
 		te_invalid_value("at", "must be finite");
-	time = te_time_from_timestamptz(at);
-	if (time < TE_RFC3339_FIRST || time > TE_RFC3339_LAST - 86400 * TE_USEC_PER_SEC)
-		te_invalid_value("at", "must be in the years 1 to 9999");
-	return time;
+	return te_time_from_timestamptz(at);
 }
 
-Datum
-te_sql_decide(PG_FUNCTION_ARGS)
+Datum te_sql_decide(PG_FUNCTION_ARGS)
 {
 	TePrediction prediction;
 	TeStrategy strategy;
 	TeMarket market;
 	TeInstrument instrument;
 	TeAccount account;
-	TeDecisionInput in = {&prediction, &strategy, &market, &instrument, &account, .evaluate_rule = te_rule_evaluate};
+	TeDecisionInput in = {&prediction, &strategy, &market,
+	                      &instrument, &account,  .evaluate_rule = te_rule_evaluate};
 	TeDecision decision;
 	const char *key, *reason;
 
-	for (int i = 0; i < ARG_COUNT; i++)
-	{
+	for (int i = 0; i < ARG_COUNT; i++) {
 		if (PG_ARGISNULL(i))
 			te_invalid_value(arg_names[i], "must not be NULL");
 	}

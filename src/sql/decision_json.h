@@ -3,7 +3,7 @@
  *
  * Keys are those of doc/decisions.md.  Reading raises 22023 with the key's name
  * for an unknown or missing key and for a value of the wrong type; ranges are
- * the core's business (te_input_check, te_strategy_check).
+ * the core's business (te_input_check).
  */
 #ifndef TE_SQL_DECISION_JSON_H
 #define TE_SQL_DECISION_JSON_H
@@ -18,12 +18,14 @@ extern void te_jsonb_read_market(Jsonb *jsonb, TeMarket *out);
 extern void te_jsonb_read_instrument(Jsonb *jsonb, TeInstrument *out);
 extern void te_jsonb_read_account(Jsonb *jsonb, TeAccount *out);
 
-/* Read a strategy over the defaults, and check its ranges and combinations. */
+/* Read a strategy over the defaults. */
 extern void te_jsonb_read_strategy(Jsonb *jsonb, TeStrategy *out);
 
 /* Write one input as an object; read back it gives the same bits. */
 extern void te_jsonb_put_prediction(TeJsonbWriter *w, const TePrediction *p);
 extern void te_jsonb_put_market(TeJsonbWriter *w, const TeMarket *m);
+extern void te_jsonb_put_market_fields(TeJsonbWriter *w,
+                                       const TeMarket *m); /* into an object that is begun */
 extern void te_jsonb_put_instrument(TeJsonbWriter *w, const TeInstrument *i);
 extern void te_jsonb_put_account(TeJsonbWriter *w, const TeAccount *a);
 extern void te_jsonb_put_strategy(TeJsonbWriter *w, const TeStrategy *s);

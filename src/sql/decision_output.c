@@ -5,41 +5,37 @@
  */
 #include "sql/decision_json.h"
 
-static void
-put_step_value(TeJsonbWriter *w, const char *key, const TeStepValue *value)
+static void put_step_value(TeJsonbWriter *w, const char *key, const TeStepValue *value)
 {
 	if (value->kind == TE_STEP_NOTHING)
 		return;
 	te_jsonb_key(w, key);
-	switch (value->kind)
-	{
-		case TE_STEP_NOTHING:
-			break;
-		case TE_STEP_NUMBER:
-			te_jsonb_put_number(w, value->as.number);
-			break;
-		case TE_STEP_TEXT:
-			te_jsonb_put_text(w, value->as.text);
-			break;
-		case TE_STEP_BOOL:
-			te_jsonb_put_bool(w, value->as.boolean);
-			break;
-		case TE_STEP_TIME:
-			te_jsonb_put_time(w, value->as.time);
-			break;
-		case TE_STEP_REGIMES:
-			te_jsonb_put_regimes(w, value->as.regimes);
-			break;
+	switch (value->kind) {
+	case TE_STEP_NOTHING:
+		break;
+	case TE_STEP_NUMBER:
+		te_jsonb_put_number(w, value->as.number);
+		break;
+	case TE_STEP_TEXT:
+		te_jsonb_put_text(w, value->as.text);
+		break;
+	case TE_STEP_BOOL:
+		te_jsonb_put_bool(w, value->as.boolean);
+		break;
+	case TE_STEP_TIME:
+		te_jsonb_put_time(w, value->as.time);
+		break;
+	case TE_STEP_REGIMES:
+		te_jsonb_put_regimes(w, value->as.regimes);
+		break;
 	}
 }
 
-static void
-put_steps(TeJsonbWriter *w, const TeDecision *d)
+static void put_steps(TeJsonbWriter *w, const TeDecision *d)
 {
 	te_jsonb_key(w, "steps");
 	te_jsonb_begin_array(w);
-	for (int i = 0; i < d->step_count; i++)
-	{
+	for (int i = 0; i < d->step_count; i++) {
 		const TeStep *step = &d->steps[i];
 
 		te_jsonb_begin_object(w);
@@ -54,13 +50,11 @@ put_steps(TeJsonbWriter *w, const TeDecision *d)
 	te_jsonb_end_array(w);
 }
 
-static void
-put_legs(TeJsonbWriter *w, const TeDecision *d)
+static void put_legs(TeJsonbWriter *w, const TeDecision *d)
 {
 	te_jsonb_key(w, "legs");
 	te_jsonb_begin_array(w);
-	for (int i = 0; i < d->leg_count; i++)
-	{
+	for (int i = 0; i < d->leg_count; i++) {
 		const TeLeg *leg = &d->legs[i];
 
 		te_jsonb_begin_object(w);
@@ -77,8 +71,7 @@ put_legs(TeJsonbWriter *w, const TeDecision *d)
 }
 
 /* What only a signal has: how and when it is to be executed. */
-static void
-put_execution(TeJsonbWriter *w, const TeStrategy *s, const TeDecision *d)
+static void put_execution(TeJsonbWriter *w, const TeStrategy *s, const TeDecision *d)
 {
 	te_jsonb_text_field(w, "timing_strategy", te_timing_enum.labels[d->timing]);
 	te_jsonb_number_field(w, "trigger_price", d->trigger_price);
@@ -94,8 +87,7 @@ put_execution(TeJsonbWriter *w, const TeStrategy *s, const TeDecision *d)
 	te_jsonb_end_object(w);
 }
 
-Jsonb *
-te_jsonb_decision(const TeDecisionInput *in, const TeDecision *d)
+Jsonb *te_jsonb_decision(const TeDecisionInput *in, const TeDecision *d)
 {
 	TeJsonbWriter w = {0};
 
@@ -108,8 +100,7 @@ te_jsonb_decision(const TeDecisionInput *in, const TeDecision *d)
 	te_jsonb_number_field(&w, "signal_strength", d->signal_strength);
 	te_jsonb_number_field(&w, "consensus_score", d->consensus_score);
 	te_jsonb_number_field(&w, "market_favorability", d->market_favorability);
-	if (d->has_order)
-	{
+	if (d->has_order) {
 		te_jsonb_text_field(&w, "order_type", te_order_type_enum.labels[d->order_type]);
 		te_jsonb_text_field(&w, "execution_urgency", te_urgency_enum.labels[d->urgency]);
 	}

@@ -8,53 +8,50 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-#include "sql/rfc3339.h"
+#include "wire/rfc3339.h"
 
-void
-te_invalid_value(const char *key, const char *reason)
+void te_invalid_value(const char *key, const char *reason)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for \"%s\": %s", key, reason)));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+	                errmsg("invalid value for \"%s\": %s", key, reason)));
 }
 
-static const char *
-type_name(const JsonbValue *value)
+static const char *type_name(const JsonbValue *value)
 {
-	switch (value->type)
-	{
-		case jbvNull:
-			return "null";
-		case jbvString:
-			return "a string";
-		case jbvNumeric:
-			return "a number";
-		case jbvBool:
-			return "a boolean";
-		case jbvBinary:
-			return JsonContainerIsObject(value->val.binary.data) ? "an object" : "an array";
-		default:
-			return "something else";
+	switch (value->type) {
+	case jbvNull:
+		return "null";
+	case jbvString:
+		return "a string";
+	case jbvNumeric:
+		return "a number";
+	case jbvBool:
+		return "a boolean";
+	case jbvBinary:
+		return JsonContainerIsObject(value->val.binary.data) ? "an object" : "an array";
+	default:
+		return "something else";
 	}
 }
 
-static void
-wrong_type(const char *key, const char *wanted, const JsonbValue *value)
+static void wrong_type(const char *key, const char *wanted, const JsonbValue *value)
 {
 	ereport(ERROR,
 	        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 	         errmsg("invalid value for \"%s\": must be %s, not %s", key, wanted, type_name(value)),
-	         value->type == jbvNull ? errhint("Leave out a key that has no value; jsonb_strip_nulls() does so.") : 0));
+	         value->type == jbvNull
+	             ? errhint("Leave out a key that has no value; jsonb_strip_nulls() does so.")
+	             : 0));
 }
 
-static char *
-number_text(const char *key, const char *wanted, const JsonbValue *value)
+static char *number_text(const char *key, const char *wanted, const JsonbValue *value)
 {
 	if (value->type != jbvNumeric)
 		wrong_type(key, wanted, value);
 	return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 }
 
-double
-te_jsonb_number(const char *key, const JsonbValue *value)
+double te_jsonb_number(const char *key, const JsonbValue *value)
 {
 	double number = strtod(number_text(key, "a number", value), NULL);
 
@@ -64,8 +61,7 @@ te_jsonb_number(const char *key, const JsonbValue *value)
 }
 
 /* An integer; one beyond 64 bits saturates, because no range reaches that far. */
-int64
-te_jsonb_integer(const char *key, const JsonbValue *value)
+int64 te_jsonb_integer(const char *key, const JsonbValue *value)
 {
 	const char *text = number_text(key, "an integer", value);
 	const char *point = strchr(text, '.');
@@ -81,36 +77,34 @@ te_jsonb_integer(const char *key, const JsonbValue *value)
 	return strtoll(text, NULL, 10);
 }
 
-bool
-te_jsonb_bool(const char *key, const JsonbValue *value)
+bool te_jsonb_bool(const char *key, const JsonbValue *value)
 {
 	if (value->type != jbvBool)
 		wrong_type(key, "a boolean", value);
 	return value->val.boolean;
 }
 
-char *
-te_jsonb_text(const char *key, const JsonbValue *value)
+char *te_jsonb_text(const char *key, const JsonbValue *value)
 {
 	if (value->type != jbvString)
 		wrong_type(key, "a string", value);
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-TeTime
-te_jsonb_time(const char *key, const JsonbValue *value)
+TeTime te_jsonb_time(const char *key, const JsonbValue *value)
 {
 	TeTime time;
 
 	if (value->type != jbvString)
 		wrong_type(key, "a timestamp string", value);
-	if (!te_rfc3339_parse(value->val.string.val, value->val.string.len, &time))
-		te_invalid_value(key, "must be an RFC 3339 timestamp with an offset, such as 2012-02-01T00:00:00Z");
+	if (!te_rfc3339_parse(te_jsonb_text(key, value), &time))
+		te_invalid_value(
+			key, "must be an RFC 3339 timestamp with an offset and at most six digits of a second, "
+				 "such as 2012-02-01T00:00:00Z");
 	return time;
 }
 
-int
-te_jsonb_enum(const char *key, const JsonbValue *value, const TeEnum *labels)
+int te_jsonb_enum(const char *key, const JsonbValue *value, const TeEnum *labels)
 {
 	int number = te_enum_value(labels, te_jsonb_text(key, value));
 	StringInfoData reason;
@@ -124,29 +118,25 @@ te_jsonb_enum(const char *key, const JsonbValue *value, const TeEnum *labels)
 	te_invalid_value(key, reason.data);
 }
 
-JsonbContainer *
-te_jsonb_object(const char *key, const JsonbValue *value)
+JsonbContainer *te_jsonb_object(const char *key, const JsonbValue *value)
 {
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
 		wrong_type(key, "an object", value);
 	return value->val.binary.data;
 }
 
-JsonbContainer *
-te_jsonb_array(const char *key, const JsonbValue *value)
+JsonbContainer *te_jsonb_array(const char *key, const JsonbValue *value)
 {
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
 		wrong_type(key, "an array", value);
 	return value->val.binary.data;
 }
 
-JsonbContainer *
-te_jsonb_root_object(const char *key, Jsonb *jsonb)
+JsonbContainer *te_jsonb_root_object(const char *key, Jsonb *jsonb)
 {
 	JsonbValue value;
 
-	if (JB_ROOT_IS_SCALAR(jsonb))
-	{
+	if (JB_ROOT_IS_SCALAR(jsonb)) {
 		JsonbExtractScalar(&jsonb->root, &value);
 		wrong_type(key, "an object", &value);
 	}
@@ -156,41 +146,35 @@ te_jsonb_root_object(const char *key, Jsonb *jsonb)
 }
 
 /* Add a finished value, as a field's value or as an element, whichever the place asks for. */
-static void
-put(TeJsonbWriter *w, JsonbValue *value)
+static void put(TeJsonbWriter *w, JsonbValue *value)
 {
 	bool in_array = w->state->contVal.type == jbvArray;
 
 	pushJsonbValue(&w->state, in_array ? WJB_ELEM : WJB_VALUE, value);
 }
 
-void
-te_jsonb_begin_object(TeJsonbWriter *w)
+void te_jsonb_begin_object(TeJsonbWriter *w)
 {
 	pushJsonbValue(&w->state, WJB_BEGIN_OBJECT, NULL);
 }
 
-void
-te_jsonb_end_object(TeJsonbWriter *w)
+void te_jsonb_end_object(TeJsonbWriter *w)
 {
 	w->result = pushJsonbValue(&w->state, WJB_END_OBJECT, NULL);
 }
 
-void
-te_jsonb_begin_array(TeJsonbWriter *w)
+void te_jsonb_begin_array(TeJsonbWriter *w)
 {
 	pushJsonbValue(&w->state, WJB_BEGIN_ARRAY, NULL);
 }
 
-void
-te_jsonb_end_array(TeJsonbWriter *w)
+void te_jsonb_end_array(TeJsonbWriter *w)
 {
 	w->result = pushJsonbValue(&w->state, WJB_END_ARRAY, NULL);
 }
 
 /* The text is referred to, not copied, until the jsonb is made. */
-static JsonbValue
-string_value(const char *text)
+static JsonbValue string_value(const char *text)
 {
 	JsonbValue value = {.type = jbvString};
 
@@ -199,36 +183,34 @@ string_value(const char *text)
 	return value;
 }
 
-void
-te_jsonb_key(TeJsonbWriter *w, const char *key)
+void te_jsonb_key(TeJsonbWriter *w, const char *key)
 {
 	JsonbValue value = string_value(key);
 
 	pushJsonbValue(&w->state, WJB_KEY, &value);
 }
 
-static void
-put_numeric(TeJsonbWriter *w, char *text)
+static void put_numeric(TeJsonbWriter *w, char *text)
 {
 	JsonbValue value = {.type = jbvNumeric};
 
-	value.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	value.val.numeric = DatumGetNumeric(DirectFunctionCall3(
+		numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	put(w, &value);
 }
 
-void
-te_jsonb_put_number(TeJsonbWriter *w, double value)
+void te_jsonb_put_number(TeJsonbWriter *w, double value)
 {
 	char text[DOUBLE_SHORTEST_DECIMAL_LEN];
 
 	if (!isfinite(value))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("a result is beyond double precision")));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+		                errmsg("a result is beyond double precision")));
 	double_to_shortest_decimal_buf(value, text);
 	put_numeric(w, text);
 }
 
-void
-te_jsonb_put_integer(TeJsonbWriter *w, int64 value)
+void te_jsonb_put_integer(TeJsonbWriter *w, int64 value)
 {
 	JsonbValue number = {.type = jbvNumeric};
 
@@ -236,8 +218,7 @@ te_jsonb_put_integer(TeJsonbWriter *w, int64 value)
 	put(w, &number);
 }
 
-void
-te_jsonb_put_bool(TeJsonbWriter *w, bool value)
+void te_jsonb_put_bool(TeJsonbWriter *w, bool value)
 {
 	JsonbValue boolean = {.type = jbvBool};
 
@@ -245,37 +226,34 @@ te_jsonb_put_bool(TeJsonbWriter *w, bool value)
 	put(w, &boolean);
 }
 
-void
-te_jsonb_put_text(TeJsonbWriter *w, const char *text)
+void te_jsonb_put_text(TeJsonbWriter *w, const char *text)
 {
 	JsonbValue value = string_value(text);
 
 	put(w, &value);
 }
 
-void
-te_jsonb_put_time(TeJsonbWriter *w, TeTime time)
+void te_jsonb_put_time(TeJsonbWriter *w, TeTime time)
 {
 	char *text = palloc(TE_RFC3339_SIZE);
 
-	te_rfc3339_format(time, text);
+	if (!te_rfc3339_format(time, text))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
+		                errmsg("a time is beyond the year 9999")));
 	te_jsonb_put_text(w, text);
 }
 
-void
-te_jsonb_put_regimes(TeJsonbWriter *w, uint8 regimes)
+void te_jsonb_put_regimes(TeJsonbWriter *w, uint8 regimes)
 {
 	te_jsonb_begin_array(w);
-	for (int i = 0; i < te_regime_enum.count; i++)
-	{
+	for (int i = 0; i < te_regime_enum.count; i++) {
 		if (regimes & (1 << i))
 			te_jsonb_put_text(w, te_regime_enum.labels[i]);
 	}
 	te_jsonb_end_array(w);
 }
 
-void
-te_jsonb_number_field(TeJsonbWriter *w, const char *key, double value)
+void te_jsonb_number_field(TeJsonbWriter *w, const char *key, double value)
 {
 	if (!te_known(value))
 		return;
@@ -283,8 +261,7 @@ te_jsonb_number_field(TeJsonbWriter *w, const char *key, double value)
 	te_jsonb_put_number(w, value);
 }
 
-void
-te_jsonb_text_field(TeJsonbWriter *w, const char *key, const char *value)
+void te_jsonb_text_field(TeJsonbWriter *w, const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
@@ -292,8 +269,7 @@ te_jsonb_text_field(TeJsonbWriter *w, const char *key, const char *value)
 	te_jsonb_put_text(w, value);
 }
 
-void
-te_jsonb_time_field(TeJsonbWriter *w, const char *key, TeTime value)
+void te_jsonb_time_field(TeJsonbWriter *w, const char *key, TeTime value)
 {
 	if (value == TE_NO_TIME)
 		return;

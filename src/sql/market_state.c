@@ -23,8 +23,7 @@ typedef struct Aggregate
 	TeMarketSettings settings;
 } Aggregate;
 
-static TeTime
-read_max_gap(const Interval *gap)
+static TeTime read_max_gap(const Interval *gap)
 {
 	if (gap->month != 0)
 		te_invalid_value("max_gap", "must not have months or years, whose length varies");
@@ -34,22 +33,21 @@ read_max_gap(const Interval *gap)
 }
 
 /* The state before the first bar; without a sixth argument the gap rule is off. */
-static Aggregate *
-begin(FunctionCallInfo fcinfo)
+static Aggregate *begin(FunctionCallInfo fcinfo)
 {
 	MemoryContext context;
 	Aggregate *a;
 
 	if (!AggCheckCallContext(fcinfo, &context))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("market_state_add works only in an aggregate")));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		                errmsg("market_state_add works only in an aggregate")));
 	a = MemoryContextAllocZero(context, sizeof(Aggregate));
 	a->settings = te_market_settings_default;
 	a->settings.max_gap = 0;
 	return a;
 }
 
-static TeBar
-read_bar(FunctionCallInfo fcinfo)
+static TeBar read_bar(FunctionCallInfo fcinfo)
 {
 	TimestampTz ts = PG_GETARG_TIMESTAMPTZ(ARG_TS);
 	TeBar bar = {.open = PG_GETARG_FLOAT8(ARG_OPEN),
@@ -68,14 +66,13 @@ read_bar(FunctionCallInfo fcinfo)
 	return bar;
 }
 
-Datum
-te_sql_market_state_add(PG_FUNCTION_ARGS)
+Datum te_sql_market_state_add(PG_FUNCTION_ARGS)
 {
-	Aggregate *a = PG_ARGISNULL(ARG_STATE) ? begin(fcinfo) : (Aggregate *) PG_GETARG_POINTER(ARG_STATE);
+	Aggregate *a =
+		PG_ARGISNULL(ARG_STATE) ? begin(fcinfo) : (Aggregate *)PG_GETARG_POINTER(ARG_STATE);
 	TeBar bar;
 
-	for (int i = ARG_TS; i < PG_NARGS(); i++)
-	{
+	for (int i = ARG_TS; i < PG_NARGS(); i++) {
 		if (PG_ARGISNULL(i))
 			te_invalid_value(arg_names[i], "must not be NULL");
 	}
@@ -90,11 +87,10 @@ te_sql_market_state_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(a);
 }
 
-Datum
-te_sql_market_state_read(PG_FUNCTION_ARGS)
+Datum te_sql_market_state_read(PG_FUNCTION_ARGS)
 {
 	static const Aggregate no_bars;
-	const Aggregate *a = PG_ARGISNULL(0) ? &no_bars : (const Aggregate *) PG_GETARG_POINTER(0);
+	const Aggregate *a = PG_ARGISNULL(0) ? &no_bars : (const Aggregate *)PG_GETARG_POINTER(0);
 	TeJsonbWriter w = {0};
 	TeMarket market;
 

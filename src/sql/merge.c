@@ -18,8 +18,7 @@ PG_FUNCTION_INFO_V1(te_sql_merge_strategy);
 
 enum { ARG_TIER, ARG_OWN, ARG_COMPANY };
 
-static Datum
-layers_datum(const uint8_t layer[TE_PARAM_COUNT])
+static Datum layers_datum(const uint8_t layer[TE_PARAM_COUNT])
 {
 	TeJsonbWriter w = {0};
 
@@ -31,17 +30,16 @@ layers_datum(const uint8_t layer[TE_PARAM_COUNT])
 }
 
 /* Room for the symbols of any intersection. */
-static const char **
-symbol_room(const TeParamSet *a, const TeParamSet *b, const TeParamSet *c)
+static const char **symbol_room(const TeParamSet *a, const TeParamSet *b, const TeParamSet *c)
 {
-	int most = Max(a->values.available_instruments.count,
-	               Max(b->values.available_instruments.count, c->values.available_instruments.count));
+	int most =
+		Max(a->values.available_instruments.count,
+	        Max(b->values.available_instruments.count, c->values.available_instruments.count));
 
 	return palloc_array(const char *, Max(most, 1));
 }
 
-Datum
-te_sql_merge_strategy(PG_FUNCTION_ARGS)
+Datum te_sql_merge_strategy(PG_FUNCTION_ARGS)
 {
 	TeParamSet tier, own, company;
 	TeStrategy merged;
@@ -62,15 +60,13 @@ te_sql_merge_strategy(PG_FUNCTION_ARGS)
 	values = palloc0_array(Datum, desc->natts);
 	nulls = palloc_array(bool, desc->natts);
 	memset(nulls, true, desc->natts * sizeof(bool));
-	for (int p = 0; p < TE_PARAM_COUNT; p++)
-	{
+	for (int p = 0; p < TE_PARAM_COUNT; p++) {
 		int i = columns.attnum[p] - 1;
 
 		if (i >= 0)
 			values[i] = te_param_datum(&te_params[p], &merged, &nulls[i]);
 	}
-	for (int i = 0; i < desc->natts; i++)
-	{
+	for (int i = 0; i < desc->natts; i++) {
 		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), "layers") != 0)
 			continue;
 		values[i] = layers_datum(layer);

@@ -29,8 +29,7 @@ static const char *const entitlement_labels[] = {[TE_ENTITLED_FREELY] = "FREELY"
                                                  [TE_ENTITLED_CUSTOM] = "CUSTOM",
                                                  [TE_ENTITLED_ALGORITHMIC] = "ALGORITHMIC"};
 
-enum
-{
+enum {
 	COLUMN_NAME,
 	COLUMN_SQL_TYPE,
 	COLUMN_DEFAULT,
@@ -50,25 +49,23 @@ enum
 
 StaticAssertDecl(COLUMN_ENTERPRISE - COLUMN_FREE + 1 == TE_TIER_COUNT, "one column per tier");
 
-static const TeEnum *
-labels_of(const TeParamInfo *info)
+static const TeEnum *labels_of(const TeParamInfo *info)
 {
 	return info->kind == TE_KIND_REGIMES ? &te_regime_enum : info->labels;
 }
 
-static Datum
-label_array(const TeEnum *labels)
+static Datum label_array(const TeEnum *labels)
 {
 	Datum *elements = palloc_array(Datum, labels->count);
 
 	for (int i = 0; i < labels->count; i++)
 		elements[i] = CStringGetTextDatum(labels->labels[i]);
-	return PointerGetDatum(construct_array(elements, labels->count, TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(
+		construct_array(elements, labels->count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* "ARRAY['A', 'B']"; labels need no escaping. */
-static void
-append_labels(StringInfo out, const TeEnum *labels)
+static void append_labels(StringInfo out, const TeEnum *labels)
 {
 	appendStringInfoString(out, "ARRAY[");
 	for (int i = 0; i < labels->count; i++)
@@ -77,10 +74,10 @@ append_labels(StringInfo out, const TeEnum *labels)
 }
 
 /* "x >= 0 AND x <= 1".  NaN is above infinity, so an upper bound keeps it out as well. */
-static void
-append_range(StringInfo out, const TeParamInfo *info)
+static void append_range(StringInfo out, const TeParamInfo *info)
 {
-	appendStringInfo(out, "%s %s %.15g AND %s ", info->name, info->low_open ? ">" : ">=", info->low, info->name);
+	appendStringInfo(out, "%s %s %.15g AND %s ", info->name, info->low_open ? ">" : ">=", info->low,
+	                 info->name);
 	if (isinf(info->high))
 		appendStringInfoString(out, "< 'Infinity'");
 	else
@@ -88,59 +85,57 @@ append_range(StringInfo out, const TeParamInfo *info)
 }
 
 /* The CHECK expression of a parameter's column: the part of te_strategy_check that SQL can say. */
-static char *
-check_expression(const TeParamInfo *info)
+static char *check_expression(const TeParamInfo *info)
 {
 	StringInfoData out;
 
 	initStringInfo(&out);
-	switch (info->kind)
-	{
-		case TE_KIND_BOOL:
-			appendStringInfoString(&out, "true");
-			break;
-		case TE_KIND_INT:
-		case TE_KIND_NUMBER:
-			append_range(&out, info);
-			break;
-		case TE_KIND_ENUM:
-			appendStringInfo(&out, "%s = ANY (", info->name);
-			append_labels(&out, info->labels);
-			appendStringInfoString(&out, ")");
-			break;
-		case TE_KIND_REGIMES:
-			appendStringInfo(&out, "COALESCE(array_ndims(%1$s), 1) = 1 AND %1$s <@ ", info->name);
-			append_labels(&out, &te_regime_enum);
-			break;
-		case TE_KIND_SYMBOLS:
-			appendStringInfo(&out,
-			                 "COALESCE(array_ndims(%1$s), 1) = 1 AND array_position(%1$s, NULL) IS NULL AND '' <> ALL (%1$s)"
-			                 " AND ('*' <> ALL (%1$s) OR %1$s = '{*}')",
-			                 info->name);
-			break;
-		case TE_KIND_RULE:
-			appendStringInfo(&out, "octet_length(%s) BETWEEN 1 AND %d", info->name, TE_RULE_MAX_BYTES);
-			break;
-		case TE_KIND_WEIGHTS:
-			appendStringInfo(&out,
-			                 "array_ndims(%1$s) = 1 AND array_length(%1$s, 1) = %2$d AND array_position(%1$s, NULL) IS NULL"
-			                 " AND 0 <= ALL (%1$s) AND 'Infinity' > ALL (%1$s) AND 0 < ANY (%1$s)",
-			                 info->name, TE_WEIGHT_COUNT);
-			break;
+	switch (info->kind) {
+	case TE_KIND_BOOL:
+		appendStringInfoString(&out, "true");
+		break;
+	case TE_KIND_INT:
+	case TE_KIND_NUMBER:
+		append_range(&out, info);
+		break;
+	case TE_KIND_ENUM:
+		appendStringInfo(&out, "%s = ANY (", info->name);
+		append_labels(&out, info->labels);
+		appendStringInfoString(&out, ")");
+		break;
+	case TE_KIND_REGIMES:
+		appendStringInfo(&out, "COALESCE(array_ndims(%1$s), 1) = 1 AND %1$s <@ ", info->name);
+		append_labels(&out, &te_regime_enum);
+		break;
+	case TE_KIND_SYMBOLS:
+		appendStringInfo(&out,
+		                 "COALESCE(array_ndims(%1$s), 1) = 1 AND array_position(%1$s, NULL) IS "
+		                 "NULL AND '' <> ALL (%1$s)"
+		                 " AND ('*' <> ALL (%1$s) OR %1$s = '{*}')",
+		                 info->name);
+		break;
+	case TE_KIND_RULE:
+		appendStringInfo(&out, "octet_length(%s) BETWEEN 1 AND %d", info->name, TE_RULE_MAX_BYTES);
+		break;
+	case TE_KIND_WEIGHTS:
+		appendStringInfo(&out,
+		                 "array_ndims(%1$s) = 1 AND array_length(%1$s, 1) = %2$d AND "
+		                 "array_position(%1$s, NULL) IS NULL"
+		                 " AND 0 <= ALL (%1$s) AND 'Infinity' > ALL (%1$s) AND 0 < ANY (%1$s)",
+		                 info->name, TE_WEIGHT_COUNT);
+		break;
 	}
 	return out.data;
 }
 
 /* Texts are NULL where the value is. */
-static void
-set_text(Datum *values, bool *nulls, int column, const char *text)
+static void set_text(Datum *values, bool *nulls, int column, const char *text)
 {
 	nulls[column] = text == NULL;
-	values[column] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+	values[column] = text == NULL ? (Datum)0 : CStringGetTextDatum(text);
 }
 
-static void
-set_range(Datum *values, bool *nulls, const TeParamInfo *info)
+static void set_range(Datum *values, bool *nulls, const TeParamInfo *info)
 {
 	bool number = info->kind == TE_KIND_INT || info->kind == TE_KIND_NUMBER;
 
@@ -151,10 +146,9 @@ set_range(Datum *values, bool *nulls, const TeParamInfo *info)
 	values[COLUMN_HIGH] = Float8GetDatum(info->high);
 }
 
-Datum
-te_sql_strategy_parameters(PG_FUNCTION_ARGS)
+Datum te_sql_strategy_parameters(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ReturnSetInfo *result = (ReturnSetInfo *)fcinfo->resultinfo;
 	TeStrategy defaults;
 	TeParamSet tiers[TE_TIER_COUNT];
 
@@ -163,8 +157,7 @@ te_sql_strategy_parameters(PG_FUNCTION_ARGS)
 	for (int t = 0; t < TE_TIER_COUNT; t++)
 		te_tier_defaults(t, &tiers[t]);
 
-	for (int p = 0; p < TE_PARAM_COUNT; p++)
-	{
+	for (int p = 0; p < TE_PARAM_COUNT; p++) {
 		const TeParamInfo *info = &te_params[p];
 		Datum values[COLUMN_COUNT];
 		bool nulls[COLUMN_COUNT];
@@ -174,7 +167,7 @@ te_sql_strategy_parameters(PG_FUNCTION_ARGS)
 		set_text(values, nulls, COLUMN_DEFAULT, te_param_text(info, &defaults));
 		set_range(values, nulls, info);
 		nulls[COLUMN_LABELS] = labels_of(info) == NULL;
-		values[COLUMN_LABELS] = nulls[COLUMN_LABELS] ? (Datum) 0 : label_array(labels_of(info));
+		values[COLUMN_LABELS] = nulls[COLUMN_LABELS] ? (Datum)0 : label_array(labels_of(info));
 		set_text(values, nulls, COLUMN_MERGE, merge_labels[info->merge]);
 		set_text(values, nulls, COLUMN_ENTITLEMENT, entitlement_labels[info->entitlement]);
 		for (int t = 0; t < TE_TIER_COUNT; t++)
@@ -184,5 +177,5 @@ te_sql_strategy_parameters(PG_FUNCTION_ARGS)
 		set_text(values, nulls, COLUMN_DOC, info->doc);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
-	return (Datum) 0;
+	return (Datum)0;
 }

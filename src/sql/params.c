@@ -19,30 +19,30 @@ typedef struct ColumnType
 } ColumnType;
 
 static const ColumnType column_types[] = {
-	[TE_KIND_BOOL] = {BOOLOID, "boolean"},           [TE_KIND_INT] = {INT4OID, "integer"},
-	[TE_KIND_NUMBER] = {FLOAT8OID, "double precision"}, [TE_KIND_ENUM] = {TEXTOID, "text"},
-	[TE_KIND_SYMBOLS] = {TEXTARRAYOID, "text[]"},    [TE_KIND_REGIMES] = {TEXTARRAYOID, "text[]"},
-	[TE_KIND_RULE] = {TEXTOID, "text"},              [TE_KIND_WEIGHTS] = {FLOAT8ARRAYOID, "double precision[]"},
+	[TE_KIND_BOOL] = {BOOLOID, "boolean"},
+	[TE_KIND_INT] = {INT4OID, "integer"},
+	[TE_KIND_NUMBER] = {FLOAT8OID, "double precision"},
+	[TE_KIND_ENUM] = {TEXTOID, "text"},
+	[TE_KIND_SYMBOLS] = {TEXTARRAYOID, "text[]"},
+	[TE_KIND_REGIMES] = {TEXTARRAYOID, "text[]"},
+	[TE_KIND_RULE] = {TEXTOID, "text"},
+	[TE_KIND_WEIGHTS] = {FLOAT8ARRAYOID, "double precision[]"},
 };
 
-const char *
-te_param_type(const TeParamInfo *info)
+const char *te_param_type(const TeParamInfo *info)
 {
 	return column_types[info->kind].name;
 }
 
-Oid
-te_param_type_oid(const TeParamInfo *info)
+Oid te_param_type_oid(const TeParamInfo *info)
 {
 	return column_types[info->kind].oid;
 }
 
-void
-te_param_columns_resolve(TupleDesc desc, TeParamColumns *out)
+void te_param_columns_resolve(TupleDesc desc, TeParamColumns *out)
 {
 	memset(out, 0, sizeof(*out));
-	for (int i = 0; i < desc->natts; i++)
-	{
+	for (int i = 0; i < desc->natts; i++) {
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 		int p = attribute->attisdropped ? -1 : te_param_find(NameStr(attribute->attname));
 
@@ -50,23 +50,21 @@ te_param_columns_resolve(TupleDesc desc, TeParamColumns *out)
 			continue;
 		if (attribute->atttypid != te_param_type_oid(&te_params[p]))
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-			                errmsg("column \"%s\" must be of type %s", te_params[p].name, te_param_type(&te_params[p]))));
+			                errmsg("column \"%s\" must be of type %s", te_params[p].name,
+			                       te_param_type(&te_params[p]))));
 		out->attnum[p] = attribute->attnum;
 	}
 }
 
-static int
-compare_symbols(const void *a, const void *b)
+static int compare_symbols(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-const char *
-te_symbols_make(const char **symbols, int count, TeSymbols *out)
+const char *te_symbols_make(const char **symbols, int count, TeSymbols *out)
 {
 	*out = (TeSymbols){0};
-	for (int i = 0; i < count; i++)
-	{
+	for (int i = 0; i < count; i++) {
 		if (symbols[i][0] == '\0')
 			return "must not contain an empty symbol";
 		if (strcmp(symbols[i], "*") == 0)
@@ -81,31 +79,28 @@ te_symbols_make(const char **symbols, int count, TeSymbols *out)
 }
 
 /* The elements of a one-dimensional array without NULLs, or NULL and a reason. */
-static Datum *
-array_elements(Datum value, Oid type, int *count, const char **reason)
+static Datum *array_elements(Datum value, Oid type, int *count, const char **reason)
 {
 	ArrayType *array = DatumGetArrayTypeP(value);
 	Datum *elements;
 
-	if (ARR_NDIM(array) > 1)
-	{
+	if (ARR_NDIM(array) > 1) {
 		*reason = "must have one dimension";
 		return NULL;
 	}
-	if (array_contains_nulls(array))
-	{
+	if (array_contains_nulls(array)) {
 		*reason = "must not contain NULL";
 		return NULL;
 	}
 	if (type == TEXTOID)
 		deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, count);
 	else
-		deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, NULL, count);
+		deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+		                  &elements, NULL, count);
 	return elements;
 }
 
-static const char *
-read_symbols(Datum value, TeSymbols *out)
+static const char *read_symbols(Datum value, TeSymbols *out)
 {
 	const char *reason = NULL;
 	int count;
@@ -120,8 +115,7 @@ read_symbols(Datum value, TeSymbols *out)
 	return te_symbols_make(symbols, count, out);
 }
 
-static const char *
-read_regimes(Datum value, uint8 *out)
+static const char *read_regimes(Datum value, uint8 *out)
 {
 	const char *reason = NULL;
 	int count;
@@ -130,8 +124,7 @@ read_regimes(Datum value, uint8 *out)
 	if (elements == NULL)
 		return reason;
 	*out = 0;
-	for (int i = 0; i < count; i++)
-	{
+	for (int i = 0; i < count; i++) {
 		int regime = te_enum_value(&te_regime_enum, TextDatumGetCString(elements[i]));
 
 		if (regime < 0)
@@ -141,8 +134,7 @@ read_regimes(Datum value, uint8 *out)
 	return NULL;
 }
 
-static const char *
-read_weights(Datum value, TeWeights *out)
+static const char *read_weights(Datum value, TeWeights *out)
 {
 	const char *reason = NULL;
 	int count;
@@ -157,8 +149,7 @@ read_weights(Datum value, TeWeights *out)
 	return NULL;
 }
 
-static const char *
-read_label(Datum value, const TeEnum *labels, uint8 *out)
+static const char *read_label(Datum value, const TeEnum *labels, uint8 *out)
 {
 	int number = te_enum_value(labels, TextDatumGetCString(value));
 
@@ -169,47 +160,44 @@ read_label(Datum value, const TeEnum *labels, uint8 *out)
 }
 
 /* Read one column's value; returns a reason when it can't be read. */
-static const char *
-read_value(const TeParamInfo *info, Datum value, TeStrategy *s)
+static const char *read_value(const TeParamInfo *info, Datum value, TeStrategy *s)
 {
-	switch (info->kind)
-	{
-		case TE_KIND_BOOL:
-			te_param_field(info, s, bool) = DatumGetBool(value);
-			return NULL;
-		case TE_KIND_INT:
-			te_param_field(info, s, int32_t) = DatumGetInt32(value);
-			return NULL;
-		case TE_KIND_NUMBER:
-			te_param_field(info, s, double) = DatumGetFloat8(value);
-			return NULL;
-		case TE_KIND_ENUM:
-			return read_label(value, info->labels, &te_param_field(info, s, uint8_t));
-		case TE_KIND_SYMBOLS:
-			return read_symbols(value, &te_param_field(info, s, TeSymbols));
-		case TE_KIND_REGIMES:
-			return read_regimes(value, &te_param_field(info, s, uint8_t));
-		case TE_KIND_RULE:
-			te_param_field(info, s, const char *) = TextDatumGetCString(value);
-			return NULL;
-		case TE_KIND_WEIGHTS:
-			return read_weights(value, &te_param_field(info, s, TeWeights));
+	switch (info->kind) {
+	case TE_KIND_BOOL:
+		te_param_field(info, s, bool) = DatumGetBool(value);
+		return NULL;
+	case TE_KIND_INT:
+		te_param_field(info, s, int32_t) = DatumGetInt32(value);
+		return NULL;
+	case TE_KIND_NUMBER:
+		te_param_field(info, s, double) = DatumGetFloat8(value);
+		return NULL;
+	case TE_KIND_ENUM:
+		return read_label(value, info->labels, &te_param_field(info, s, uint8_t));
+	case TE_KIND_SYMBOLS:
+		return read_symbols(value, &te_param_field(info, s, TeSymbols));
+	case TE_KIND_REGIMES:
+		return read_regimes(value, &te_param_field(info, s, uint8_t));
+	case TE_KIND_RULE:
+		te_param_field(info, s, const char *) = TextDatumGetCString(value);
+		return NULL;
+	case TE_KIND_WEIGHTS:
+		return read_weights(value, &te_param_field(info, s, TeWeights));
 	}
 	pg_unreachable();
 }
 
-void
-te_param_invalid(const char *name, const char *reason)
+void te_param_invalid(const char *name, const char *reason)
 {
-	ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("invalid value for parameter \"%s\": %s", name, reason)));
+	ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+	                errmsg("invalid value for parameter \"%s\": %s", name, reason)));
 }
 
-void
-te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *columns, TeParamSet *out)
+void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *columns,
+                             TeParamSet *out)
 {
 	memset(out, 0, sizeof(*out));
-	for (int p = 0; p < TE_PARAM_COUNT; p++)
-	{
+	for (int p = 0; p < TE_PARAM_COUNT; p++) {
 		const char *reason;
 		bool isnull;
 		Datum value;
@@ -226,11 +214,11 @@ te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *c
 	}
 }
 
-void
-te_param_set_from_row(HeapTupleHeader row, TeParamSet *out)
+void te_param_set_from_row(HeapTupleHeader row, TeParamSet *out)
 {
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
-	TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+	TupleDesc desc =
+		lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
 	TeParamColumns columns;
 
 	te_param_columns_resolve(desc, &columns);
@@ -238,8 +226,7 @@ te_param_set_from_row(HeapTupleHeader row, TeParamSet *out)
 	ReleaseTupleDesc(desc);
 }
 
-void
-te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, TeParamSet *out)
+void te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, TeParamSet *out)
 {
 	if (PG_ARGISNULL(argument))
 		*out = (TeParamSet){0};
@@ -247,14 +234,12 @@ te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, TeParamSet *ou
 		te_param_set_from_row(PG_GETARG_HEAPTUPLEHEADER(argument), out);
 }
 
-static Datum
-text_array(Datum *elements, int count)
+static Datum text_array(Datum *elements, int count)
 {
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-static Datum
-symbols_datum(const TeSymbols *symbols)
+static Datum symbols_datum(const TeSymbols *symbols)
 {
 	Datum any = CStringGetTextDatum("*");
 	Datum *elements;
@@ -267,69 +252,65 @@ symbols_datum(const TeSymbols *symbols)
 	return text_array(elements, symbols->count);
 }
 
-static Datum
-regimes_datum(uint8 regimes)
+static Datum regimes_datum(uint8 regimes)
 {
 	Datum elements[TE_REGIME_COUNT];
 	int count = 0;
 
-	for (int i = 0; i < TE_REGIME_COUNT; i++)
-	{
+	for (int i = 0; i < TE_REGIME_COUNT; i++) {
 		if (regimes & (1 << i))
 			elements[count++] = CStringGetTextDatum(te_regime_enum.labels[i]);
 	}
 	return text_array(elements, count);
 }
 
-static Datum
-weights_datum(const TeWeights *weights)
+static Datum weights_datum(const TeWeights *weights)
 {
 	Datum elements[TE_WEIGHT_COUNT];
 
 	for (int i = 0; i < TE_WEIGHT_COUNT; i++)
 		elements[i] = Float8GetDatum(weights->w[i]);
-	return PointerGetDatum(construct_array(elements, TE_WEIGHT_COUNT, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
-	                                       TYPALIGN_DOUBLE));
+	return PointerGetDatum(construct_array(elements, TE_WEIGHT_COUNT, FLOAT8OID, sizeof(float8),
+	                                       FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-Datum
-te_param_datum(const TeParamInfo *info, const TeStrategy *s, bool *isnull)
+Datum te_param_datum(const TeParamInfo *info, const TeStrategy *s, bool *isnull)
 {
 	const char *rule;
 
 	*isnull = false;
-	switch (info->kind)
-	{
-		case TE_KIND_BOOL:
-			return BoolGetDatum(te_param_const_field(info, s, bool));
-		case TE_KIND_INT:
-			return Int32GetDatum(te_param_const_field(info, s, int32_t));
-		case TE_KIND_NUMBER:
-			return Float8GetDatum(te_param_const_field(info, s, double));
-		case TE_KIND_ENUM:
-			return CStringGetTextDatum(info->labels->labels[te_param_const_field(info, s, uint8_t)]);
-		case TE_KIND_SYMBOLS:
-			return symbols_datum(&te_param_const_field(info, s, TeSymbols));
-		case TE_KIND_REGIMES:
-			return regimes_datum(te_param_const_field(info, s, uint8_t));
-		case TE_KIND_RULE:
-			rule = te_param_const_field(info, s, const char *);
-			*isnull = rule == NULL;
-			return *isnull ? (Datum) 0 : CStringGetTextDatum(rule);
-		case TE_KIND_WEIGHTS:
-			return weights_datum(&te_param_const_field(info, s, TeWeights));
+	switch (info->kind) {
+	case TE_KIND_BOOL:
+		return BoolGetDatum(te_param_const_field(info, s, bool));
+	case TE_KIND_INT:
+		return Int32GetDatum(te_param_const_field(info, s, int32_t));
+	case TE_KIND_NUMBER:
+		return Float8GetDatum(te_param_const_field(info, s, double));
+	case TE_KIND_ENUM:
+		return CStringGetTextDatum(info->labels->labels[te_param_const_field(info, s, uint8_t)]);
+	case TE_KIND_SYMBOLS:
+		return symbols_datum(&te_param_const_field(info, s, TeSymbols));
+	case TE_KIND_REGIMES:
+		return regimes_datum(te_param_const_field(info, s, uint8_t));
+	case TE_KIND_RULE:
+		rule = te_param_const_field(info, s, const char *);
+		*isnull = rule == NULL;
+		return *isnull ? (Datum)0 : CStringGetTextDatum(rule);
+	case TE_KIND_WEIGHTS:
+		return weights_datum(&te_param_const_field(info, s, TeWeights));
 	}
 	pg_unreachable();
 }
 
-char *
-te_param_text(const TeParamInfo *info, const TeStrategy *s)
+char *te_param_text(const TeParamInfo *info, const TeStrategy *s)
 {
-	bool isnull;
-	Datum value = te_param_datum(info, s, &isnull);
+	Datum value;
 	Oid output;
-	bool varlena;
+	bool isnull, varlena;
 
+	if (info->kind == TE_KIND_BOOL)
+		return pstrdup(te_param_const_field(info, s, bool) ? "true" : "false");
+	value = te_param_datum(info, s, &isnull);
 	if (isnull)
 		return NULL;
 	getTypeOutputInfo(te_param_type_oid(info), &output, &varlena);

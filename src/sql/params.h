@@ -30,7 +30,8 @@ extern void te_param_columns_resolve(TupleDesc desc, TeParamColumns *out);
  * be read (an unknown label, an array with a NULL in it); ranges are left to
  * te_strategy_check.
  */
-extern void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *columns, TeParamSet *out);
+extern void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *columns,
+                                    TeParamSet *out);
 
 /* The same for a composite datum, and for a composite argument, where NULL sets nothing. */
 extern void te_param_set_from_row(HeapTupleHeader row, TeParamSet *out);
@@ -56,7 +57,7 @@ extern char *te_param_text(const TeParamInfo *info, const TeStrategy *s);
 extern const char *te_symbols_make(const char **symbols, int count, TeSymbols *out);
 
 /* Value of one parameter within a strategy. */
-#define te_param_field(info, s, type) (*(type *) ((char *) (s) + (info)->offset))
-#define te_param_const_field(info, s, type) (*(const type *) ((const char *) (s) + (info)->offset))
+#define te_param_field(info, s, type) (*(type *)((char *)(s) + (info)->offset))
+#define te_param_const_field(info, s, type) (*(type const *)((const char *)(s) + (info)->offset))
 
 #endif

@@ -29,8 +29,7 @@ struct TeRule
 
 static const char *find_fault(JsonPathItem *item, int filter_depth);
 
-static const char *
-find_fault_in_operands(JsonPathItem *item, int filter_depth)
+static const char *find_fault_in_operands(JsonPathItem *item, int filter_depth)
 {
 	JsonPathItem operand;
 	const char *fault;
@@ -43,11 +42,9 @@ find_fault_in_operands(JsonPathItem *item, int filter_depth)
 	return find_fault(&operand, filter_depth);
 }
 
-static const char *
-find_fault_in_subscripts(JsonPathItem *item, int filter_depth)
+static const char *find_fault_in_subscripts(JsonPathItem *item, int filter_depth)
 {
-	for (int i = 0; i < item->content.array.nelems; i++)
-	{
+	for (int i = 0; i < item->content.array.nelems; i++) {
 		JsonPathItem from, to;
 		bool range = jspGetArraySubscript(item, &from, &to, i);
 		const char *fault = find_fault(&from, filter_depth);
@@ -61,82 +58,78 @@ find_fault_in_subscripts(JsonPathItem *item, int filter_depth)
 }
 
 /* The fault of one step of a path and of everything inside it, or NULL. */
-static const char *
-find_fault_in_step(JsonPathItem *item, int filter_depth)
+static const char *find_fault_in_step(JsonPathItem *item, int filter_depth)
 {
 	JsonPathItem operand;
 
-	switch (item->type)
-	{
-		case jpiNull:
-		case jpiString:
-		case jpiNumeric:
-		case jpiBool:
-		case jpiRoot:
-		case jpiCurrent:
-		case jpiKey:
-		case jpiAnyKey:
-		case jpiAnyArray:
-		case jpiLast:
-		case jpiType:
-		case jpiSize:
-		case jpiAbs:
-		case jpiFloor:
-		case jpiCeiling:
-		case jpiDouble:
-		case jpiKeyValue:
-			return NULL;
-		case jpiIndexArray:
-			return find_fault_in_subscripts(item, filter_depth);
-		case jpiFilter:
-			if (filter_depth == MAX_FILTER_DEPTH)
-				return "must not nest filters more than twice";
-			jspGetArg(item, &operand);
-			return find_fault(&operand, filter_depth + 1);
-		case jpiNot:
-		case jpiIsUnknown:
-		case jpiExists:
-		case jpiPlus:
-		case jpiMinus:
-			jspGetArg(item, &operand);
-			return find_fault(&operand, filter_depth);
-		case jpiAnd:
-		case jpiOr:
-		case jpiEqual:
-		case jpiNotEqual:
-		case jpiLess:
-		case jpiGreater:
-		case jpiLessOrEqual:
-		case jpiGreaterOrEqual:
-		case jpiAdd:
-		case jpiSub:
-		case jpiMul:
-		case jpiDiv:
-		case jpiMod:
-		case jpiStartsWith:
-			return find_fault_in_operands(item, filter_depth);
-		case jpiLikeRegex:
-			return "must not use like_regex";
-		case jpiAny:
-			return "must not use **";
-		case jpiDatetime:
-			return "must not use datetime()";
-		case jpiVariable:
-			return "must not use variables";
-		default:
-			return "must use only what SQL/JSON paths of PostgreSQL 15 have";
+	switch (item->type) {
+	case jpiNull:
+	case jpiString:
+	case jpiNumeric:
+	case jpiBool:
+	case jpiRoot:
+	case jpiCurrent:
+	case jpiKey:
+	case jpiAnyKey:
+	case jpiAnyArray:
+	case jpiLast:
+	case jpiType:
+	case jpiSize:
+	case jpiAbs:
+	case jpiFloor:
+	case jpiCeiling:
+	case jpiDouble:
+	case jpiKeyValue:
+		return NULL;
+	case jpiIndexArray:
+		return find_fault_in_subscripts(item, filter_depth);
+	case jpiFilter:
+		if (filter_depth == MAX_FILTER_DEPTH)
+			return "must not nest filters more than twice";
+		jspGetArg(item, &operand);
+		return find_fault(&operand, filter_depth + 1);
+	case jpiNot:
+	case jpiIsUnknown:
+	case jpiExists:
+	case jpiPlus:
+	case jpiMinus:
+		jspGetArg(item, &operand);
+		return find_fault(&operand, filter_depth);
+	case jpiAnd:
+	case jpiOr:
+	case jpiEqual:
+	case jpiNotEqual:
+	case jpiLess:
+	case jpiGreater:
+	case jpiLessOrEqual:
+	case jpiGreaterOrEqual:
+	case jpiAdd:
+	case jpiSub:
+	case jpiMul:
+	case jpiDiv:
+	case jpiMod:
+	case jpiStartsWith:
+		return find_fault_in_operands(item, filter_depth);
+	case jpiLikeRegex:
+		return "must not use like_regex";
+	case jpiAny:
+		return "must not use **";
+	case jpiDatetime:
+		return "must not use datetime()";
+	case jpiVariable:
+		return "must not use variables";
+	default:
+		return "must use only what SQL/JSON paths of PostgreSQL 15 have";
 	}
 }
 
 /* The fault of a path from this step to its end, or NULL. */
-static const char *
-find_fault(JsonPathItem *item, int filter_depth)
+static const char *find_fault(JsonPathItem *item, int filter_depth)
 {
 	JsonPathItem step = *item;
 
 	check_stack_depth();
-	for (;;)
-	{
+	for (;;) {
 		JsonPathItem next;
 		const char *fault = find_fault_in_step(&step, filter_depth);
 
@@ -147,38 +140,34 @@ find_fault(JsonPathItem *item, int filter_depth)
 }
 
 /* Whether the whole path is one predicate, which is true, false or unknown. */
-static bool
-is_predicate(JsonPathItem *root)
+static bool is_predicate(JsonPathItem *root)
 {
-	switch (root->type)
-	{
-		case jpiAnd:
-		case jpiOr:
-		case jpiNot:
-		case jpiIsUnknown:
-		case jpiEqual:
-		case jpiNotEqual:
-		case jpiLess:
-		case jpiGreater:
-		case jpiLessOrEqual:
-		case jpiGreaterOrEqual:
-		case jpiExists:
-		case jpiStartsWith:
-			return !jspHasNext(root);
-		default:
-			return false;
+	switch (root->type) {
+	case jpiAnd:
+	case jpiOr:
+	case jpiNot:
+	case jpiIsUnknown:
+	case jpiEqual:
+	case jpiNotEqual:
+	case jpiLess:
+	case jpiGreater:
+	case jpiLessOrEqual:
+	case jpiGreaterOrEqual:
+	case jpiExists:
+	case jpiStartsWith:
+		return !jspHasNext(root);
+	default:
+		return false;
 	}
 }
 
-static void
-invalid_rule(const char *key, int sqlstate, const char *reason)
+static void invalid_rule(const char *key, int sqlstate, const char *reason)
 {
 	ereport(ERROR, (errcode(sqlstate), errmsg("invalid value for \"%s\": %s", key, reason)));
 }
 
 /* Parse a rule; an error of the parser is passed on with the key's name. */
-static JsonPath *
-parse(const char *text, const char *key, int sqlstate)
+static JsonPath *parse(const char *text, const char *key, int sqlstate)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	JsonPath *path = NULL;
@@ -193,19 +182,20 @@ parse(const char *text, const char *key, int sqlstate)
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
+		        ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
 		    ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
 			PG_RE_THROW();
 		FlushErrorState();
-		ereport(ERROR, (errcode(sqlstate), errmsg("invalid value for \"%s\": must be an SQL/JSON path", key),
+		ereport(ERROR, (errcode(sqlstate),
+		                errmsg("invalid value for \"%s\": must be an SQL/JSON path", key),
 		                errdetail_internal("%s", error->message)));
 	}
 	PG_END_TRY();
 	return path;
 }
 
-static JsonPath *
-parse_and_check(const char *text, const char *key, int sqlstate)
+static JsonPath *parse_and_check(const char *text, const char *key, int sqlstate)
 {
 	JsonPath *path;
 	JsonPathItem root;
@@ -223,14 +213,12 @@ parse_and_check(const char *text, const char *key, int sqlstate)
 	return path;
 }
 
-void
-te_rule_check(const char *text, const char *key, int sqlstate)
+void te_rule_check(const char *text, const char *key, int sqlstate)
 {
 	pfree(parse_and_check(text, key, sqlstate));
 }
 
-static Jsonb *
-empty_object(void)
+static Jsonb *empty_object(void)
 {
 	TeJsonbWriter w = {0};
 
@@ -239,16 +227,17 @@ empty_object(void)
 	return JsonbValueToJsonb(w.result);
 }
 
-TeRule *
-te_rule_compile(const char *text, MemoryContext parent)
+TeRule *te_rule_compile(const char *text, MemoryContext parent)
 {
 	JsonPath *path = parse_and_check(text, "strategy.custom_rule", ERRCODE_INVALID_PARAMETER_VALUE);
-	MemoryContext context = AllocSetContextCreate(parent, "trading_engine rule", ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(parent, "trading_engine rule", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	TeRule *rule = palloc(sizeof(TeRule));
 
 	rule->context = context;
-	rule->scratch = AllocSetContextCreate(context, "trading_engine rule input", ALLOCSET_DEFAULT_SIZES);
+	rule->scratch =
+		AllocSetContextCreate(context, "trading_engine rule input", ALLOCSET_DEFAULT_SIZES);
 	rule->path = memcpy(palloc(VARSIZE(path)), path, VARSIZE(path));
 	rule->no_variables = empty_object();
 	MemoryContextSwitchTo(caller);
@@ -256,23 +245,23 @@ te_rule_compile(const char *text, MemoryContext parent)
 	return rule;
 }
 
-void
-te_rule_free(TeRule *rule)
+void te_rule_free(TeRule *rule)
 {
 	MemoryContextDelete(rule->context);
 }
 
 /* What a rule sees. */
-static Jsonb *
-rule_input(const TeDecisionInput *in, double consensus, double favorability)
+static Jsonb *rule_input(const TeDecisionInput *in, double consensus, double favorability)
 {
+	TeMarket market = *in->market;
 	TeJsonbWriter w = {0};
 
+	market.spread_pips = te_spread_pips(in);
 	te_jsonb_begin_object(&w);
 	te_jsonb_key(&w, "prediction");
 	te_jsonb_put_prediction(&w, in->prediction);
 	te_jsonb_key(&w, "market");
-	te_jsonb_put_market(&w, in->market);
+	te_jsonb_put_market(&w, &market);
 	te_jsonb_number_field(&w, "consensus", consensus);
 	te_jsonb_number_field(&w, "favorability", favorability);
 	te_jsonb_key(&w, "account");
@@ -286,8 +275,8 @@ rule_input(const TeDecisionInput *in, double consensus, double favorability)
  * which is what every mistake inside of one becomes: a rule that can't be
  * evaluated.
  */
-TeRuleResult
-te_rule_evaluate(void *rule_context, const TeDecisionInput *in, double consensus, double favorability)
+TeRuleResult te_rule_evaluate(void *rule_context, const TeDecisionInput *in, double consensus,
+                              double favorability)
 {
 	TeRule *rule = rule_context;
 	MemoryContext caller = MemoryContextSwitchTo(rule->scratch);
@@ -296,7 +285,8 @@ te_rule_evaluate(void *rule_context, const TeDecisionInput *in, double consensus
 	bool unknown;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0] = (NullableDatum){JsonbPGetDatum(rule_input(in, consensus, favorability)), false};
+	fcinfo->args[0] =
+		(NullableDatum){JsonbPGetDatum(rule_input(in, consensus, favorability)), false};
 	fcinfo->args[1] = (NullableDatum){PointerGetDatum(rule->path), false};
 	fcinfo->args[2] = (NullableDatum){JsonbPGetDatum(rule->no_variables), false};
 	fcinfo->args[3] = (NullableDatum){BoolGetDatum(true), false};

@@ -33,7 +33,7 @@ extern void te_rule_free(TeRule *rule);
  * leaves no memory behind.  Only what has nothing to do with the rule (out of
  * memory, cancel) is raised as an error.
  */
-extern TeRuleResult te_rule_evaluate(void *rule_context, const TeDecisionInput *in, double consensus,
-                                     double favorability);
+extern TeRuleResult te_rule_evaluate(void *rule_context, const TeDecisionInput *in,
+                                     double consensus, double favorability);
 
 #endif

@@ -13,14 +13,12 @@
 #define TE_POSTGRES_EPOCH ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* Of a finite timestamp; the difference fits, as PostgreSQL's timestamps end in the year 294276. */
-static inline TeTime
-te_time_from_timestamptz(TimestampTz at)
+static inline TeTime te_time_from_timestamptz(TimestampTz at)
 {
 	return at + TE_POSTGRES_EPOCH;
 }
 
-static inline TimestampTz
-te_time_to_timestamptz(TeTime time)
+static inline TimestampTz te_time_to_timestamptz(TeTime time)
 {
 	return time - TE_POSTGRES_EPOCH;
 }
