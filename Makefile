@@ -11,10 +11,10 @@
 #
 # How things are built is in build.mk, on PGXS.
 
-.PHONY: all install uninstall programs everything lint clean \
+.PHONY: all install uninstall programs units everything lint clean \
 	setup check unit regress isolation tap demo bench format sanitize fuzz
 
-all install uninstall programs everything lint clean:
+all install uninstall programs units everything lint clean:
 	@$(MAKE) --no-print-directory -f build.mk $@
 
 setup:

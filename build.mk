@@ -18,7 +18,7 @@ PROTO_H := $(PROTO_C:.c=.h)
 PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
 GLUE_C := $(wildcard src/*.c src/engine/*.c src/sql/*.c)
 UNIT_C := $(wildcard test/unit/*.c)
-TOOL_C := $(wildcard test/tools/*.c)
+TOOL_C := $(wildcard test/tools/te_nats/*.c)
 DEMO_C := $(wildcard demo/*.c)
 BENCH_C := $(wildcard bench/*.c)
 FUZZ_C := $(wildcard test/fuzz/*.c)
@@ -28,8 +28,8 @@ PURE_OBJS := $(PURE_C:%.c=$(O)/%.o) $(PROTO_OBJS)
 GLUE_OBJS := $(GLUE_C:%.c=$(O)/%.o)
 
 UNIT_PROGRAMS := $(UNIT_C:%.c=$(O)/%)
-TOOL_PROGRAMS := $(TOOL_C:%.c=$(O)/%)
-DEMO_PROGRAM := $(if $(DEMO_C),$(O)/demo/predictor)
+TOOL_PROGRAM := $(if $(TOOL_C),$(O)/bin/te_nats)
+DEMO_PROGRAM := $(if $(DEMO_C),$(O)/bin/predictor)
 BENCH_PROGRAMS := $(BENCH_C:%.c=$(O)/%)
 FUZZ_PROGRAMS := $(FUZZ_C:%.c=$(O)/%)
 
@@ -94,13 +94,13 @@ $(PROTO_OBJS): $(O)/proto/%.o: $(PROTO_OUT)/%.c $(FLAGS_FILE) | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(CFLAGS) $(SANITIZE_FLAGS) -w -fPIC $(TE_INCLUDES) -MMD -MP -c $< -o $@
 
-$(PROTO_OUT)/.made: $(PROTOS) proto/generate
+# One run makes all of them; the stamp is older than what it stands for.
+$(PROTO_OUT)/.generated: $(PROTOS) proto/generate
+	@mkdir -p $(@D) && touch $@.new
 	proto/generate $(PROTO_OUT)
-	@touch $@
+	@mv $@.new $@
 
-$(PROTO_C): $(PROTO_OUT)/.made ;
-
-$(PROTO_H): %.h: %.c ;
+$(PROTO_C) $(PROTO_H): $(PROTO_OUT)/.generated ;
 
 $(SQL_SCRIPT): $(SQL_PARTS) Makefile $(EXTENSION).control
 	@{ printf '%s\n' '-- $(EXTENSION) $(EXTVERSION), assembled from sql/ by the Makefile.' \
@@ -109,10 +109,15 @@ $(SQL_SCRIPT): $(SQL_PARTS) Makefile $(EXTENSION).control
 
 LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) -o $@ $(filter %.o,$^) $(LDFLAGS) $(TE_LIBS) -lz -lpthread
 
-$(UNIT_PROGRAMS) $(TOOL_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $(PURE_OBJS)
+$(UNIT_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $(PURE_OBJS)
 	$(LINK)
 
-$(O)/demo/predictor: $(DEMO_C:%.c=$(O)/%.o) $(PURE_OBJS)
+$(O)/bin/te_nats: $(TOOL_C:%.c=$(O)/%.o) $(PURE_OBJS)
+	@mkdir -p $(@D)
+	$(LINK)
+
+$(O)/bin/predictor: $(DEMO_C:%.c=$(O)/%.o) $(PURE_OBJS)
+	@mkdir -p $(@D)
 	$(LINK)
 
 $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
@@ -123,7 +128,7 @@ $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
 
 proto: $(PROTO_C)
 units: $(UNIT_PROGRAMS)
-tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAM)
+tools: $(TOOL_PROGRAM) $(DEMO_PROGRAM)
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
 everything: all programs
