@@ -103,6 +103,7 @@ $(PROTO_OUT)/.generated: $(PROTOS) proto/generate
 $(PROTO_C) $(PROTO_H): $(PROTO_OUT)/.generated ;
 
 $(SQL_SCRIPT): $(SQL_PARTS) Makefile $(EXTENSION).control
+	@mkdir -p $(@D)
 	@{ printf '%s\n' '-- $(EXTENSION) $(EXTVERSION), assembled from sql/ by the Makefile.' \
 		'\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	   for part in $(SQL_PARTS); do printf '\n'; cat "$$part"; done; } > $@
