@@ -1,0 +1,176 @@
+# TradingEngine - what the tests with real servers share.
+#
+#	my $nats = TradingEngineNats->new('main')->start;
+#	my $node = engine('main', nats => $nats, conf => { 'trading_engine.clock' => 'input' });
+#	company($node, 'acme', tier => 'PRO', users => ['ann', 'bob']);
+#	wait_for($node, 'SELECT count(*) FROM trading.signals', 3, 'three signals');
+package TradingEngine;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use TradingEngineNats;
+
+our @EXPORT = qw(engine configure company wait_for wait_for_lanes value shared_folder
+  worker_pids kill_worker streams_match_table);
+
+# The folder with data/ and vectors/, or undef.
+sub shared_folder
+{
+	my $folder = $ENV{TE_SHARED};
+	return defined $folder && -d $folder ? $folder : undef;
+}
+
+# A running cluster with the extension in database postgres.  Options: nats (its broker; none: SQL
+# only), conf (settings), extension (0: don't create it), preload (0: leave it out), lanes, init.
+sub engine
+{
+	my ($name, %o) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(%{ $o{init} // {} });
+	my %conf = (
+		'timezone' => "'UTC'",
+		'max_connections' => 50,
+		'max_worker_processes' => 32,
+		($o{preload} // 1 ? ('shared_preload_libraries' => "'trading_engine'") : ()),
+		($o{preload} // 1 ? ('trading_engine.launcher_naptime' => '1s') : ()),
+		($o{nats} ? ('trading_engine.nats_url' => "'" . $o{nats}->url . "'") : ()),
+		%{ $o{conf} // {} });
+	configure($node, %conf);
+	$node->start;
+	if ($o{extension} // 1)
+	{
+		$node->safe_psql('postgres', 'CREATE EXTENSION trading_engine');
+		$node->safe_psql('postgres', "SELECT trading.set_lanes($o{lanes})") if defined $o{lanes};
+		wait_for_lanes($node) if $o{preload} // 1;
+	}
+	return $node;
+}
+
+# Append settings; reload the server for them to count.
+sub configure
+{
+	my ($node, %conf) = @_;
+	$node->append_conf('postgresql.conf', join "\n", map { "$_ = $conf{$_}" } sort keys %conf);
+	return;
+}
+
+sub value { my ($node, $sql) = @_; return $node->safe_psql('postgres', $sql); }
+
+# Wait until a query gives what is expected (text, as psql -At prints it), and make it a test.
+# Fails with what it gave last.
+sub wait_for
+{
+	my ($node, $sql, $expected, $name, $seconds) = @_;
+	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	my ($status, $out, $err);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	do
+	{
+		($status, $out, $err) = $node->psql('postgres', $sql);
+		return pass($name) if defined $status && $status == 0 && $out eq $expected;
+		sleep 0.05;
+	} while (time() < $end);
+	is($status == 0 ? $out : "error: $err", $expected, $name);
+	return 0;
+}
+
+# Every lane of a database has a worker that has reached its loop.
+sub wait_for_lanes
+{
+	my ($node, $database, $seconds) = @_;
+	$database //= 'postgres';
+	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	my ($lanes, $workers) = ('?', '?');
+	while (time() < $end)
+	{
+		(undef, $lanes) = $node->psql($database, 'SELECT count(*) FROM trading.lanes');
+		$workers = scalar worker_pids($node, $database);
+		return if ($lanes // '') ne '' && $lanes > 0 && $workers == $lanes;
+		sleep 0.05;
+	}
+	die "$workers workers for $lanes lanes of database $database\n";
+}
+
+# Process ids of the workers of a database, by lane.
+sub worker_pids
+{
+	my ($node, $database) = @_;
+	$database //= 'postgres';
+	my $pids = $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE datname = '$database' "
+		  . "AND backend_type = 'trading_engine lane' ORDER BY substring(application_name FROM '[0-9]+')::int");
+	return split /\n/, $pids;
+}
+
+# kill -9 a lane's worker; PostgreSQL restarts itself, as after any crash of a process.
+sub kill_worker
+{
+	my ($node, $lane) = @_;
+	my @pids = worker_pids($node);
+	die "no worker for lane $lane" unless defined $pids[$lane];
+	kill 'KILL', $pids[$lane];
+	return $pids[$lane];
+}
+
+# A company with users, each with an account and a strategy "main".  Options: tier (PRO), users
+# (['user']), currency (USD), equity (10000), producers (['model'], for this company), and
+# strategy: { parameter => SQL literal }.
+sub company
+{
+	my ($node, $company, %o) = @_;
+	my $tier = $o{tier} // 'PRO';
+	my $currency = $o{currency} // 'USD';
+	my $equity = $o{equity} // 10000;
+	my %strategy = %{ $o{strategy} // {} };
+	my @names = sort keys %strategy;
+	my $columns = join '', map { ", $_" } @names;
+	my $values = join '', map { ", $strategy{$_}" } @names;
+	my $sql = "INSERT INTO trading.companies (company_id, tier) VALUES ('$company', '$tier');\n";
+	for my $user (@{ $o{users} // ['user'] })
+	{
+		$sql .= "INSERT INTO trading.users (company_id, user_id) VALUES ('$company', '$user');\n"
+		  . "INSERT INTO trading.accounts (company_id, user_id, currency, equity) "
+		  . "VALUES ('$company', '$user', '$currency', $equity);\n"
+		  . "INSERT INTO trading.strategies (company_id, user_id, strategy_id$columns) "
+		  . "VALUES ('$company', '$user', 'main'$values);\n";
+	}
+	$sql .= "INSERT INTO trading.producers (company_id, producer_id) VALUES ('$company', '$_');\n"
+	  for @{ $o{producers} // ['model'] };
+	$sql .= "INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'model') "
+	  . "ON CONFLICT DO NOTHING;\n";
+	$node->safe_psql('postgres', "BEGIN;\n${sql}COMMIT;");
+	return;
+}
+
+# Every published row of trading.signals is on its lane's stream exactly once, and the other way
+# round; commands have their own sequence numbers and no row.  Two tests per lane.
+sub streams_match_table
+{
+	my ($node, $nats, $name, $stream) = @_;
+	$stream //= 'trading_output';
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	for my $lane (split /\n/, value($node, 'SELECT lane FROM trading.lanes ORDER BY 1'))
+	{
+		my $verdict = $nats->check("${stream}_$lane");
+		ok($verdict->{clean}, "$name: stream of lane $lane has no gap, conflict or disorder")
+		  or diag(explain($verdict));
+		my %seen;
+		my @on_stream = grep { !$seen{$_}++ }
+		  map { "$_->{headers}{'te-epoch'}/$_->{headers}{'te-seq'} $_->{envelope}{payload}{signals}[0]{signal_id}" }
+		  grep { ($_->{envelope}{payload_type} // '') eq 'TradingSignalBatch' } $nats->dump("${stream}_$lane");
+		my @in_table = split /\n/, value($node,
+			"SELECT out_epoch || '/' || out_seq || ' ' || signal_id FROM trading.signals "
+			  . "WHERE lane = $lane AND out_seq IS NOT NULL");
+		is_deeply([ sort @on_stream ], [ sort @in_table ],
+			"$name: signals of lane $lane in the table are those on the stream");
+	}
+	return;
+}
+
+1;

@@ -1,0 +1,294 @@
+# TradingEngineNats - a nats-server of a test's own, and what a test does with it.
+#
+#	my $nats = TradingEngineNats->new('main');       # a free port, an empty store
+#	$nats->start;
+#	$nats->publish({ subject => ..., type => ..., payload => {...} }, ...);
+#	my @messages = $nats->dump('trading_output_0');
+#	my $verdict = $nats->check('trading_output_0');
+#	$nats->kill9; $nats->start;                      # the store stays
+#
+# Publishing and reading is done by te_nats (test/tools/te_nats), whose comments
+# say what a message to publish looks like.
+package TradingEngineNats;
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use JSON::PP;
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my @running;
+
+# Options: config => lines for nats-server's configuration file, js => lines for its jetstream block.
+sub new
+{
+	my ($class, $name, %options) = @_;
+	my $folder = PostgreSQL::Test::Utils::tempdir("nats_$name");
+	my $self = bless {
+		name => $name,
+		folder => $folder,
+		port => PostgreSQL::Test::Cluster::get_free_port(),
+		config => $options{config} // '',
+		js => $options{js} // '',
+		json => JSON::PP->new->utf8->canonical,
+		epoch => int(time() * 1_000_000),
+		seq => {},
+	}, $class;
+	return $self;
+}
+
+sub url { my ($self) = @_; return "nats://127.0.0.1:$self->{port}"; }
+sub port { return $_[0]->{port}; }
+sub store { return "$_[0]->{folder}/store"; }
+sub log_file { return "$_[0]->{folder}/nats.log"; }
+
+sub start
+{
+	my ($self) = @_;
+	my $config = "$self->{folder}/nats.conf";
+	open my $file, '>', $config or die "$config: $!";
+	print $file <<"CONFIG";
+listen: "127.0.0.1:$self->{port}"
+server_name: "$self->{name}"
+pid_file: "$self->{folder}/nats.pid"
+log_file: "$self->{folder}/nats.log"
+jetstream {
+	store_dir: "$self->{folder}/store"
+	max_memory_store: 256MB
+	max_file_store: 8GB
+	$self->{js}
+}
+$self->{config}
+CONFIG
+	close $file;
+
+	my $pid = fork() // die "fork: $!";
+	if ($pid == 0)
+	{
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>>', "$self->{folder}/nats.out";
+		open STDERR, '>&', \*STDOUT;
+		exec 'nats-server', '-c', $config or POSIX::_exit(127);
+	}
+	$self->{pid} = $pid;
+	push @running, $self;
+	$self->wait_until_ready;
+	return $self;
+}
+
+# JetStream answers: listening alone is not enough after a crash.
+sub wait_until_ready
+{
+	my ($self) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	while (time() < $end)
+	{
+		my ($out, $err);
+		return
+		  if IPC::Run::run([ 'te_nats', '--url', $self->url, 'js-api', '$JS.API.INFO' ],
+			'>', \$out, '2>', \$err);
+		if (waitpid($self->{pid}, POSIX::WNOHANG()) != 0)
+		{
+			$self->{pid} = undef;
+			die "nats-server ended at once, see " . $self->log_file . "\n"
+			  . PostgreSQL::Test::Utils::slurp_file($self->log_file);
+		}
+		sleep 0.05;
+	}
+	die "nats-server on port $self->{port} does not answer\n";
+}
+
+sub signal_and_reap
+{
+	my ($self, $signal) = @_;
+	my $pid = $self->{pid} or return;
+	kill $signal, $pid;
+	waitpid $pid, 0;
+	$self->{pid} = undef;
+	@running = grep { $_ != $self } @running;
+	return;
+}
+
+sub stop { my ($self) = @_; $self->resume if $self->{paused}; return $self->signal_and_reap('TERM'); }
+sub kill9 { my ($self) = @_; $self->{paused} = 0; return $self->signal_and_reap('KILL'); }
+sub restart { my ($self) = @_; $self->stop; return $self->start; }
+
+# A server that neither answers nor closes its sockets.
+sub pause { my ($self) = @_; kill 'STOP', $self->{pid}; $self->{paused} = 1; return; }
+sub resume { my ($self) = @_; kill 'CONT', $self->{pid}; $self->{paused} = 0; return; }
+
+# Throw away everything that the broker has stored.
+sub wipe
+{
+	my ($self) = @_;
+	die "stop the server first" if $self->{pid};
+	system('rm', '-rf', $self->store) == 0 or die "rm failed";
+	return;
+}
+
+# te_nats with arguments; returns (exit status, output, error output).
+sub te_nats
+{
+	my ($self, $input, @arguments) = @_;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'te_nats', '--url', $self->url, @arguments ], '<', \$input, '>', \$out, '2>', \$err);
+	return ($? >> 8, $out, $err);
+}
+
+sub te_nats_ok
+{
+	my ($self, $input, @arguments) = @_;
+	my ($status, $out, $err) = $self->te_nats($input, @arguments);
+	die "te_nats @arguments: $err$out\n" if $status != 0;
+	return $out;
+}
+
+sub decode_lines { my ($self, $text) = @_; return map { $self->{json}->decode($_) } split /\n/, $text; }
+
+# Publish messages (see te_nats, pub-json); returns the acknowledgements, dies when one is refused.
+sub publish
+{
+	my ($self, @lines) = @_;
+	my $input = join '', map { $self->{json}->encode($_) . "\n" } @lines;
+	return $self->decode_lines($self->te_nats_ok($input, 'pub-json'));
+}
+
+# A message with predictions.  Options: company, user (_all), producer (model), seq (next; 0: none),
+# epoch, batch_id, id (Nats-Msg-Id), bare, prefix (trading), generated_at, and predictions.
+sub batch
+{
+	my ($self, %o) = @_;
+	my $company = $o{company} // '_all';
+	my $user = $o{user} // '_all';
+	my $producer = $o{producer} // 'model';
+	my $epoch = $o{epoch} // $self->{epoch};
+	my $key = "$company/$user/$producer/$epoch";
+	my $seq = $o{seq} // ++$self->{seq}{$key};
+	my $generated_at = $o{generated_at} // int(time() * 1_000_000);
+	my $number = ++$self->{batches};
+	my $batch_id = $o{batch_id} // "batch-$self->{epoch}-$number";
+	my %envelope = (company_id => $company, user_id => $user, producer_id => $producer,
+		correlation_id => $o{correlation_id} // $batch_id);
+	%envelope = (%envelope, producer_epoch => $epoch, seq => $seq) if $seq;
+	%envelope = (%envelope, %{ $o{envelope} }) if $o{envelope};
+	return {
+		subject => $o{subject} // ($o{prefix} // 'trading') . ".predictions.$company.$user",
+		type => 'MLPredictionBatch',
+		($o{bare} ? (bare => JSON::PP::true) : (envelope => \%envelope)),
+		(defined $o{id} ? (id => $o{id}) : ()),
+		payload => {
+			batch_id => $batch_id, producer_id => $producer, company_id => $company,
+			user_id => $user, generated_at => $generated_at,
+			predictions => $o{predictions} // [ $self->prediction ],
+			%{ $o{payload} // {} },
+		},
+	};
+}
+
+# A prediction that a default strategy accepts; whatever is given replaces a field.
+sub prediction
+{
+	my ($self, %fields) = @_;
+	my $number = ++$self->{predictions};
+	return {
+		prediction_id => "p-$self->{epoch}-$number", symbol => 'EURUSD',
+		current_price => 1.1, predicted_price => 1.105, direction => 'BUY', confidence => 0.9,
+		%fields,
+	};
+}
+
+# A message with a price.
+sub tick
+{
+	my ($self, %o) = @_;
+	my $symbol = $o{symbol} // 'EURUSD';
+	return {
+		subject => $o{subject} // ($o{prefix} // 'trading') . ".market.$symbol",
+		type => 'MarketTick',
+		envelope => { company_id => '_all', user_id => '_all', %{ $o{envelope} // {} } },
+		payload => {
+			symbol => $symbol, at => $o{at} // int(time() * 1_000_000),
+			(defined $o{bid} ? (bid => $o{bid}, ask => $o{ask}) : (price => $o{price} // 1.1)),
+		},
+	};
+}
+
+# All messages of a stream, decoded.
+sub dump
+{
+	my ($self, $stream) = @_;
+	return $self->decode_lines($self->te_nats_ok('', 'stream-dump', $stream));
+}
+
+# What a careful consumer finds in a stream; "clean" says whether nothing is wrong.
+sub check
+{
+	my ($self, $stream) = @_;
+	my ($status, $out, $err) = $self->te_nats('', 'stream-check', $stream);
+	die "te_nats stream-check $stream: $err\n" if $out eq '';
+	return { %{ $self->{json}->decode($out) }, clean => $status == 0 };
+}
+
+sub stream_info
+{
+	my ($self, $stream) = @_;
+	my ($status, $out, $err) = $self->te_nats('', 'stream-info', $stream);
+	die "te_nats stream-info $stream: $err\n" if $out eq '';
+	return $self->{json}->decode($out);
+}
+
+# Messages in a stream, 0 where there is no such stream.
+sub messages
+{
+	my ($self, $stream) = @_;
+	return $self->stream_info($stream)->{state}{messages} // 0;
+}
+
+sub wait_for_messages
+{
+	my ($self, $stream, $count, $seconds) = @_;
+	$seconds //= $PostgreSQL::Test::Utils::timeout_default;
+	return $self->te_nats_ok('', 'wait', $stream, $count, '--seconds', $seconds);
+}
+
+sub js_api
+{
+	my ($self, $subject, $body) = @_;
+	my ($status, $out, $err) =
+	  $self->te_nats('', 'js-api', $subject, defined $body ? $self->{json}->encode($body) : ());
+	die "te_nats js-api $subject: $err\n" if $out eq '';
+	return $self->{json}->decode($out);
+}
+
+# Predictions at a steady rate, in the background; finish() the handle for the summary.
+sub start_load
+{
+	my ($self, @arguments) = @_;
+	my $load = { out => '', err => '' };
+	$load->{run} = IPC::Run::start([ 'te_nats', '--url', $self->url, 'load', @arguments ],
+		'<', \undef, '>', \$load->{out}, '2>', \$load->{err});
+	return $load;
+}
+
+sub finish_load
+{
+	my ($self, $load) = @_;
+	IPC::Run::finish($load->{run});
+	die "te_nats load: $load->{err}\n" if $load->{out} eq '';
+	return $self->{json}->decode($load->{out});
+}
+
+# Whatever a test that died left running.
+END
+{
+	my $status = $?;
+	$_->kill9 for @running;
+	$? = $status;
+}
+
+1;
