@@ -1,0 +1,141 @@
+-- Partitions.  High-volume tables have one per day (UTC) of recorded_at, batches one
+-- per ten million batch numbers.  There is no default partition: its rows would
+-- stand in the way of the partition that they belong to.
+
+-- Make one partition: apart from its parent, closed, then attached, which takes no
+-- lock that a reader or writer of the parent would wait for.
+CREATE FUNCTION trading.create_partition(parent regclass, partition name, bounds text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	attribute name;
+BEGIN
+	EXECUTE format('CREATE TABLE trading.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMMENTS)',
+		partition, parent);
+	PERFORM trading.close_relation(format('trading.%I', partition)::regclass);
+	FOR attribute IN
+		SELECT a.attname FROM pg_attribute AS a
+		 WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget = 0
+	LOOP
+		EXECUTE format('ALTER TABLE trading.%I ALTER COLUMN %I SET STATISTICS 0', partition, attribute);
+	END LOOP;
+	EXECUTE format('ALTER TABLE %s ATTACH PARTITION trading.%I FOR VALUES %s', parent, partition, bounds);
+	EXECUTE format('COMMENT ON TABLE trading.%I IS %L', partition, format('partition of %s %s', parent, lower(bounds)));
+END
+$$;
+COMMENT ON FUNCTION trading.create_partition(regclass, name, text) IS 'makes a closed partition and attaches it';
+
+-- The partitions that there should be, by parent, with name and bounds.
+CREATE FUNCTION trading.wanted_partitions(days_ahead integer)
+	RETURNS TABLE (parent regclass, partition name, bounds text)
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH today (day) AS (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date),
+	parents AS (
+		SELECT c.oid, c.relname, a.attname AS key
+		  FROM pg_partitioned_table AS p
+		  JOIN pg_class AS c ON c.oid = p.partrelid
+		  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+		 WHERE c.relnamespace = 'trading'::regnamespace AND p.partstrat = 'r' AND p.partnatts = 1)
+	SELECT p.oid, format('%s_p%s', p.relname, to_char(t.day + n, 'YYYYMMDD')),
+	       format('FROM (%L) TO (%L)', format('%s 00:00:00+00', t.day + n), format('%s 00:00:00+00', t.day + n + 1))
+	  FROM parents AS p, today AS t, generate_series(0, days_ahead) AS n
+	 WHERE p.key = 'recorded_at'
+	UNION ALL
+	SELECT p.oid, format('%s_n%s', p.relname, n),
+	       format('FROM (%s) TO (%s)', n * 10000000, (n + 1) * 10000000)
+	  FROM parents AS p,
+	       generate_series(0, (SELECT COALESCE(max(b.batch_no), 0) / 10000000 + 1 FROM trading.batches AS b)) AS n
+	 WHERE p.key = 'batch_no'
+	   AND n >= (SELECT COALESCE(max(b.batch_no), 0) / 10000000 FROM trading.batches AS b)
+$$;
+COMMENT ON FUNCTION trading.wanted_partitions(integer) IS 'partitions that there should be';
+
+CREATE FUNCTION trading.ensure_partitions(days_ahead integer DEFAULT 3) RETURNS integer
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wanted record;
+	made integer := 0;
+BEGIN
+	IF days_ahead IS NULL OR days_ahead NOT BETWEEN 0 AND 366 THEN
+		RAISE EXCEPTION 'days_ahead must be between 0 and 366' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	FOR wanted IN SELECT w.* FROM trading.wanted_partitions(days_ahead) AS w
+	LOOP
+		CONTINUE WHEN to_regclass(format('trading.%I', wanted.partition)) IS NOT NULL;
+		-- One at a time; who waited here finds that it is done.
+		EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', wanted.parent);
+		CONTINUE WHEN to_regclass(format('trading.%I', wanted.partition)) IS NOT NULL;
+		PERFORM trading.create_partition(wanted.parent, wanted.partition, wanted.bounds);
+		made := made + 1;
+	END LOOP;
+	RETURN made;
+END
+$$;
+COMMENT ON FUNCTION trading.ensure_partitions(integer) IS 'makes the partitions of today and the days ahead; returns how many were missing';
+
+-- Partitions whose rows are all older than that, oldest first.  One of the outbox
+-- stays while it holds a message that the broker hasn't acknowledged.
+CREATE FUNCTION trading.old_partitions(keep interval)
+	RETURNS TABLE (parent regclass, partition regclass, ends timestamptz)
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT i.inhparent::regclass, c.oid::regclass, e.ends
+	  FROM pg_class AS parent
+	  JOIN pg_inherits AS i ON i.inhparent = parent.oid
+	  JOIN pg_class AS c ON c.oid = i.inhrelid,
+	       LATERAL (SELECT (to_date(substring(c.relname FROM '_p([0-9]{8})$'), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC') AS e (ends)
+	 WHERE parent.relnamespace = 'trading'::regnamespace AND parent.relkind = 'p' AND c.relkind = 'r'
+	   AND c.relname ~ '_p[0-9]{8}$'
+	   AND e.ends <= clock_timestamp() - keep
+	   AND NOT (parent.relname = 'outbox' AND EXISTS (
+		SELECT FROM trading.outbox AS o,
+		       LATERAL (SELECT b.epoch, b.publish_seq FROM trading.batches AS b
+				 WHERE b.lane = o.lane ORDER BY b.batch_no DESC LIMIT 1) AS newest
+		 WHERE o.recorded_at >= e.ends - interval '1 day' AND o.recorded_at < e.ends
+		   AND (o.epoch, o.last_seq) > (newest.epoch, newest.publish_seq)))
+	 ORDER BY e.ends, c.relname
+$$;
+COMMENT ON FUNCTION trading.old_partitions(interval) IS 'partitions that trading.drop_partitions would drop';
+
+CREATE FUNCTION trading.drop_partitions(keep interval, attempts integer DEFAULT 5) RETURNS integer
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms'
+AS $$
+DECLARE
+	old record;
+	tries integer;
+	dropped integer := 0;
+BEGIN
+	IF keep IS NULL OR keep < interval '1 day' THEN
+		RAISE EXCEPTION 'keep must be at least one day' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF attempts IS NULL OR attempts NOT BETWEEN 1 AND 1000 THEN
+		RAISE EXCEPTION 'attempts must be between 1 and 1000' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	FOR old IN SELECT o.* FROM trading.old_partitions(keep) AS o
+	LOOP
+		-- The parent stays locked until the end of the transaction: once something is
+		-- dropped, nobody is made to wait for our patience.
+		tries := CASE WHEN dropped = 0 THEN attempts ELSE 1 END;
+		WHILE tries > 0 LOOP
+			BEGIN
+				EXECUTE format('DROP TABLE %s', old.partition);
+				dropped := dropped + 1;
+				EXIT;
+			EXCEPTION
+				WHEN lock_not_available OR deadlock_detected THEN
+					tries := tries - 1;
+					IF tries > 0 THEN
+						PERFORM pg_sleep(0.05);
+					ELSE
+						RAISE NOTICE 'partition % is in use and stays for now', old.partition
+							USING HINT = 'Call trading.drop_partitions again later.';
+					END IF;
+			END;
+		END LOOP;
+	END LOOP;
+	RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION trading.drop_partitions(interval, integer) IS 'drops partitions whose rows are all older than that, under a short lock_timeout; returns how many; call it again for those that were in use';

@@ -1,0 +1,207 @@
+-- What hangs on the tables and depends on the extension: policies, privileges,
+-- triggers, views.  trading.attach() makes them anew, so that tables which an earlier
+-- installation left behind come back to life.
+
+-- One policy per role: the condition of reading, and that of writing where the role may write.
+CREATE FUNCTION trading.create_policy(relation regclass, role_name name, readable text, writable text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	policy record;
+BEGIN
+	FOR policy IN
+		SELECT p.name, p.command, p.clause
+		  FROM (VALUES
+			(role_name || '_read', 'SELECT', format('USING (%s)', readable)),
+			(role_name || '_insert', 'INSERT', format('WITH CHECK (%s)', writable)),
+			(role_name || '_update', 'UPDATE', format('USING (%1$s) WITH CHECK (%1$s)', writable)),
+			(role_name || '_delete', 'DELETE', format('USING (%s)', writable))
+		  ) AS p (name, command, clause)
+		 WHERE p.command = 'SELECT' OR writable IS NOT NULL
+	LOOP
+		EXECUTE format('DROP POLICY IF EXISTS %I ON %s', policy.name, relation);
+		EXECUTE format('CREATE POLICY %I ON %s FOR %s TO %I %s',
+			policy.name, relation, policy.command, role_name, policy.clause);
+		EXECUTE format('COMMENT ON POLICY %I ON %s IS %L', policy.name, relation,
+			format('rows that %s may %s', role_name, CASE policy.command WHEN 'SELECT' THEN 'read' ELSE lower(policy.command) END));
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.create_policy(regclass, name, text, text) IS 'makes the policies of a role on a table anew';
+
+CREATE FUNCTION trading.create_policies() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	company constant text := 'company_id = (SELECT trading.current_company())';
+	is_admin constant text := '(SELECT trading.current_role_in_company()) = ''admin''';
+	may_write constant text := '(SELECT trading.current_role_in_company()) IN (''admin'', ''trader'')';
+	is_user constant text := 'user_id = (SELECT trading.current_user_id())';
+	own constant text := format('%s AND (%s OR %s)', company, is_user, is_admin);
+	own_or_shared constant text := format('%s AND (%s OR user_id = ''_all'' OR %s)', company, is_user, is_admin);
+	access record;
+BEGIN
+	-- What a tenant reads, and what it writes.  Tables that are not here are none of its business.
+	FOR access IN
+		SELECT t.name, t.readable, t.writable
+		  FROM (VALUES
+			('tiers', 'true', NULL),
+			('instruments', 'true', NULL),
+			('market_bars', 'true', NULL),
+			('market_conditions', 'true', NULL),
+			('companies', company, NULL),
+			('users', own, NULL),
+			('accounts', own, NULL),
+			('producers', format('%s AND %s', company, is_admin), NULL),
+			('strategies', own_or_shared, format('%s AND %s', own, may_write)),
+			('signals', own, NULL),
+			('signal_legs', own, NULL),
+			('decision_counts', own, NULL),
+			('prediction_batches', own_or_shared, NULL),
+			('dead_letters', own, NULL)
+		  ) AS t (name, readable, writable)
+	LOOP
+		PERFORM trading.create_policy(format('trading.%I', access.name)::regclass, 'trading_tenant',
+			access.readable, access.writable);
+	END LOOP;
+
+	-- Of the others, privileges say which commands they may use, policies which rows: all.
+	FOR access IN
+		SELECT c.oid::regclass AS relation, r.name AS role_name
+		  FROM pg_class AS c, (VALUES ('trading_admin'), ('trading_worker')) AS r (name)
+		 WHERE c.oid IN (SELECT t.relation FROM trading.data_tables() AS t)
+	LOOP
+		PERFORM trading.create_policy(access.relation, access.role_name, 'true', 'true');
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.create_policies() IS 'part of trading.setup(): row-level security of all tables';
+
+-- The tables of this version, partitions aside.
+CREATE FUNCTION trading.data_tables() RETURNS TABLE (relation regclass)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('trading.%I', t.name)::regclass
+	  FROM unnest(ARRAY['tiers', 'companies', 'users', 'logins', 'producers', 'accounts', 'strategies',
+		'strategy_changes', 'instruments', 'market_bars', 'market_conditions', 'installation', 'lanes',
+		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'inbox',
+		'decision_counts', 'confidence_counts']) AS t (name)
+$$;
+COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
+
+-- Privileges: as few as will do.  Nobody gets TRUNCATE, REFERENCES or TRIGGER, and
+-- nobody but the owner anything on a partition.
+CREATE FUNCTION trading.grant_privileges() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	settable constant text := (
+		SELECT string_agg(quote_ident(s.name), ', ')
+		  FROM (SELECT unnest(ARRAY['name', 'account_id'])
+			UNION ALL SELECT p.name FROM trading.strategy_parameters() AS p) AS s (name));
+BEGIN
+	GRANT SELECT ON trading.tiers, trading.instruments, trading.market_bars, trading.market_conditions,
+		trading.companies, trading.users, trading.accounts, trading.strategies, trading.signals,
+		trading.signal_legs, trading.decision_counts, trading.prediction_batches, trading.dead_letters
+		TO trading_tenant;
+	GRANT SELECT (company_id, producer_id, enabled, created_at) ON trading.producers TO trading_tenant;
+	GRANT DELETE ON trading.strategies TO trading_tenant;
+	EXECUTE format('GRANT INSERT (company_id, user_id, strategy_id, %1$s), UPDATE (%1$s) ON trading.strategies TO trading_tenant', settable);
+
+	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,
+		trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs, trading.outbox,
+		trading.dead_letters, trading.inbox, trading.decision_counts, trading.confidence_counts
+		TO trading_admin;
+	GRANT SELECT (only_row, installation_id, schema_version, created_at) ON trading.installation TO trading_admin;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON trading.tiers, trading.companies, trading.users, trading.logins,
+		trading.producers, trading.instruments, trading.accounts, trading.strategies
+		TO trading_admin;
+
+	GRANT SELECT ON trading.tiers, trading.companies, trading.users, trading.producers, trading.instruments,
+		trading.accounts, trading.strategies, trading.installation TO trading_worker;
+	GRANT SELECT, INSERT ON trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs,
+		trading.outbox, trading.dead_letters TO trading_worker;
+	GRANT SELECT, INSERT, UPDATE ON trading.market_bars, trading.market_conditions, trading.decision_counts,
+		trading.confidence_counts TO trading_worker;
+	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;
+	GRANT SELECT, DELETE ON trading.strategy_changes, trading.inbox TO trading_worker;
+END
+$$;
+COMMENT ON FUNCTION trading.grant_privileges() IS 'part of trading.setup(): who may do what with the tables';
+
+-- What another tenant's rows do to the planner's statistics shows in the row estimates
+-- of EXPLAIN, which row-level security doesn't filter: so none are kept of these columns.
+CREATE FUNCTION trading.hide_statistics() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	col record;
+BEGIN
+	FOR col IN
+		SELECT a.attrelid::regclass AS relation, a.attname
+		  FROM trading.data_tables() AS t
+		  JOIN pg_attribute AS a ON a.attrelid = t.relation
+		 WHERE a.attnum > 0 AND NOT a.attisdropped
+		   AND EXISTS (SELECT FROM pg_attribute AS c WHERE c.attrelid = t.relation AND c.attname = 'company_id')
+		   AND a.atttypid IN ('text'::regtype, 'name'::regtype, 'uuid'::regtype, 'bytea'::regtype)
+	LOOP
+		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', col.relation, col.attname);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.hide_statistics() IS 'part of trading.setup(): keeps tenants'' values out of the planner''s statistics';
+
+CREATE FUNCTION trading.create_trigger(relation regclass, trigger_name name, clause text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', trigger_name, relation);
+	EXECUTE format('CREATE TRIGGER %I %s', trigger_name, replace(clause, '@', relation::text));
+	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', relation, trigger_name);
+	EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', trigger_name, relation,
+		'trading_engine: keeps what the workers know of this table up to date and within the rules');
+END
+$$;
+COMMENT ON FUNCTION trading.create_trigger(regclass, name, text) IS 'makes a trigger anew, so that it always fires; @ in the clause is the table';
+
+CREATE FUNCTION trading.create_triggers() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	logged record;
+BEGIN
+	FOR logged IN
+		SELECT format('trading.%I', l.name)::regclass AS relation, format('%L, %L, %L, %L, %L', l.kind, l.company, l.owner, l.strategy, l.item) AS arguments
+		  FROM (VALUES
+			('tiers', 'tier', '', '', '', 'tier'),
+			('companies', 'company', 'company_id', '', '', ''),
+			('users', 'user', 'company_id', 'user_id', '', ''),
+			('producers', 'producer', 'company_id', '', '', 'producer_id'),
+			('instruments', 'instrument', '', '', '', 'symbol'),
+			('accounts', 'account', 'company_id', 'user_id', '', 'account_id'),
+			('strategies', 'strategy', 'company_id', 'user_id', 'strategy_id', '')
+		  ) AS l (name, kind, company, owner, strategy, item)
+	LOOP
+		PERFORM trading.create_trigger(logged.relation, 'log_insert', format(
+			'AFTER INSERT ON @ REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes(%s)', logged.arguments));
+		PERFORM trading.create_trigger(logged.relation, 'log_update', format(
+			'AFTER UPDATE ON @ REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes(%s)', logged.arguments));
+		PERFORM trading.create_trigger(logged.relation, 'log_delete', format(
+			'AFTER DELETE ON @ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes(%s)', logged.arguments));
+		PERFORM trading.create_trigger(logged.relation, 'log_truncate',
+			'AFTER TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.log_truncate()');
+	END LOOP;
+	PERFORM trading.create_trigger('trading.strategy_changes', 'announce',
+		'AFTER INSERT ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
+	PERFORM trading.create_trigger('trading.inbox', 'announce',
+		'AFTER INSERT ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
+	PERFORM trading.create_trigger('trading.lanes', 'announce',
+		'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
+	PERFORM trading.create_trigger('trading.strategies', 'guard',
+		'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_strategy()');
+	PERFORM trading.create_trigger('trading.accounts', 'guard',
+		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_account()');
+END
+$$;
+COMMENT ON FUNCTION trading.create_triggers() IS 'part of trading.setup(): change log, wake-ups, guards';
