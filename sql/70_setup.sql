@@ -1,0 +1,165 @@
+-- trading.setup() makes the tables and everything on them.
+--
+-- Tables hold users' data, so they are no members of the extension: pg_dump has to
+-- save their rows, partitions made at run time, edited tiers and users' own policies,
+-- and DROP EXTENSION must refuse to take the signals with it.  CREATE EXTENSION calls
+-- setup and then drops what it made from membership, except while a dump is restored
+-- (pg_dump's scripts set row_security off): then the dump brings the tables.
+
+CREATE FUNCTION trading.seed_instruments() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- The 28 pairs of the eight major currencies: of two, the one that comes first here is the base.
+	WITH majors AS (
+		SELECT m.currency, m.n
+		  FROM unnest(ARRAY['EUR', 'GBP', 'AUD', 'NZD', 'USD', 'CAD', 'CHF', 'JPY']) WITH ORDINALITY AS m (currency, n))
+	INSERT INTO trading.instruments (symbol, asset_class, base_currency, quote_currency,
+		pip_size, tick_size, contract_size, lot_min, lot_step, lot_max)
+	SELECT b.currency || q.currency, 'forex', b.currency, q.currency,
+	       CASE q.currency WHEN 'JPY' THEN 0.01 ELSE 0.0001 END,
+	       CASE q.currency WHEN 'JPY' THEN 0.001 ELSE 0.00001 END,
+	       100000, 0.01, 0.01, 100
+	  FROM majors AS b JOIN majors AS q ON b.n < q.n;
+
+	-- Pip sizes of metals and indices are OANDA's; many brokers call 0.1 of gold a pip.
+	INSERT INTO trading.instruments (symbol, asset_class, base_currency, quote_currency,
+		pip_size, tick_size, contract_size, lot_min, lot_step, lot_max)
+	VALUES
+		('XAUUSD', 'metal', 'XAU', 'USD', 0.01, 0.01, 100, 0.01, 0.01, 50),
+		('XAGUSD', 'metal', 'XAG', 'USD', 0.0001, 0.0001, 5000, 0.01, 0.01, 50),
+		('BTCUSD', 'crypto', 'BTC', 'USD', 1, 0.01, 1, 0.01, 0.01, 50),
+		('ETHUSD', 'crypto', 'ETH', 'USD', 0.1, 0.01, 1, 0.01, 0.01, 500),
+		('US30', 'index', 'US30', 'USD', 1, 0.1, 1, 0.1, 0.1, 1000),
+		('US500', 'index', 'US500', 'USD', 1, 0.1, 1, 0.1, 0.1, 10000),
+		('NAS100', 'index', 'NAS100', 'USD', 1, 0.1, 1, 0.1, 0.1, 2000),
+		('GER40', 'index', 'GER40', 'EUR', 1, 0.1, 1, 0.1, 0.1, 1000),
+		('UK100', 'index', 'UK100', 'GBP', 1, 0.1, 1, 0.1, 0.1, 500),
+		('JPN225', 'index', 'JPN225', 'JPY', 1, 1, 1, 1, 1, 100000);
+END
+$$;
+COMMENT ON FUNCTION trading.seed_instruments() IS 'part of trading.setup(): the instruments that come with it';
+
+-- Tiers get the values that the parameters' declaration has for them.
+CREATE FUNCTION trading.seed_tiers() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	value record;
+BEGIN
+	INSERT INTO trading.tiers (tier, rank)
+	SELECT t.tier, t.n FROM unnest(trading.enum_labels('tier')) WITH ORDINALITY AS t (tier, n);
+	FOR value IN
+		SELECT p.name, p.sql_type, t.tier, t.text
+		  FROM trading.strategy_parameters() AS p, jsonb_each_text(p.tiers) AS t (tier, text)
+		 WHERE t.text IS NOT NULL
+	LOOP
+		EXECUTE format('UPDATE trading.tiers SET %I = $1::%s WHERE tier = $2', value.name, value.sql_type)
+			USING value.text, value.tier;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.seed_tiers() IS 'part of trading.setup(): the tiers that come with it';
+
+CREATE FUNCTION trading.create_tables() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	made record;
+BEGIN
+	PERFORM trading.create_tenant_tables();
+	PERFORM trading.create_market_tables();
+	PERFORM trading.create_lane_tables();
+	FOR made IN SELECT t.relation FROM trading.data_tables() AS t
+	LOOP
+		PERFORM trading.close_relation(made.relation);
+	END LOOP;
+	PERFORM trading.hide_statistics();
+	PERFORM trading.seed_tiers();
+	PERFORM trading.seed_instruments();
+	INSERT INTO trading.installation (notify_key, schema_version)
+	VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
+		trading.version());
+END
+$$;
+COMMENT ON FUNCTION trading.create_tables() IS 'part of trading.setup(): tables and the rows that they start with';
+
+-- Policies, privileges, triggers and views, made anew.
+CREATE FUNCTION trading.attach() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM trading.create_policies();
+	PERFORM trading.grant_privileges();
+	PERFORM trading.create_triggers();
+	PERFORM trading.create_views();
+	PERFORM trading.ensure_partitions();
+END
+$$;
+COMMENT ON FUNCTION trading.attach() IS 'part of trading.setup(): what hangs on the tables';
+
+CREATE FUNCTION trading.setup() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	stranger record;
+	found_version text;
+BEGIN
+	IF to_regclass('trading.installation') IS NULL THEN
+		PERFORM trading.create_tables();
+		PERFORM trading.attach();
+		PERFORM trading.set_lanes(2);
+		RETURN;
+	END IF;
+
+	-- Tables of an earlier installation, which DROP EXTENSION CASCADE left behind.
+	FOR stranger IN
+		SELECT t.relation, r.rolname
+		  FROM trading.data_tables() AS t
+		  JOIN pg_class AS c ON c.oid = t.relation
+		  JOIN pg_roles AS r ON r.oid = c.relowner
+		 WHERE NOT r.rolsuper
+	LOOP
+		RAISE EXCEPTION 'table % belongs to %, who is not a superuser', stranger.relation, quote_ident(stranger.rolname)
+			USING ERRCODE = 'insufficient_privilege';
+	END LOOP;
+	SELECT i.schema_version INTO STRICT found_version FROM trading.installation AS i;
+	IF found_version <> trading.version() THEN
+		RAISE EXCEPTION 'the tables in schema "trading" are of version %, not %', found_version, trading.version()
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = format('CREATE EXTENSION trading_engine VERSION %L, then ALTER EXTENSION trading_engine UPDATE.', found_version);
+	END IF;
+	PERFORM trading.attach();
+END
+$$;
+COMMENT ON FUNCTION trading.setup() IS 'makes the tables, or brings those of an earlier installation back to life; CREATE EXTENSION calls it';
+
+DO $setup$
+DECLARE
+	made record;
+	before constant oid[] := ARRAY(
+		SELECT d.objid FROM pg_catalog.pg_depend AS d
+		  JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+		 WHERE e.extname = 'trading_engine' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+		   AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass);
+BEGIN
+	IF NOT pg_catalog.current_setting('row_security')::boolean THEN
+		RAISE NOTICE 'row_security is off, as in a restore of pg_dump: the tables are left to it'
+			USING HINT = 'If no dump is being restored: SELECT trading.setup().';
+		RETURN;
+	END IF;
+	PERFORM trading.setup();
+	FOR made IN
+		SELECT c.oid::pg_catalog.regclass AS relation,
+		       CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind
+		  FROM pg_catalog.pg_depend AS d
+		  JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+		  JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
+		 WHERE e.extname = 'trading_engine' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+		   AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+		   AND c.oid <> ALL (before)
+	LOOP
+		EXECUTE pg_catalog.format('ALTER EXTENSION trading_engine DROP %s %s', made.kind, made.relation);
+	END LOOP;
+END
+$setup$;
