@@ -135,7 +135,7 @@ BEGIN
 
 	CREATE TABLE trading.producers (
 		company_id text NOT NULL CHECK (company_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-		producer_id text NOT NULL CHECK (producer_id ~ '^[A-Za-z0-9_.-]{1,64}$'),
+		producer_id text NOT NULL CHECK (producer_id ~ '^[A-Za-z0-9_-]{1,64}$'),
 		enabled boolean NOT NULL DEFAULT true,
 		token_sha256 bytea CHECK (octet_length(token_sha256) = 32),
 		company_ref text GENERATED ALWAYS AS (NULLIF(company_id, '_all')) STORED

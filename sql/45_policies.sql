@@ -210,7 +210,31 @@ COMMENT ON FUNCTION trading.create_triggers() IS 'part of trading.setup(): chang
 CREATE FUNCTION trading.create_views() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	col record;
 BEGIN
-	NULL;
+	CREATE OR REPLACE VIEW trading.effective_strategies WITH (security_invoker) AS
+	SELECT s.company_id, s.user_id, s.strategy_id, s.name, s.account_id, s.version, c.tier, m.*
+	  FROM trading.strategies AS s
+	  JOIN trading.companies AS c ON c.company_id = s.company_id
+	  JOIN trading.tiers AS t ON t.tier = c.tier
+	  LEFT JOIN trading.strategies AS o ON o.company_id = s.company_id AND o.user_id = '_all'
+	 CROSS JOIN LATERAL trading.merge_strategy(t, s, o) AS m
+	 WHERE s.user_id <> '_all';
+	COMMENT ON VIEW trading.effective_strategies IS
+		'strategies as they decide: the tier''s defaults, the user''s row, the company''s row and the tier''s ceilings made one';
+	COMMENT ON COLUMN trading.effective_strategies.tier IS 'tier of the company';
+	COMMENT ON COLUMN trading.effective_strategies.layers IS
+		'where each parameter came from: DEFAULT, TIER, USER, COMPANY or CEILING';
+	FOR col IN
+		SELECT v.attname, col_description('trading.strategies'::regclass, t.attnum) AS doc
+		  FROM pg_attribute AS v JOIN pg_attribute AS t ON t.attname = v.attname
+		 WHERE v.attrelid = 'trading.effective_strategies'::regclass AND v.attnum > 0
+		   AND t.attrelid = 'trading.strategies'::regclass
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN trading.effective_strategies.%I IS %L', col.attname, col.doc);
+	END LOOP;
+	GRANT SELECT ON trading.effective_strategies TO trading_tenant, trading_admin;
 END
 $$;
+COMMENT ON FUNCTION trading.create_views() IS 'part of trading.setup(): views over the tables';

@@ -57,7 +57,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN NEW; -- the foreign key says it better
 	END IF;
-	PERFORM trading.check_strategy(tier, NEW);
+	PERFORM trading.check_strategy(tier, NEW, ARRAY(SELECT t FROM trading.tiers AS t ORDER BY t.rank));
 
 	IF TG_OP = 'INSERT' AND NEW.user_id <> '_all' AND tier.advanced_features_enabled IS NOT TRUE THEN
 		-- Two inserts at once must not both find that there is none.
@@ -68,7 +68,9 @@ BEGIN
 		THEN
 			RAISE EXCEPTION 'more than one strategy per user is not available in tier %', tier.tier
 				USING ERRCODE = 'check_violation',
-				      HINT = trading.tiers_with('advanced_features_enabled');
+				      HINT = format('Tiers that have it (advanced_features_enabled): %s.', COALESCE((
+				SELECT string_agg(t.tier, ', ' ORDER BY t.rank) FROM trading.tiers AS t
+				 WHERE t.advanced_features_enabled), 'none'));
 		END IF;
 	END IF;
 	RETURN NEW;

@@ -50,9 +50,9 @@ BEGIN
 	INSERT INTO trading.tiers (tier, rank)
 	SELECT t.tier, t.n FROM unnest(trading.enum_labels('tier')) WITH ORDINALITY AS t (tier, n);
 	FOR value IN
-		SELECT p.name, p.sql_type, t.tier, t.text
-		  FROM trading.strategy_parameters() AS p, jsonb_each_text(p.tiers) AS t (tier, text)
-		 WHERE t.text IS NOT NULL
+		SELECT p.name, p.sql_type, t.tier, to_jsonb(p) ->> lower(t.tier) AS text
+		  FROM trading.strategy_parameters() AS p, trading.tiers AS t
+		 WHERE to_jsonb(p) ->> lower(t.tier) IS NOT NULL
 	LOOP
 		EXECUTE format('UPDATE trading.tiers SET %I = $1::%s WHERE tier = $2', value.name, value.sql_type)
 			USING value.text, value.tier;
