@@ -65,8 +65,9 @@ typedef struct Known
 	NameData datname;
 	TimestampTz probe_at;  /* DT_NOEND: not needed */
 	TimestampTz probed_at; /* start of the last probe that gave a verdict */
-	int failed_probes;     /* in a row */
+	int failed_probes;     /* in a row: no verdict, or not sound */
 	bool listed;           /* seen in this reading of pg_database */
+	bool told_no_slot;     /* logged that there is no slot for it or a lane of it */
 } Known;
 
 static HTAB *known_databases;
@@ -76,7 +77,7 @@ static BackgroundWorkerHandle *probe_handle;
 static TimestampTz probe_started;
 
 /* Conditions that are logged once, until they are over. */
-static bool no_worker_for_lane, no_worker_for_prober, lanes_exhausted, databases_exhausted;
+static bool no_worker_for_lane, no_worker_for_prober;
 
 #define NO_WORKER "out of background worker slots; raise max_worker_processes"
 
@@ -151,12 +152,9 @@ static Known *find_known(Oid dboid)
 	return hash_search(known_databases, &dboid, HASH_FIND, NULL);
 }
 
-static void probe_soon(Oid dboid, TimestampTz at)
+static void probe_soon(Known *db, TimestampTz at)
 {
-	Known *db = find_known(dboid);
-
-	if (db != NULL && db->probe_at > at)
-		db->probe_at = at;
+	db->probe_at = Min(db->probe_at, at);
 }
 
 static void note_database(Form_pg_database form)
@@ -168,6 +166,7 @@ static void note_database(Form_pg_database form)
 		db->probe_at = 0;
 		db->probed_at = 0;
 		db->failed_probes = 0;
+		db->told_no_slot = false;
 	}
 	db->datname = form->datname;
 	db->listed = true;
@@ -298,15 +297,19 @@ static void take_check_requests(TimestampTz now)
 
 	/* The database may be younger than our last look. */
 	look_at_databases(now);
-	for (int i = 0; i < Min(count, TE_CHECK_REQUESTS); i++)
-		probe_soon(requests[i], now);
+	for (int i = 0; i < Min(count, TE_CHECK_REQUESTS); i++) {
+		Known *db = find_known(requests[i]);
+
+		if (db != NULL)
+			probe_soon(db, now);
+	}
 	if (count > TE_CHECK_REQUESTS) {
 		HASH_SEQ_STATUS seq;
 		Known *db;
 
 		hash_seq_init(&seq, known_databases);
 		while ((db = hash_seq_search(&seq)) != NULL)
-			db->probe_at = now;
+			probe_soon(db, now);
 	}
 }
 
@@ -338,8 +341,10 @@ static void start_probe(Known *db, TimestampTz now)
 	DatabaseAccess access = database_access(db->dboid);
 	uint32 generation;
 
+	/* What asks for a probe from here on asks for another one. */
+	db->probe_at = DT_NOEND;
 	if (access != DATABASE_FREE) {
-		db->probe_at = TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS);
+		probe_soon(db, TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS));
 		if (access == DATABASE_GONE)
 			look_at = now;
 		return;
@@ -359,7 +364,7 @@ static void start_probe(Known *db, TimestampTz now)
 	probe_handle = start_worker(&worker, &no_worker_for_prober);
 	if (probe_handle == NULL) {
 		te_shmem->probe.phase = TE_PROBE_IDLE;
-		db->probe_at = TimestampTzPlusMilliseconds(now, te_guc_restart_delay_max);
+		probe_soon(db, TimestampTzPlusMilliseconds(now, te_guc_restart_delay_max));
 	}
 }
 
@@ -380,8 +385,17 @@ static void start_due_probe(TimestampTz now)
 		start_probe(next, now);
 }
 
-/* Keeps what the probe found in the database's slot; NULL when there is none left. */
-static TeDatabaseSlot *store_verdict(Known *db, const TeProbe *result, bool *changed)
+/* Probes once more after a wait that doubles each time, up to the naptime. */
+static void probe_again(Known *db, TimestampTz now)
+{
+	int64 delay = (int64)LOCKED_RETRY_MS << Min(db->failed_probes, 16);
+
+	db->failed_probes++;
+	probe_soon(db, TimestampTzPlusMilliseconds(now, Min(delay, te_guc_launcher_naptime * 1000L)));
+}
+
+/* Keeps what the probe found in the database's slot; false when there is none left. */
+static bool store_verdict(Known *db, const TeProbe *result, bool *changed)
 {
 	bool ready = result->verdict == TE_PROBE_READY;
 	TeDatabaseSlot *shared;
@@ -399,36 +413,43 @@ static TeDatabaseSlot *store_verdict(Known *db, const TeProbe *result, bool *cha
 			                            result->reason);
 	}
 	LWLockRelease(te_shmem->lock);
-	return shared;
+	return shared != NULL;
+}
+
+/* Logs once that slots are short, until they are not. */
+static void tell_no_slot(Known *db, bool missing)
+{
+	if (missing && !db->told_no_slot)
+		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		              errmsg("trading_engine has too few lane slots for database \"%s\"",
+		                     NameStr(db->datname)),
+		              errhint("Raise trading_engine.max_lanes and restart the server.")));
+	db->told_no_slot = missing;
 }
 
 static void apply_verdict(Known *db, const TeProbe *result, TimestampTz now)
 {
 	bool changed = false;
+	bool placed;
 
 	db->probed_at = probe_started;
-	db->probe_at = DT_NOEND;
-	db->failed_probes = 0;
 	if (result->verdict == TE_PROBE_ABSENT) {
+		db->failed_probes = 0;
 		if (!release_database(db->dboid))
-			db->probe_at = TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS);
+			probe_soon(db, TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS));
 		return;
 	}
-	if (store_verdict(db, result, &changed) == NULL) {
-		if (!databases_exhausted)
-			ereport(LOG,
-			        (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			         errmsg("trading_engine does not run in database \"%s\": too many databases",
-			                NameStr(db->datname)),
-			         errhint("Raise trading_engine.max_lanes and restart the server.")));
-		databases_exhausted = true;
-	} else if (result->verdict == TE_PROBE_BLOCKED && changed)
+	placed = store_verdict(db, result, &changed);
+	if (changed || result->verdict == TE_PROBE_READY)
+		db->failed_probes = 0;
+	if (!placed || result->verdict == TE_PROBE_BLOCKED)
+		probe_again(db, now);
+	if (changed && result->verdict == TE_PROBE_BLOCKED)
 		ereport(LOG, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		              errmsg("trading_engine does not run in database \"%s\": %s",
 		                     NameStr(db->datname), result->reason),
 		              errhint("%s", result->hint)));
-	if (result->verdict == TE_PROBE_BLOCKED || databases_exhausted)
-		db->probe_at = TimestampTzPlusMilliseconds(now, te_guc_launcher_naptime * 1000L);
+	tell_no_slot(db, !placed);
 }
 
 /* Looks after the prober: its verdict, its failure, its taking too long. */
@@ -464,11 +485,7 @@ static void reap_probe(TimestampTz now)
 		apply_verdict(db, &result, now);
 	else {
 		/* The server log has the prober's own error; the database may just be gone. */
-		int64 delay = Min((int64)LOCKED_RETRY_MS << Min(db->failed_probes, 10),
-		                  te_guc_launcher_naptime * 1000L);
-
-		db->failed_probes++;
-		db->probe_at = TimestampTzPlusMilliseconds(now, delay);
+		probe_again(db, now);
 		look_at = now;
 	}
 }
@@ -528,15 +545,15 @@ static void start_lane(int index, TeLaneSlot *slot, const char *datname, Timesta
 }
 
 /* Gives every lane of a sound database a slot, and takes slots of lanes that are no more. */
-static void assign_lanes(TeDatabaseSlot *db)
+static void assign_lanes(TeDatabaseSlot *db, Known *known)
 {
-	int missing = 0;
+	bool missing = false;
 
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 	for (int lane = 0; lane < db->lanes; lane++) {
 		if (te_shmem_find_lane(db->dboid, lane) == NULL &&
 		    te_shmem_add_lane(db->dboid, lane) == NULL)
-			missing++;
+			missing = true;
 	}
 	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeLaneSlot *slot = &te_shmem->lanes[i];
@@ -551,12 +568,7 @@ static void assign_lanes(TeDatabaseSlot *db)
 	}
 	LWLockRelease(te_shmem->lock);
 
-	if (missing > 0 && !lanes_exhausted)
-		ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-		              errmsg("trading_engine has no slot for %d lanes of database \"%s\"", missing,
-		                     NameStr(db->datname)),
-		              errhint("Raise trading_engine.max_lanes and restart the server.")));
-	lanes_exhausted = missing > 0;
+	tell_no_slot(known, missing);
 }
 
 /* Starts the lanes of a sound database whose wait is over, if it was probed since they ended. */
@@ -569,22 +581,37 @@ static void start_due_lanes(TeDatabaseSlot *db, Known *known, TimestampTz now)
 		    lane_handles[i] != NULL)
 			continue;
 		if (known->probed_at < slot->since)
-			probe_soon(db->dboid, now);
+			probe_soon(known, now);
 		else if (known->probe_at > now)
 			start_lane(i, slot, NameStr(db->datname), now);
 	}
+}
+
+static bool is_probed_now(Oid dboid)
+{
+	return te_shmem->probe.phase != TE_PROBE_IDLE && te_shmem->probe.dboid == dboid;
+}
+
+/* May lanes of the database start, after all that sessions have asked for is done? */
+static bool is_ready(const TeDatabaseSlot *db)
+{
+	bool ready;
+
+	LWLockAcquire(te_shmem->lock, LW_SHARED);
+	ready = OidIsValid(db->dboid) && db->state == TE_DATABASE_READY && te_shmem->check_count == 0;
+	LWLockRelease(te_shmem->lock);
+	return ready;
 }
 
 static void manage_lanes(TimestampTz now)
 {
 	for (int i = 0; i < te_shmem->max_lanes; i++) {
 		TeDatabaseSlot *db = &te_shmem->databases[i];
-		Known *known = OidIsValid(db->dboid) ? find_known(db->dboid) : NULL;
+		Known *known = is_ready(db) ? find_known(db->dboid) : NULL;
 
-		if (known == NULL || !known->listed || db->state != TE_DATABASE_READY ||
-		    known->probed_at == 0)
+		if (known == NULL || !known->listed || known->probed_at == 0 || is_probed_now(db->dboid))
 			continue;
-		assign_lanes(db);
+		assign_lanes(db, known);
 		start_due_lanes(db, known, now);
 	}
 }

@@ -66,7 +66,7 @@ static void init_statistics(TeLaneSlot *slot)
 #define INIT_COUNTER(name) pg_atomic_init_u64(&slot->counters.name, 0);
 #define INIT_GAUGE(name) pg_atomic_init_u64(&slot->gauges.name, 0);
 	TE_LANE_COUNTERS(INIT_COUNTER)
-	TE_LANE_GAUGES(INIT_GAUGE)
+	TE_LANE_GAUGES(INIT_GAUGE, INIT_GAUGE)
 #undef INIT_COUNTER
 #undef INIT_GAUGE
 	for (int i = 0; i < TE_OUTCOME_COUNT; i++)
@@ -380,16 +380,22 @@ void te_shmem_wake_lanes(Oid dboid)
 	LWLockRelease(te_shmem->lock);
 }
 
-void te_shmem_request_check(Oid dboid)
+/* The caller holds the lock exclusively. */
+static void add_check_request(Oid dboid)
 {
-	if (te_shmem == NULL)
-		return;
-	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 	if (te_shmem->check_count < TE_CHECK_REQUESTS)
 		te_shmem->checks[te_shmem->check_count] = dboid;
 	if (te_shmem->check_count <= TE_CHECK_REQUESTS)
 		te_shmem->check_count++;
 	wake_launcher();
+}
+
+void te_shmem_request_check(Oid dboid)
+{
+	if (te_shmem == NULL)
+		return;
+	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
+	add_check_request(dboid);
 	LWLockRelease(te_shmem->lock);
 }
 
@@ -489,8 +495,9 @@ void te_shmem_resume_lanes(Oid dboid)
 			}
 		}
 	}
+	/* With the lock still held, so that no lane starts before the launcher has looked. */
+	add_check_request(dboid);
 	LWLockRelease(te_shmem->lock);
 	if (held_database == dboid)
 		held_database = InvalidOid;
-	te_shmem_request_check(dboid);
 }

@@ -64,8 +64,8 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(errors)  /* batches that failed and were tried again */                                      \
 	X(reloads) /* loads of strategies and reference data */
 
-/* What is now.  X(name) */
-#define TE_LANE_GAUGES(X)                                                                          \
+/* What is now.  X(name) for a number, T(name) for a TimestampTz, 0 meaning none. */
+#define TE_LANE_GAUGES(X, T)                                                                       \
 	X(epoch)                                                                                       \
 	X(batch_no)                                                                                    \
 	X(input_seq)     /* stream sequence applied */                                                 \
@@ -77,10 +77,10 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(outbox_pending) /* committed messages not acknowledged */                                    \
 	X(strategies)     /* in the cache */                                                           \
 	X(cache_bytes)                                                                                 \
-	X(symbols)       /* with market state */                                                       \
-	X(last_input_at) /* TimestampTz */                                                             \
-	X(last_batch_at) /* TimestampTz */                                                             \
-	X(lane_clock)    /* TimestampTz; greatest generated_at with clock = input */
+	X(symbols) /* with market state */                                                             \
+	T(last_input_at)                                                                               \
+	T(last_batch_at)                                                                               \
+	T(lane_clock) /* greatest generated_at with clock = input */
 
 #define TE_LANE_NUMBER(name) pg_atomic_uint64 name;
 typedef struct TeLaneCounters
@@ -91,7 +91,7 @@ typedef struct TeLaneCounters
 
 typedef struct TeLaneGauges
 {
-	TE_LANE_GAUGES(TE_LANE_NUMBER)
+	TE_LANE_GAUGES(TE_LANE_NUMBER, TE_LANE_NUMBER)
 } TeLaneGauges;
 #undef TE_LANE_NUMBER
 
