@@ -48,7 +48,8 @@ double te_steps_up(double steps)
 	return te_steps_whole(steps) ? round(steps) : ceil(steps);
 }
 
+/* Adding 0 turns a negative zero into a plain one. */
 double te_steps_to_zero(double steps)
 {
-	return te_steps_whole(steps) ? round(steps) : trunc(steps);
+	return (te_steps_whole(steps) ? round(steps) : trunc(steps)) + 0.0;
 }
