@@ -17,7 +17,8 @@ typedef struct TeDecisionInput TeDecisionInput;
 typedef enum { TE_RULE_TRUE, TE_RULE_NOT_TRUE, TE_RULE_ERROR } TeRuleResult;
 
 /* Evaluates in->strategy->custom_rule over prediction, market, consensus, favorability, account. */
-typedef TeRuleResult (*TeRuleEvaluator)(void *context, const TeDecisionInput *in, double consensus, double favorability);
+typedef TeRuleResult (*TeRuleEvaluator)(void *context, const TeDecisionInput *in, double consensus,
+                                        double favorability);
 
 struct TeDecisionInput
 {
@@ -32,7 +33,14 @@ struct TeDecisionInput
 };
 
 /* What a step compared. */
-typedef enum { TE_STEP_NOTHING, TE_STEP_NUMBER, TE_STEP_TEXT, TE_STEP_BOOL, TE_STEP_TIME, TE_STEP_REGIMES } TeStepKind;
+typedef enum {
+	TE_STEP_NOTHING,
+	TE_STEP_NUMBER,
+	TE_STEP_TEXT,
+	TE_STEP_BOOL,
+	TE_STEP_TIME,
+	TE_STEP_REGIMES
+} TeStepKind;
 
 typedef struct TeStepValue
 {

@@ -36,15 +36,17 @@ typedef struct TeMarketState
 	double last_close;
 	double atr; /* a running sum of true ranges until 14 are there */
 	double ema_fast, ema_slow;
-	int64_t returns;          /* squared returns seen */
+	int64_t returns;           /* squared returns seen */
 	double var_fast, var_slow; /* a running sum until 20 are there */
 } TeMarketState;
 
 /* Add a closed bar; bars come in order of start. */
-extern void te_market_add_bar(TeMarketState *state, const TeBar *bar, const TeMarketSettings *settings);
+extern void te_market_add_bar(TeMarketState *state, const TeBar *bar,
+                              const TeMarketSettings *settings);
 
 /* The market object of a decision (spread is left absent). */
-extern void te_market_read(const TeMarketState *state, const TeMarketSettings *settings, TeMarket *out);
+extern void te_market_read(const TeMarketState *state, const TeMarketSettings *settings,
+                           TeMarket *out);
 
 /* Reason why a bar is not a bar (not finite, not > 0, high < low, ...), or NULL. */
 extern const char *te_bar_check(const TeBar *bar);
@@ -63,6 +65,7 @@ typedef struct TeBarBuilder
 } TeBarBuilder;
 
 extern void te_bar_builder_init(TeBarBuilder *b);
-extern bool te_bar_builder_add(TeBarBuilder *b, TeTime at, double price, TeTime length, TeBar *closed);
+extern bool te_bar_builder_add(TeBarBuilder *b, TeTime at, double price, TeTime length,
+                               TeBar *closed);
 
 #endif

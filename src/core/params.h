@@ -79,19 +79,39 @@
 	X(signal_ttl_seconds, INT, NULL, 1, false, 86400, REPLACE, FREELY, "life of a signal, seconds")
 /* clang-format on */
 
-typedef enum
-{
+typedef enum {
 #define TE_PARAM_MEMBER(name, ...) TE_PARAM_##name,
 	TE_STRATEGY_PARAMS(TE_PARAM_MEMBER)
 #undef TE_PARAM_MEMBER
-	TE_PARAM_COUNT
+		TE_PARAM_COUNT
 } TeParam;
 
 _Static_assert(TE_PARAM_COUNT <= 64, "a set of parameters is a 64-bit mask");
 
-typedef enum { TE_KIND_BOOL, TE_KIND_INT, TE_KIND_NUMBER, TE_KIND_ENUM, TE_KIND_SYMBOLS, TE_KIND_REGIMES, TE_KIND_RULE, TE_KIND_WEIGHTS } TeParamKind;
-typedef enum { TE_MERGE_REPLACE, TE_MERGE_MAX, TE_MERGE_MIN, TE_MERGE_AND, TE_MERGE_INTERSECT } TeParamMerge;
-typedef enum { TE_ENTITLED_FREELY, TE_ENTITLED_CEILING, TE_ENTITLED_ADVANCED, TE_ENTITLED_CUSTOM, TE_ENTITLED_ALGORITHMIC } TeEntitlement;
+typedef enum {
+	TE_KIND_BOOL,
+	TE_KIND_INT,
+	TE_KIND_NUMBER,
+	TE_KIND_ENUM,
+	TE_KIND_SYMBOLS,
+	TE_KIND_REGIMES,
+	TE_KIND_RULE,
+	TE_KIND_WEIGHTS
+} TeParamKind;
+typedef enum {
+	TE_MERGE_REPLACE,
+	TE_MERGE_MAX,
+	TE_MERGE_MIN,
+	TE_MERGE_AND,
+	TE_MERGE_INTERSECT
+} TeParamMerge;
+typedef enum {
+	TE_ENTITLED_FREELY,
+	TE_ENTITLED_CEILING,
+	TE_ENTITLED_ADVANCED,
+	TE_ENTITLED_CUSTOM,
+	TE_ENTITLED_ALGORITHMIC
+} TeEntitlement;
 
 /* A set of symbols; any: every symbol ("*").  Symbols are sorted and unique. */
 typedef struct TeSymbols
@@ -108,7 +128,10 @@ typedef struct TeSymbols
 #define TE_C_TYPE_SYMBOLS TeSymbols
 #define TE_C_TYPE_REGIMES uint8_t /* bit 1 << TeRegime */
 #define TE_C_TYPE_RULE const char *
-typedef struct { double w[TE_WEIGHT_COUNT]; } TeWeights;
+typedef struct
+{
+	double w[TE_WEIGHT_COUNT];
+} TeWeights;
 #define TE_C_TYPE_WEIGHTS TeWeights
 
 /* An effective strategy: what a decision reads.  custom_rule is NULL for none. */
@@ -174,8 +197,9 @@ extern const TeEnum te_layer_enum;
  * An intersection of symbols is written to "symbols", which has room for as many
  * pointers as the smaller of the sets involved; layer[] may be NULL.
  */
-extern void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own, const TeParamSet *company,
-                              const char **symbols, TeStrategy *out, uint8_t layer[TE_PARAM_COUNT]);
+extern void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own,
+                              const TeParamSet *company, const char **symbols, TeStrategy *out,
+                              uint8_t layer[TE_PARAM_COUNT]);
 
 /*
  * The first parameter that a row sets beyond what the tier allows, or -1.

@@ -15,17 +15,18 @@ static void the_plain_case(void)
 	is_exactly(f.out.market_favorability, 0.5, "an unknown market has favorability 0.5");
 	is_near(f.out.signal_strength, 0.9, 1e-15, "strength is the only factor present: confidence");
 	ok(f.out.expires_at == NOON + 300 * TE_USEC_PER_SEC, "it expires after signal_ttl_seconds");
-	ok(f.out.hold_reason == TE_HOLD_REASON_NONE && f.out.has_order, "it has an order, and no reason to hold");
+	ok(f.out.hold_reason == TE_HOLD_REASON_NONE && f.out.has_order,
+	   "it has an order, and no reason to hold");
 	ok(f.out.timing == TE_TIMING_IMMEDIATE && isnan(f.out.trigger_price), "timing is IMMEDIATE");
 	ok(f.out.time_in_force == TE_TIF_GTC && f.out.leg_count == 0, "it is GTC and single");
 
 	static const TeOutcome gates[] = {
-		TE_OUTCOME_DISABLED,         TE_OUTCOME_INSTRUMENT_NOT_ALLOWED, TE_OUTCOME_STALE,
-		TE_OUTCOME_LOW_CONFIDENCE,   TE_OUTCOME_LOW_CONSENSUS,          TE_OUTCOME_UNFAVORABLE_MARKET,
-		TE_OUTCOME_HOLD,             TE_OUTCOME_POOR_REWARD_RISK,       TE_OUTCOME_POSITION_TOO_SMALL,
+		TE_OUTCOME_DISABLED,       TE_OUTCOME_INSTRUMENT_NOT_ALLOWED, TE_OUTCOME_STALE,
+		TE_OUTCOME_LOW_CONFIDENCE, TE_OUTCOME_LOW_CONSENSUS,          TE_OUTCOME_UNFAVORABLE_MARKET,
+		TE_OUTCOME_HOLD,           TE_OUTCOME_POOR_REWARD_RISK,       TE_OUTCOME_POSITION_TOO_SMALL,
 		TE_OUTCOME_MAX_POSITIONS,
 	};
-	bool same = f.out.step_count == (int) (sizeof(gates) / sizeof(gates[0]));
+	bool same = f.out.step_count == (int)(sizeof(gates) / sizeof(gates[0]));
 	for (int i = 0; same && i < f.out.step_count; i++)
 		same = f.out.steps[i].gate == gates[i] && f.out.steps[i].passed;
 	ok(same, "every gate that ran has one step, in order");
@@ -132,7 +133,8 @@ static void confidence_and_consensus(void)
 	add_vote(&f, TE_DIR_HOLD, 0.5, 1);     /* 0.5 doesn't */
 	add_vote(&f, TE_DIR_SELL, 0.3, 3);     /* 0.9 doesn't */
 	decide(&f);
-	is_near(f.out.consensus_score, 1.6 / 3.0, 1e-15, "votes weigh weight times confidence; HOLD agrees with nobody");
+	is_near(f.out.consensus_score, 1.6 / 3.0, 1e-15,
+	        "votes weigh weight times confidence; HOLD agrees with nobody");
 
 	fixture(&f);
 	add_vote(&f, TE_DIR_SELL, 0, 1);
@@ -152,7 +154,7 @@ static void regime_and_spread(void)
 	te_strategy_defaults(&f.s);
 	is_outcome(&f, "UNFAVORABLE_MARKET", "UNKNOWN isn't allowed by default");
 	for (int r = TE_REGIME_RANGING; r < TE_REGIME_COUNT; r++) {
-		f.m.regime = (TeRegime) r;
+		f.m.regime = (TeRegime)r;
 		is_outcome(&f, "SIGNAL", te_regime_enum.labels[r]);
 	}
 
@@ -187,7 +189,8 @@ static double favorability(TeTrend trend, double ratio)
 
 static void favorable_market(void)
 {
-	is_near(favorability(TE_TREND_UP, 1), 1, 1e-15, "with the trend in a calm market: 0.5 + 0.25 + 0.25");
+	is_near(favorability(TE_TREND_UP, 1), 1, 1e-15,
+	        "with the trend in a calm market: 0.5 + 0.25 + 0.25");
 	is_near(favorability(TE_TREND_FLAT, 1), 0.75, 1e-15, "without a trend: 0.75");
 	is_near(favorability(TE_TREND_DOWN, 1), 0.5, 1e-15, "against the trend: 0.5");
 	is_near(favorability(TE_TREND_FLAT, 3), 0.25, 1e-15, "a ratio of 3 takes v to -1");
@@ -210,7 +213,8 @@ static TeRuleResult fixed_answer(void *context, const TeDecisionInput *in, doubl
 {
 	TeRuleResult *answer = context;
 
-	ok(in == &f.in && consensus == 0.9 && favorability == 0.5, "the rule sees input, consensus and favorability");
+	ok(in == &f.in && consensus == 0.9 && favorability == 0.5,
+	   "the rule sees input, consensus and favorability");
 	return *answer;
 }
 

@@ -7,7 +7,7 @@
 #define BIT(name) TE_PARAM_BIT(TE_PARAM_##name)
 #define SET(row, name, value) ((row).values.name = (value), (row).set |= BIT(name))
 #define SYMBOLS(...)                                                                               \
-	((TeSymbols){false, (int) (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)),  \
+	((TeSymbols){false, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)),       \
 	             (const char *[]){__VA_ARGS__}})
 
 static TeParamSet tier, own, company;
@@ -45,8 +45,10 @@ static void the_table(void)
 	const char *reason;
 
 	ok(TE_PARAM_COUNT == 51, "51 parameters, as the contract has");
-	ok(te_param_find("risk_percent") == TE_PARAM_risk_percent && te_param_find("risk") == -1, "are found by name");
-	is_text(te_params[TE_PARAM_volatility_mode].labels->labels[0], "CONSERVATIVE", "an enum has its labels");
+	ok(te_param_find("risk_percent") == TE_PARAM_risk_percent && te_param_find("risk") == -1,
+	   "are found by name");
+	is_text(te_params[TE_PARAM_volatility_mode].labels->labels[0], "CONSERVATIVE",
+	        "an enum has its labels");
 
 	te_strategy_defaults(&s);
 	all = (TeParamSet){TE_PARAM_BIT(TE_PARAM_COUNT) - 1, s};
@@ -65,21 +67,24 @@ static void the_table(void)
 	       s.allowed_regimes == 0x1E && s.min_market_favorability == 0 && s.max_spread_pips == 3 &&
 	       s.max_prediction_age_ms == 5000 && s.custom_rule == NULL,
 	   "defaults: signal type and market");
-	ok(s.strength_weights.w[0] == 0.3 && s.strength_weights.w[1] == 0.25 && s.strength_weights.w[2] == 0.2 &&
-	       s.strength_weights.w[3] == 0.15 && s.strength_weights.w[4] == 0.1,
+	ok(s.strength_weights.w[0] == 0.3 && s.strength_weights.w[1] == 0.25 &&
+	       s.strength_weights.w[2] == 0.2 && s.strength_weights.w[3] == 0.15 &&
+	       s.strength_weights.w[4] == 0.1,
 	   "defaults: weights");
-	ok(!s.prefer_market_orders && s.limit_order_discount_pips == 2 && s.limit_order_premium_pips == 2 &&
-	       s.max_limit_deviation_pips == 10 && s.stop_loss_mode == TE_STOP_LOSS_PIPS &&
-	       s.stop_loss_pips == 20 && s.stop_loss_atr_multiple == 1.5 && s.min_stop_spread_multiple == 2 &&
+	ok(!s.prefer_market_orders && s.limit_order_discount_pips == 2 &&
+	       s.limit_order_premium_pips == 2 && s.max_limit_deviation_pips == 10 &&
+	       s.stop_loss_mode == TE_STOP_LOSS_PIPS && s.stop_loss_pips == 20 &&
+	       s.stop_loss_atr_multiple == 1.5 && s.min_stop_spread_multiple == 2 &&
 	       s.take_profit_mode == TE_TAKE_PROFIT_RISK_REWARD && s.take_profit_pips == 40 &&
 	       s.reward_risk_ratio == 2 && s.min_reward_risk_ratio == 1,
 	   "defaults: entry and exits");
 	ok(s.position_sizing == TE_SIZING_RISK_PERCENT && s.fixed_lot == 0.01 && s.risk_percent == 1 &&
-	       s.target_volatility_percent == 1 && s.kelly_fraction == 0.25 && s.kelly_max_percent == 2 &&
-	       s.max_position_size == 10 && s.weak_signal_size_factor == 0.5,
+	       s.target_volatility_percent == 1 && s.kelly_fraction == 0.25 &&
+	       s.kelly_max_percent == 2 && s.max_position_size == 10 &&
+	       s.weak_signal_size_factor == 0.5,
 	   "defaults: sizing");
-	ok(s.leg_count == 3 && s.leg_spacing_pips == 5 && s.timing_extension_atr == 2 && !s.auto_execute &&
-	       s.max_slippage_pips == 2 && s.time_in_force == TE_TIF_GTC &&
+	ok(s.leg_count == 3 && s.leg_spacing_pips == 5 && s.timing_extension_atr == 2 &&
+	       !s.auto_execute && s.max_slippage_pips == 2 && s.time_in_force == TE_TIF_GTC &&
 	       s.execution_algorithm == TE_ALGORITHM_NONE && s.duplicate_window_seconds == 300 &&
 	       s.duplicate_distance_pips == 5 && s.signal_ttl_seconds == 300,
 	   "defaults: legs and execution");
@@ -89,16 +94,19 @@ static void tiers(void)
 {
 	start(TE_TIER_FREE);
 	merge();
-	ok(has_symbols(&merged.available_instruments, 2, (const char *[]){"EURUSD", "GBPUSD"}), "FREE trades two pairs");
+	ok(has_symbols(&merged.available_instruments, 2, (const char *[]){"EURUSD", "GBPUSD"}),
+	   "FREE trades two pairs");
 	ok(merged.min_confidence_threshold == 0.8 && merged.min_consensus_score == 0.7 &&
-	       merged.max_position_count == 3 && !merged.pattern_trading_enabled && !merged.advanced_features_enabled,
+	       merged.max_position_count == 3 && !merged.pattern_trading_enabled &&
+	       !merged.advanced_features_enabled,
 	   "FREE's column");
 	is_text(from(max_position_count), "TIER", "comes from the tier");
 	is_text(from(risk_percent), "DEFAULT", "and the rest from the defaults");
 
 	start(TE_TIER_PRO);
 	merge();
-	ok(merged.available_instruments.count == 7 && te_symbols_contain(&merged.available_instruments, "NZDUSD") &&
+	ok(merged.available_instruments.count == 7 &&
+	       te_symbols_contain(&merged.available_instruments, "NZDUSD") &&
 	       !te_symbols_contain(&merged.available_instruments, "EURGBP"),
 	   "PRO trades the majors");
 	ok(merged.min_confidence_threshold == 0.7 && merged.min_consensus_score == 0.6 &&
@@ -109,7 +117,9 @@ static void tiers(void)
 
 	start(TE_TIER_ENTERPRISE);
 	merge();
-	ok(merged.available_instruments.any && te_symbols_contain(&merged.available_instruments, "XAUUSD"), "ENTERPRISE trades all");
+	ok(merged.available_instruments.any &&
+	       te_symbols_contain(&merged.available_instruments, "XAUUSD"),
+	   "ENTERPRISE trades all");
 	ok(merged.min_confidence_threshold == 0.6 && merged.min_consensus_score == 0.5 &&
 	       merged.max_position_count == 50 && merged.pattern_trading_enabled &&
 	       merged.advanced_features_enabled && merged.custom_strategies_enabled &&
@@ -123,17 +133,20 @@ static void layers(void)
 	SET(own, min_confidence_threshold, 0.75);
 	SET(own, stop_loss_pips, 30);
 	merge();
-	ok(merged.min_confidence_threshold == 0.75 && merged.stop_loss_pips == 30, "the user's row over the tier");
+	ok(merged.min_confidence_threshold == 0.75 && merged.stop_loss_pips == 30,
+	   "the user's row over the tier");
 	is_text(from(stop_loss_pips), "USER", "is the layer");
 	SET(own, min_confidence_threshold, 0.5);
 	merge();
-	is_exactly(merged.min_confidence_threshold, 0.5, "a tier's threshold is a default, not a ceiling");
+	is_exactly(merged.min_confidence_threshold, 0.5,
+	           "a tier's threshold is a default, not a ceiling");
 
 	start(TE_TIER_PRO);
 	SET(company, min_confidence_threshold, 0.5);
 	SET(company, stop_loss_pips, 25);
 	merge();
-	ok(merged.min_confidence_threshold == 0.5 && merged.stop_loss_pips == 25, "the company's row over the tier");
+	ok(merged.min_confidence_threshold == 0.5 && merged.stop_loss_pips == 25,
+	   "the company's row over the tier");
 	is_text(from(min_confidence_threshold), "COMPANY", "is the layer");
 	SET(own, stop_loss_pips, 30);
 	merge();
@@ -143,18 +156,18 @@ static void layers(void)
 
 /* The user's and the company's value of a limit, and the one that wins. */
 #define STRICTER(name, loose, strict)                                                              \
-	do {                                                                                       \
-		start(TE_TIER_ENTERPRISE);                                                         \
-		SET(own, name, strict);                                                            \
-		SET(company, name, loose);                                                         \
-		merge();                                                                           \
-		ok(merged.name == (strict) && layer[TE_PARAM_##name] == TE_LAYER_USER,             \
-		   #name ": a user may be more careful");                                          \
-		SET(own, name, loose);                                                             \
-		SET(company, name, strict);                                                        \
-		merge();                                                                           \
-		ok(merged.name == (strict) && layer[TE_PARAM_##name] == TE_LAYER_COMPANY,          \
-		   #name ": but not less");                                                        \
+	do {                                                                                           \
+		start(TE_TIER_ENTERPRISE);                                                                 \
+		SET(own, name, strict);                                                                    \
+		SET(company, name, loose);                                                                 \
+		merge();                                                                                   \
+		ok(merged.name == (strict) && layer[TE_PARAM_##name] == TE_LAYER_USER,                     \
+		   #name ": a user may be more careful");                                                  \
+		SET(own, name, loose);                                                                     \
+		SET(company, name, strict);                                                                \
+		merge();                                                                                   \
+		ok(merged.name == (strict) && layer[TE_PARAM_##name] == TE_LAYER_COMPANY,                  \
+		   #name ": but not less");                                                                \
 	} while (0)
 
 static void the_stricter_wins(void)
@@ -190,12 +203,14 @@ static void sets_are_intersected(void)
 	SET(company, available_instruments, SYMBOLS("EURUSD", "GBPUSD", "USDJPY"));
 	merge();
 	ok(merged.allowed_regimes == 1 << TE_REGIME_TRENDING, "regimes of user and company");
-	ok(has_symbols(&merged.available_instruments, 2, (const char *[]){"EURUSD", "USDJPY"}), "symbols of user and company");
+	ok(has_symbols(&merged.available_instruments, 2, (const char *[]){"EURUSD", "USDJPY"}),
+	   "symbols of user and company");
 	ok(own.values.available_instruments.count == 3, "the user's own set isn't touched");
 
 	te_tier_defaults(TE_TIER_FREE, &tier);
 	merge();
-	ok(has_symbols(&merged.available_instruments, 1, (const char *[]){"EURUSD"}), "and of the tier");
+	ok(has_symbols(&merged.available_instruments, 1, (const char *[]){"EURUSD"}),
+	   "and of the tier");
 	is_text(from(available_instruments), "CEILING", "which is the ceiling");
 
 	start(TE_TIER_FREE);
@@ -206,7 +221,8 @@ static void sets_are_intersected(void)
 	start(TE_TIER_PRO);
 	SET(own, available_instruments, SYMBOLS("XAUUSD"));
 	merge();
-	ok(has_symbols(&merged.available_instruments, 0, NULL), "nothing in common is the empty set, not all");
+	ok(has_symbols(&merged.available_instruments, 0, NULL),
+	   "nothing in common is the empty set, not all");
 }
 
 static void ceilings(void)
@@ -227,19 +243,23 @@ static void ceilings(void)
 	ok(!merged.pattern_trading_enabled && !merged.advanced_features_enabled &&
 	       !merged.custom_strategies_enabled && !merged.algorithmic_execution_enabled,
 	   "no row lifts a flag");
-	ok(!merged.enable_multi_leg_strategies && !merged.advanced_timing, "legs and timing need advanced features");
-	ok(merged.custom_rule == NULL && merged.execution_algorithm == TE_ALGORITHM_NONE, "rule and algorithm need their flags");
+	ok(!merged.enable_multi_leg_strategies && !merged.advanced_timing,
+	   "legs and timing need advanced features");
+	ok(merged.custom_rule == NULL && merged.execution_algorithm == TE_ALGORITHM_NONE,
+	   "rule and algorithm need their flags");
 	is_text(from(custom_rule), "CEILING", "the layer says so");
 
 	te_tier_defaults(TE_TIER_ENTERPRISE, &tier);
 	merge();
-	ok(merged.max_position_count == 5 && merged.enable_multi_leg_strategies && merged.advanced_timing &&
-	       merged.custom_rule != NULL && merged.execution_algorithm == TE_ALGORITHM_TWAP,
+	ok(merged.max_position_count == 5 && merged.enable_multi_leg_strategies &&
+	       merged.advanced_timing && merged.custom_rule != NULL &&
+	       merged.execution_algorithm == TE_ALGORITHM_TWAP,
 	   "ENTERPRISE has it all");
 
 	SET(own, advanced_features_enabled, false);
 	merge();
-	ok(!merged.advanced_features_enabled && !merged.enable_multi_leg_strategies, "a flag that a row turns off locks too");
+	ok(!merged.advanced_features_enabled && !merged.enable_multi_leg_strategies,
+	   "a flag that a row turns off locks too");
 
 	tier = (TeParamSet){0};
 	own = (TeParamSet){0};
@@ -274,10 +294,11 @@ static void beyond_the_tier(void)
 	is_exactly(te_strategy_beyond_tier(&tier, &own), -1, "what the tier has is allowed");
 
 #define BEYOND(name, value)                                                                        \
-	do {                                                                                       \
-		own = (TeParamSet){0};                                                             \
-		SET(own, name, value);                                                             \
-		is_exactly(te_strategy_beyond_tier(&tier, &own), TE_PARAM_##name, #name " is beyond FREE"); \
+	do {                                                                                           \
+		own = (TeParamSet){0};                                                                     \
+		SET(own, name, value);                                                                     \
+		is_exactly(te_strategy_beyond_tier(&tier, &own), TE_PARAM_##name,                          \
+		           #name " is beyond FREE");                                                       \
 	} while (0)
 	BEYOND(available_instruments, SYMBOLS("EURUSD", "USDJPY"));
 	BEYOND(available_instruments, ((TeSymbols){.any = true}));
@@ -297,16 +318,16 @@ static void beyond_the_tier(void)
 
 /* A value of one parameter, and the reason that comes back. */
 #define REASON(name, value, want)                                                                  \
-	do {                                                                                       \
-		TeParamSet one = {0};                                                              \
-		const char *why, *key;                                                             \
-		SET(one, name, value);                                                             \
-		key = te_strategy_check(&one, &why);                                               \
-		is_text(why, want, #name " = " #value);                                            \
-		is_text(key, (want) == NULL ? NULL : #name, "names it");                           \
+	do {                                                                                           \
+		TeParamSet one = {0};                                                                      \
+		const char *why, *key;                                                                     \
+		SET(one, name, value);                                                                     \
+		key = te_strategy_check(&one, &why);                                                       \
+		is_text(why, want, #name " = " #value);                                                    \
+		is_text(key, (want) == NULL ? NULL : #name, "names it");                                   \
 	} while (0)
 
-#define SOUND ((const char *) NULL)
+#define SOUND ((const char *)NULL)
 
 static void ranges(void)
 {
@@ -358,7 +379,8 @@ static void enums(void)
 {
 	is_exactly(te_enum_value(&te_direction_enum, "WEAK_SELL"), TE_DIR_WEAK_SELL, "a label's value");
 	is_exactly(te_enum_value(&te_direction_enum, "weak_sell"), -1, "in its exact case");
-	is_exactly(te_enum_value(&te_outcome_enum, "RISK_REJECTED"), TE_OUTCOME_RISK_REJECTED, "the last outcome");
+	is_exactly(te_enum_value(&te_outcome_enum, "RISK_REJECTED"), TE_OUTCOME_RISK_REJECTED,
+	           "the last outcome");
 	is_exactly(te_outcome_enum.count, 16, "16 outcomes");
 	is_text(te_time_in_force_enum.labels[TE_TIF_FOK], "FOK", "a value's label");
 }

@@ -65,7 +65,8 @@ static void market_entries(void)
 	f.s.prefer_market_orders = true;
 	f.p.current_price = 1.100004;
 	decide(&f);
-	ok(f.out.order_type == TE_ORDER_MARKET && f.out.urgency == TE_URGENCY_IMMEDIATE, "MARKET, IMMEDIATE");
+	ok(f.out.order_type == TE_ORDER_MARKET && f.out.urgency == TE_URGENCY_IMMEDIATE,
+	   "MARKET, IMMEDIATE");
 	is_exactly(f.out.entry_price, 1.10001, "a BUY is rounded up");
 	is_exactly(f.out.limit_price, NAN, "and has no limit");
 	f.p.direction = TE_DIR_SELL;
@@ -243,7 +244,8 @@ static void other_instruments(void)
 	f.i.pip_size = 0.3;
 	f.i.tick_size = 0.3; /* 1/0.3 isn't whole */
 	decide(&f);
-	is_exactly(f.out.entry_price, 203 * 0.3, "a step without a whole inverse: 61.1 is 203.67 of 0.3");
+	is_exactly(f.out.entry_price, 203 * 0.3,
+	           "a step without a whole inverse: 61.1 is 203.67 of 0.3");
 	is_exactly(f.out.stop_loss, 183 * 0.3, "and 20 of them below");
 }
 
@@ -276,7 +278,8 @@ static void timing(void)
 	f.s.prefer_market_orders = true;
 	f.s.time_in_force = TE_TIF_FOK;
 	decide(&f);
-	ok(f.out.order_type == TE_ORDER_LIMIT && f.out.time_in_force == TE_TIF_GTC, "market orders wait too, and GTC");
+	ok(f.out.order_type == TE_ORDER_LIMIT && f.out.time_in_force == TE_TIF_GTC,
+	   "market orders wait too, and GTC");
 	f.s.time_in_force = TE_TIF_DAY;
 	decide(&f);
 	ok(f.out.time_in_force == TE_TIF_DAY, "DAY stays DAY");

@@ -17,7 +17,8 @@ static const char *type_of(Fixture *fixture)
 /* Direction, pattern's bias, and the type that comes out. */
 static void patterns_move_the_level(void)
 {
-	static const struct {
+	static const struct
+	{
 		TeDirection from;
 		TeBias bias;
 		const char *to, *name;
@@ -69,14 +70,16 @@ static void hold_by_level(void)
 	is_outcome(&f, "HOLD", "level 0 is HOLD");
 	ok(f.out.hold_reason == TE_HOLD_REASON_NEUTRAL, "for NEUTRAL");
 	ok(f.out.has_signal_type && f.out.signal_type == TE_DIR_HOLD, "with a signal type");
-	ok(!isnan(f.out.signal_strength) && !isnan(f.out.market_favorability), "strength and favorability");
+	ok(!isnan(f.out.signal_strength) && !isnan(f.out.market_favorability),
+	   "strength and favorability");
 	ok(!f.out.has_order && isnan(f.out.entry_price), "and no entry");
 	ok(f.out.expires_at == NOON + 300 * TE_USEC_PER_SEC, "and an expiry");
 }
 
 static void volatility(void)
 {
-	static const struct {
+	static const struct
+	{
 		TeVolatilityMode mode;
 		TeDirection from;
 		const char *to, *name;
@@ -84,9 +87,11 @@ static void volatility(void)
 	} rows[] = {
 		{TE_VOLATILITY_CONSERVATIVE, TE_DIR_BUY, "WEAK_BUY", "CONSERVATIVE weakens BUY", 0.25},
 		{TE_VOLATILITY_CONSERVATIVE, TE_DIR_SELL, "WEAK_SELL", "CONSERVATIVE weakens SELL", 0.25},
-		{TE_VOLATILITY_CONSERVATIVE, TE_DIR_WEAK_BUY, "WEAK_BUY", "CONSERVATIVE leaves WEAK_BUY", 0.25},
+		{TE_VOLATILITY_CONSERVATIVE, TE_DIR_WEAK_BUY, "WEAK_BUY", "CONSERVATIVE leaves WEAK_BUY",
+	     0.25},
 		{TE_VOLATILITY_AGGRESSIVE, TE_DIR_WEAK_BUY, "BUY", "AGGRESSIVE strengthens WEAK_BUY", 0.25},
-		{TE_VOLATILITY_AGGRESSIVE, TE_DIR_WEAK_SELL, "SELL", "AGGRESSIVE strengthens WEAK_SELL", 0.25},
+		{TE_VOLATILITY_AGGRESSIVE, TE_DIR_WEAK_SELL, "SELL", "AGGRESSIVE strengthens WEAK_SELL",
+	     0.25},
 		{TE_VOLATILITY_AGGRESSIVE, TE_DIR_BUY, "BUY", "AGGRESSIVE leaves BUY", 0.5},
 		{TE_VOLATILITY_NEUTRAL, TE_DIR_BUY, "BUY", "NEUTRAL leaves BUY", 0.5},
 		{TE_VOLATILITY_NEUTRAL, TE_DIR_WEAK_SELL, "WEAK_SELL", "NEUTRAL leaves WEAK_SELL", 0.25},
@@ -98,7 +103,8 @@ static void volatility(void)
 		f.p.direction = rows[i].from;
 		f.s.volatility_mode = rows[i].mode;
 		is_type(rows[i].to, rows[i].name);
-		is_exactly(f.out.position_size, rows[i].size, "and sizes it by the weaker of the two levels");
+		is_exactly(f.out.position_size, rows[i].size,
+		           "and sizes it by the weaker of the two levels");
 	}
 	fixture(&f);
 	f.m.regime = TE_REGIME_TRENDING;
@@ -135,7 +141,8 @@ static void trend(void)
 	f.s.pattern_trading_enabled = true;
 	add_pattern(&f, TE_BIAS_BEARISH, 0.9);
 	decide(&f);
-	ok(f.out.hold_reason == TE_HOLD_REASON_NEUTRAL, "level 0 before the trend is looked at is NEUTRAL");
+	ok(f.out.hold_reason == TE_HOLD_REASON_NEUTRAL,
+	   "level 0 before the trend is looked at is NEUTRAL");
 }
 
 static void strength(void)
@@ -155,7 +162,8 @@ static void strength(void)
 	f.s.min_pattern_probability = 0.9;
 	decide(&f);
 	/* 1 - 0.7 = 0.3: 0.7625 - 0.14 + 0.06 */
-	is_near(f.out.signal_strength, 0.6825, 1e-15, "a pattern against counts 1 - p, below the threshold too");
+	is_near(f.out.signal_strength, 0.6825, 1e-15,
+	        "a pattern against counts 1 - p, below the threshold too");
 
 	f.patterns[0].direction = TE_BIAS_NEUTRAL;
 	decide(&f);

@@ -133,7 +133,8 @@ static void conversion(void)
 }
 
 /* What legs are expected: sizes, entries, take profits. */
-static bool legs_are(int count, const double sizes[], const double entries[], const double targets[])
+static bool legs_are(int count, const double sizes[], const double entries[],
+                     const double targets[])
 {
 	bool same = f.out.leg_count == count;
 	double sum = 0;
@@ -168,7 +169,8 @@ static void legs(void)
 {
 	with_legs(3, 5);
 	decide(&f);
-	ok(legs_are(3, LIST(0.18, 0.16, 0.16), LIST(1.0998, 1.0993, 1.0988), LIST(1.10113, 1.10246, 1.1038)),
+	ok(legs_are(3, LIST(0.18, 0.16, 0.16), LIST(1.0998, 1.0993, 1.0988),
+	            LIST(1.10113, 1.10246, 1.1038)),
 	   "three legs: a third each, the rest on leg 0; 133, 266 and 400 ticks");
 	is_exactly(f.out.take_profit, 1.1038, "the signal keeps its own take profit");
 
@@ -178,7 +180,8 @@ static void legs(void)
 
 	with_legs(3, 0.33);
 	decide(&f);
-	ok(legs_are(3, LIST(0.18, 0.16, 0.16), LIST(1.0998, 1.09976, 1.09973), LIST(1.10113, 1.10246, 1.1038)),
+	ok(legs_are(3, LIST(0.18, 0.16, 0.16), LIST(1.0998, 1.09976, 1.09973),
+	            LIST(1.10113, 1.10246, 1.1038)),
 	   "entries of legs are rounded as limits: 3.3 and 6.6 ticks become 4 and 7");
 
 	with_legs(3, 5);

@@ -30,14 +30,15 @@ static double to_zero(double value, double step)
 
 static void rounding_table(void)
 {
-	static const struct {
+	static const struct
+	{
 		double value, step, down, up;
 	} rows[] = {
 		{1.123456, 0.00001, 1.12345, 1.12346},
 		{1.1, 0.00001, 1.1, 1.1},
-		{1.100000000005, 0.00001, 1.1, 1.1},     /* half a millionth of a tick above */
-		{1.099999999995, 0.00001, 1.1, 1.1},     /* and below */
-		{1.10000000002, 0.00001, 1.1, 1.10001},  /* two millionths aren't noise */
+		{1.100000000005, 0.00001, 1.1, 1.1},    /* half a millionth of a tick above */
+		{1.099999999995, 0.00001, 1.1, 1.1},    /* and below */
+		{1.10000000002, 0.00001, 1.1, 1.10001}, /* two millionths aren't noise */
 		{1.09999999998, 0.00001, 1.09999, 1.1},
 		{0.1 + 0.2, 0.1, 0.3, 0.3},
 		{150.1239, 0.001, 150.123, 150.124},
@@ -79,16 +80,17 @@ static void every_tick_is_its_decimal(void)
 
 			snprintf(text, sizeof(text), "%lde-%d", n, decimals[d]);
 			value = strtod(text, NULL);
-			wrong += te_grid_value(&g, (double) n) != value ||
-			         te_steps_down(te_grid_steps(&g, value)) != (double) n ||
-			         te_steps_up(te_grid_steps(&g, value)) != (double) n;
+			wrong += te_grid_value(&g, (double)n) != value ||
+			         te_steps_down(te_grid_steps(&g, value)) != (double)n ||
+			         te_steps_up(te_grid_steps(&g, value)) != (double)n;
 		}
 		snprintf(text, sizeof(text), "ticks of %d decimals", decimals[d]);
 		is_exactly(wrong, 0, text);
 	}
 }
 
-/* freqtrade's table has rows for decimal places, ticks and significant digits, and for rounding to nearest. */
+/* freqtrade's table has rows for decimal places, ticks and significant digits, and for rounding to
+ * nearest. */
 static void freqtrade_vectors(void)
 {
 	FILE *file = open_vectors("freqtrade_price_rounding.csv");
@@ -103,13 +105,14 @@ static void freqtrade_vectors(void)
 		double price, precision, expected, got;
 		char mode[32], rounding[32];
 
-		if (sscanf(line, "%lf,%31[^,],%lf,%lf,%31s", &price, mode, &precision, &expected, rounding) != 5 ||
+		if (sscanf(line, "%lf,%31[^,],%lf,%lf,%31s", &price, mode, &precision, &expected,
+		           rounding) != 5 ||
 		    strcmp(mode, "SIGNIFICANT_DIGITS") == 0 || strcmp(rounding, "ROUND") == 0)
 			continue;
 		if (strcmp(mode, "DECIMAL_PLACES") == 0) {
 			char step[32];
 
-			snprintf(step, sizeof(step), "1e-%d", (int) precision);
+			snprintf(step, sizeof(step), "1e-%d", (int)precision);
 			precision = strtod(step, NULL);
 		}
 		got = strcmp(rounding, "ROUND_UP") == 0 ? up(price, precision) : down(price, precision);
