@@ -2,7 +2,8 @@
 -- triggers, views.  trading.attach() makes them anew, so that tables which an earlier
 -- installation left behind come back to life.
 
--- One policy per role: the condition of reading, and that of writing where the role may write.
+-- The policies of a role on a table: what it may read and, where it may write at all, what
+-- it may write.  One policy does when the two are the same.
 CREATE FUNCTION trading.create_policy(relation regclass, role_name name, readable text, writable text DEFAULT NULL)
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -11,20 +12,23 @@ DECLARE
 	policy record;
 BEGIN
 	FOR policy IN
-		SELECT p.name, p.command, p.clause
+		SELECT p.name, p.command, p.clause, p.about
 		  FROM (VALUES
-			(role_name || '_read', 'SELECT', format('USING (%s)', readable)),
-			(role_name || '_insert', 'INSERT', format('WITH CHECK (%s)', writable)),
-			(role_name || '_update', 'UPDATE', format('USING (%1$s) WITH CHECK (%1$s)', writable)),
-			(role_name || '_delete', 'DELETE', format('USING (%s)', writable))
-		  ) AS p (name, command, clause)
-		 WHERE p.command = 'SELECT' OR writable IS NOT NULL
+			(role_name::text, 'ALL', 'USING (%1$s) WITH CHECK (%2$s)', 'reads and writes'),
+			(role_name || '_reads', 'SELECT', 'USING (%1$s)', 'reads'),
+			(role_name || '_inserts', 'INSERT', 'WITH CHECK (%2$s)', 'inserts'),
+			(role_name || '_updates', 'UPDATE', 'USING (%2$s) WITH CHECK (%2$s)', 'updates'),
+			(role_name || '_deletes', 'DELETE', 'USING (%2$s)', 'deletes')
+		  ) AS p (name, command, clause, about)
+		 WHERE CASE WHEN readable = writable THEN p.command = 'ALL'
+			    WHEN writable IS NULL THEN p.command = 'SELECT'
+			    ELSE p.command <> 'ALL' END
 	LOOP
 		EXECUTE format('DROP POLICY IF EXISTS %I ON %s', policy.name, relation);
 		EXECUTE format('CREATE POLICY %I ON %s FOR %s TO %I %s',
-			policy.name, relation, policy.command, role_name, policy.clause);
+			policy.name, relation, policy.command, role_name, format(policy.clause, readable, writable));
 		EXECUTE format('COMMENT ON POLICY %I ON %s IS %L', policy.name, relation,
-			format('rows that %s may %s', role_name, CASE policy.command WHEN 'SELECT' THEN 'read' ELSE lower(policy.command) END));
+			format('rows that %s %s, if its privileges let it', role_name, policy.about));
 	END LOOP;
 END
 $$;
