@@ -204,6 +204,8 @@ BEGIN
 		'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
 	PERFORM trading.create_trigger('trading.strategies', 'guard',
 		'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_strategy()');
+	PERFORM trading.create_trigger('trading.strategies', 'check_tier',
+		'AFTER INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.check_tier()');
 	PERFORM trading.create_trigger('trading.accounts', 'guard',
 		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_account()');
 END

@@ -27,35 +27,44 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.signal_channel() IS 'channel to LISTEN on for the ids of your company''s signals; NULL without a company';
 
--- Refuses what the company's tier doesn't have, and counts versions.  The company
--- and its tier are locked against change until the end of the transaction, so that
--- what was checked is what holds when the row is committed.
+-- Keeps the key and counts versions.
 CREATE FUNCTION trading.guard_strategy() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		NEW.created_at := now();
+		NEW.version := 1;
+	ELSIF (NEW.company_id, NEW.user_id, NEW.strategy_id) IS DISTINCT FROM (OLD.company_id, OLD.user_id, OLD.strategy_id) THEN
+		RAISE EXCEPTION 'company_id, user_id and strategy_id of a strategy can''t be changed'
+			USING ERRCODE = 'integrity_constraint_violation',
+			      HINT = 'Insert a new strategy and delete this one.';
+	ELSE
+		NEW.created_at := OLD.created_at;
+		NEW.version := OLD.version + 1;
+	END IF;
+	NEW.updated_at := now();
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION trading.guard_strategy() IS 'trigger: keeps the key of a strategy and counts its versions';
+
+-- Refuses what the company's tier doesn't have.  It fires after row-level security has
+-- let the row through, so that its errors tell nobody about another company.  The company
+-- and its tier are locked against change until the end of the transaction: what was
+-- checked is what holds when the row is committed.
+CREATE FUNCTION trading.check_tier() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	tier record;
 BEGIN
-	IF TG_OP = 'UPDATE' THEN
-		IF (NEW.company_id, NEW.user_id, NEW.strategy_id) IS DISTINCT FROM (OLD.company_id, OLD.user_id, OLD.strategy_id) THEN
-			RAISE EXCEPTION 'company_id, user_id and strategy_id of a strategy can''t be changed'
-				USING ERRCODE = 'integrity_constraint_violation',
-				      HINT = 'Insert a new strategy and delete this one.';
-		END IF;
-		NEW.created_at := OLD.created_at;
-		NEW.version := OLD.version + 1;
-	ELSE
-		NEW.created_at := now();
-		NEW.version := 1;
-	END IF;
-	NEW.updated_at := now();
-
 	SELECT t.* INTO tier
 	  FROM trading.companies AS c JOIN trading.tiers AS t ON t.tier = c.tier
 	 WHERE c.company_id = NEW.company_id
 	   FOR SHARE;
 	IF NOT FOUND THEN
-		RETURN NEW; -- the foreign key says it better
+		RETURN NULL; -- the foreign key says it better
 	END IF;
 	PERFORM trading.check_strategy(tier, NEW, ARRAY(SELECT t FROM trading.tiers AS t ORDER BY t.rank));
 
@@ -73,10 +82,10 @@ BEGIN
 				 WHERE t.advanced_features_enabled), 'none'));
 		END IF;
 	END IF;
-	RETURN NEW;
+	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION trading.guard_strategy() IS 'trigger: refuses what the company''s tier doesn''t allow; counts versions';
+COMMENT ON FUNCTION trading.check_tier() IS 'trigger: refuses what the company''s tier doesn''t allow';
 
 CREATE FUNCTION trading.touch_account() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

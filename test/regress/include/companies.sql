@@ -1,0 +1,55 @@
+-- Two companies: acme (ann, its admin; tom, a trader; vic, a viewer) and beta (bob, a trader).
+-- te_nobody is a tenant without a company, te_admin an administrator, te_stranger has no role of ours.
+SET client_min_messages = warning;
+CREATE EXTENSION trading_engine;
+
+DO $roles$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['te_ann', 'te_tom', 'te_vic', 'te_bob', 'te_nobody', 'te_admin', 'te_stranger'] LOOP
+		EXECUTE format('CREATE ROLE %I LOGIN', name);
+	END LOOP;
+END
+$roles$;
+GRANT trading_tenant TO te_ann, te_tom, te_vic, te_bob, te_nobody;
+GRANT trading_admin TO te_admin;
+
+INSERT INTO trading.companies (company_id, tier) VALUES ('acme', 'PRO'), ('beta', 'FREE');
+INSERT INTO trading.users (company_id, user_id, role) VALUES
+	('acme', 'ann', 'admin'), ('acme', 'tom', 'trader'), ('acme', 'vic', 'viewer'), ('beta', 'bob', 'trader');
+INSERT INTO trading.logins (role_name, company_id, user_id)
+SELECT 'te_' || user_id, company_id, user_id FROM trading.users;
+INSERT INTO trading.accounts (company_id, user_id, currency, equity)
+SELECT company_id, user_id, 'USD', 10000 FROM trading.users;
+INSERT INTO trading.producers (company_id, producer_id, token_sha256) VALUES
+	('acme', 'acme_models', sha256('secret')), ('beta', 'beta_models', NULL), ('_all', 'everybody', NULL);
+INSERT INTO trading.strategies (company_id, user_id, strategy_id)
+SELECT company_id, user_id, 'main' FROM trading.users;
+INSERT INTO trading.strategies (company_id, user_id, strategy_id, max_spread_pips) VALUES ('acme', '_all', '_all', 2);
+
+-- What a lane would write: something of every user, of each company as a whole, and a broadcast.
+CREATE TEMP VIEW everybody AS
+	SELECT company_id, user_id FROM trading.users UNION ALL SELECT company_id, '_all' FROM trading.companies
+	UNION ALL SELECT '_all', '_all';
+INSERT INTO trading.signals (lane, batch_no, position, out_epoch, out_seq, signal_id, company_id, user_id, strategy_id,
+	symbol, prediction_id, outcome, generated_at, decided_at, simulated, strategy_version, core_version, inputs)
+SELECT 0, 1, 0, 1, row_number() OVER (), gen_random_uuid(), company_id, user_id, 'main',
+	'EURUSD', 'p1', 'SIGNAL', now(), now(), false, 1, '1.0', '\x' FROM trading.users;
+INSERT INTO trading.signal_legs (lane, batch_no, company_id, user_id, signal_id, leg, order_type, entry_price, stop_loss,
+	take_profit, position_size)
+SELECT lane, batch_no, company_id, user_id, signal_id, 0, 'LIMIT', 1.1, 1.09, 1.12, 0.1 FROM trading.signals;
+INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
+SELECT company_id, user_id, 'main', '2026-01-05 10:00+00', 'STALE', 0, 7 FROM trading.users;
+INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
+SELECT company_id, user_id, 'EURUSD', '2026-01-05 10:00+00', 70, 0, 7 FROM everybody;
+INSERT INTO trading.prediction_batches (lane, batch_no, position, source, company_id, user_id, predictions, decided_at, message)
+SELECT 0, 1, 0, 'nats', company_id, user_id, 1, now(), '\x' FROM everybody;
+INSERT INTO trading.dead_letters (lane, batch_no, source, company_id, user_id, reason, message)
+SELECT 0, 1, 'nats', company_id, user_id, 'MALFORMED', bytea '\x' FROM everybody UNION ALL SELECT 0, 1, 'nats', NULL, NULL, 'MALFORMED', '\x';
+INSERT INTO trading.outbox (lane, batch_no, epoch, first_seq, last_seq, frames) VALUES (0, 1, 1, 1, 4, '\x');
+INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (0, 1, 1);
+INSERT INTO trading.inbox (kind, company_id, user_id, payload, submitted_by) SELECT 'predictions', company_id, user_id, '\x', 'x' FROM everybody;
+DROP VIEW everybody;
+ANALYZE;
+RESET client_min_messages;
