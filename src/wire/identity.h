@@ -48,6 +48,9 @@ extern void te_sha256(const void *data, size_t len, uint8_t digest[TE_SHA256_BYT
 /* First 8 bytes of the SHA-256, as a big-endian number. */
 extern uint64_t te_hash64(const void *data, size_t len);
 
+/* The same of a digest that is known. */
+extern uint64_t te_sha256_head(const uint8_t digest[TE_SHA256_BYTES]);
+
 /* As header te-hash carries it: the first 16 hex digits of the SHA-256. */
 extern void te_hash_text(uint64_t hash, char text[TE_HASH_TEXT_SIZE]);
 

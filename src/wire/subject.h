@@ -49,7 +49,8 @@ extern bool te_subject_prefix_valid(const char *prefix);
 extern bool te_subject_parse(const char *prefix, const char *subject, size_t len, TeSubject *out,
                              TeWireError *err);
 
-/* Writes the subject of "parts" and returns true, or false when a part is not valid. */
+/* The subject of "parts"; false when a part is not valid, or for CONTROL, which has no fixed form.
+ */
 extern bool te_subject_format(const char *prefix, const TeSubject *parts, char out[TE_SUBJECT_MAX]);
 
 #endif
