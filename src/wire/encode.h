@@ -34,7 +34,7 @@ typedef struct TeSignalRecord
 
 	const TePrediction *prediction;
 	const TeStrategy *strategy;
-	const TeDecision *decision; /* outcome SIGNAL, HOLD or RISK_REJECTED */
+	const TeDecision *decision; /* an order goes with outcome SIGNAL only */
 	TeTime decided_at;
 	bool simulated;
 	const char *core_version;

@@ -61,7 +61,8 @@ extern void te_envelope_init(TeEnvelope *envelope, TeMessageKind kind);
 
 /*
  * Read the frame alone: ids, sequence and hash are checked, the payload is not
- * looked into.  A bare batch gives bare = true and payload = data.
+ * looked into.  A bare batch gives bare = true, payload = data and no ids.  On
+ * false, "out" holds what could be read.
  */
 extern bool te_envelope_decode(const uint8_t *data, size_t len, TeArena *arena, TeEnvelope *out,
                                TeWireError *err);

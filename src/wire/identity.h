@@ -18,7 +18,7 @@
 /* The ids that appear in subjects: companies, users, strategies, producers. */
 #define TE_ID_MAX 64
 #define TE_SYMBOL_MAX 32
-#define TE_NAME_MAX 128 /* prediction_id, batch_id, model_id, correlation_id ... */
+#define TE_NAME_MAX 128 /* batch_id, model_id, correlation_id ... in bytes */
 #define TE_ALL "_all"   /* every company, or every user of a company */
 
 /* ^[A-Za-z0-9_-]{1,64}$ */

@@ -51,7 +51,7 @@ extern bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena,
 /* The accumulated state of one symbol. */
 extern bool te_market_state_pack(const TeMarketState *state, TeArena *arena, const uint8_t **data,
                                  size_t *len, TeWireError *err);
-extern bool te_market_state_unpack(const uint8_t *data, size_t len, TeMarketState *out,
-                                   TeWireError *err);
+extern bool te_market_state_unpack(const uint8_t *data, size_t len, TeArena *arena,
+                                   TeMarketState *out, TeWireError *err);
 
 #endif

@@ -371,11 +371,11 @@ static const ProtobufCFieldDescriptor trading_engine__prediction__field_descript
     4,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_INT64,
-    0,   /* quantifier_offset */
+    offsetof(TradingEngine__Prediction, has_valid_until_case),
     offsetof(TradingEngine__Prediction, valid_until),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {

@@ -98,6 +98,12 @@ struct  TradingEngine__PatternPrediction
 
 
 typedef enum {
+  TRADING_ENGINE__PREDICTION__HAS_VALID_UNTIL__NOT_SET = 0,
+  TRADING_ENGINE__PREDICTION__HAS_VALID_UNTIL_VALID_UNTIL = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TRADING_ENGINE__PREDICTION__HAS_VALID_UNTIL__CASE)
+} TradingEngine__Prediction__HasValidUntilCase;
+
+typedef enum {
   TRADING_ENGINE__PREDICTION__HAS_CURRENT_PRICE__NOT_SET = 0,
   TRADING_ENGINE__PREDICTION__HAS_CURRENT_PRICE_CURRENT_PRICE = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TRADING_ENGINE__PREDICTION__HAS_CURRENT_PRICE__CASE)
@@ -152,10 +158,6 @@ struct  TradingEngine__Prediction
    */
   int64_t generated_at;
   /*
-   * Worthless from here on, microseconds since 1970-01-01 UTC; 0: no limit of its own.
-   */
-  int64_t valid_until;
-  /*
    * Required.
    */
   TradingEngine__Direction direction;
@@ -173,6 +175,10 @@ struct  TradingEngine__Prediction
    * Time until predicted_price is expected, microseconds, >= 0; 0: not said.
    */
   int64_t horizon_us;
+  TradingEngine__Prediction__HasValidUntilCase has_valid_until_case;
+  union {
+    int64_t valid_until;
+  };
   TradingEngine__Prediction__HasCurrentPriceCase has_current_price_case;
   union {
     double current_price;
@@ -200,7 +206,7 @@ struct  TradingEngine__Prediction
 };
 #define TRADING_ENGINE__PREDICTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trading_engine__prediction__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, TRADING_ENGINE__DIRECTION__DIRECTION_UNSPECIFIED, 0,NULL, 0,NULL, 0, TRADING_ENGINE__PREDICTION__HAS_CURRENT_PRICE__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_PREDICTED_PRICE__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_BID__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_ASK__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_CONFIDENCE__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_VOLUME_CONFIRMATION__NOT_SET, {0} }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, TRADING_ENGINE__DIRECTION__DIRECTION_UNSPECIFIED, 0,NULL, 0,NULL, 0, TRADING_ENGINE__PREDICTION__HAS_VALID_UNTIL__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_CURRENT_PRICE__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_PREDICTED_PRICE__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_BID__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_ASK__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_CONFIDENCE__NOT_SET, {0}, TRADING_ENGINE__PREDICTION__HAS_VOLUME_CONFIRMATION__NOT_SET, {0} }
 
 
 /*
