@@ -20,7 +20,10 @@
 extern bool te_inputs_pack(const TeDecisionInput *in, TeArena *arena, const uint8_t **data,
                            size_t *len, TeWireError *err);
 
-/* "in" and all that it points to is in the arena; evaluate_rule and rule_context are NULL. */
+/*
+ * All that "in" points to is in the arena; evaluate_rule and rule_context are NULL.
+ * Types and enums are checked, ranges are not: that is te_input_check.
+ */
 extern bool te_inputs_unpack(const uint8_t *data, size_t len, TeArena *arena, TeDecisionInput *in,
                              TeWireError *err);
 
