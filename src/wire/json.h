@@ -6,7 +6,7 @@
  * integers as number or decimal text; bytes in base64; an int64 whose name is
  * "at", "timestamp" or "clock", or ends in "_at" or "_until" is a time: microseconds
  * since 1970 or RFC 3339 text.  Output has short enum names, times as RFC 3339
- * text in UTC, 64-bit integers as numbers, and leaves out what has its default.
+ * text in UTC, integers beyond 2^53 as text, and leaves out what has its default.
  *
  * Strict: an unknown or repeated key, a wrong type, a number out of range or that
  * isn't whole where it must be, invalid UTF-8, two members of one oneof, null, or
