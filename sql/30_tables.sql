@@ -362,6 +362,7 @@ BEGIN
 		input_time timestamptz,
 		first_out_seq bigint,
 		last_out_seq bigint,
+		publish_epoch bigint NOT NULL DEFAULT 0,
 		publish_seq bigint NOT NULL DEFAULT 0,
 		change_snapshot pg_snapshot,
 		inbox_snapshot pg_snapshot,
@@ -381,6 +382,7 @@ BEGIN
 		'input_time', 'time of the message at that position',
 		'first_out_seq', 'first sequence of the batch''s messages on the output stream; NULL: it sent none',
 		'last_out_seq', 'last output sequence of the lane, in its epoch, after this batch',
+		'publish_epoch', 'epoch that publish_seq belongs to',
 		'publish_seq', 'output sequence up to which the broker has acknowledged everything',
 		'change_snapshot', 'the changes in trading.strategy_changes that were applied',
 		'inbox_snapshot', 'the rows of trading.inbox that were read',
@@ -405,7 +407,7 @@ BEGIN
 		producer_id text,
 		producer_epoch bigint,
 		producer_seq bigint,
-		payload_hash bytea,
+		payload_hash bigint,
 		correlation_id text,
 		predictions integer NOT NULL,
 		decided_at timestamptz NOT NULL,
@@ -423,7 +425,7 @@ BEGIN
 		'batch_id', 'id that the producer gave the batch',
 		'producer_epoch', 'grows when the producer has lost its counter',
 		'producer_seq', 'the producer''s gapless counter',
-		'payload_hash', 'hash that tells a repeated message from a conflicting one',
+		'payload_hash', 'start of the SHA-256 of the payload, which tells a repeated message from a conflicting one',
 		'predictions', 'predictions in the message',
 		'message', 'the message, byte for byte',
 		'market', 'market state of its symbols when it was decided: trading.MarketSnapshot'));
@@ -474,6 +476,30 @@ BEGIN
 		'detail', 'the field and what is wrong with it',
 		'prediction_index', 'which prediction of the message, from 0; NULL: the message as a whole',
 		'message', 'the message, byte for byte, or as much as was kept'));
+
+	CREATE TABLE trading.input_gaps (
+		gap_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+		recorded_at timestamptz NOT NULL DEFAULT now(),
+		lane integer NOT NULL,
+		batch_no bigint NOT NULL,
+		source text NOT NULL,
+		scope text,
+		producer_id text,
+		epoch bigint,
+		from_seq bigint NOT NULL,
+		to_seq bigint NOT NULL,
+		reason text NOT NULL
+	);
+	CREATE INDEX ON trading.input_gaps (lane, batch_no);
+	PERFORM trading.describe('trading.input_gaps', 'input that never came', jsonb_build_object(
+		'gap_id', 'order of insertion',
+		'source', 'way that it should have come: nats or inbox',
+		'scope', 'company that the missing messages were for, or _all; NULL: a gap in the stream itself',
+		'producer_id', 'service that numbered the missing messages; NULL: a gap in the stream itself',
+		'epoch', 'the producer''s epoch',
+		'from_seq', 'first missing sequence',
+		'to_seq', 'last missing sequence',
+		'reason', 'why it was given up'));
 
 	CREATE TABLE trading.inbox (
 		inbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -583,7 +609,7 @@ BEGIN
 		decided_at timestamptz NOT NULL,
 		simulated boolean NOT NULL,
 		strategy_version bigint NOT NULL,
-		core_version text NOT NULL,
+		core_version integer NOT NULL,
 		inputs bytea NOT NULL
 	) PARTITION BY RANGE (recorded_at)$table$,
 		trading.enum_labels('outcome'), trading.enum_labels('hold_reason'), trading.enum_labels('direction'),
@@ -631,8 +657,6 @@ BEGIN
 	EXECUTE format($table$
 	CREATE TABLE trading.signal_legs (
 		recorded_at timestamptz NOT NULL DEFAULT now(),
-		lane integer NOT NULL,
-		batch_no bigint NOT NULL,
 		company_id text NOT NULL,
 		user_id text NOT NULL,
 		signal_id uuid NOT NULL,

@@ -91,10 +91,10 @@ AS $$
 	   AND e.ends <= clock_timestamp() - keep
 	   AND NOT (parent.relname = 'outbox' AND EXISTS (
 		SELECT FROM trading.outbox AS o,
-		       LATERAL (SELECT b.epoch, b.publish_seq FROM trading.batches AS b
+		       LATERAL (SELECT b.publish_epoch, b.publish_seq FROM trading.batches AS b
 				 WHERE b.lane = o.lane ORDER BY b.batch_no DESC LIMIT 1) AS newest
 		 WHERE o.recorded_at >= e.ends - interval '1 day' AND o.recorded_at < e.ends
-		   AND (o.epoch, o.last_seq) > (newest.epoch, newest.publish_seq)))
+		   AND (o.epoch, o.last_seq) > (newest.publish_epoch, newest.publish_seq)))
 	 ORDER BY e.ends, c.relname
 $$;
 COMMENT ON FUNCTION trading.old_partitions(interval) IS 'partitions that trading.drop_partitions would drop';

@@ -89,7 +89,7 @@ AS $$
 	SELECT format('trading.%I', t.name)::regclass
 	  FROM unnest(ARRAY['tiers', 'companies', 'users', 'logins', 'producers', 'accounts', 'strategies',
 		'strategy_changes', 'instruments', 'market_bars', 'market_conditions', 'installation', 'lanes',
-		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'inbox',
+		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
 		'decision_counts', 'confidence_counts']) AS t (name)
 $$;
 COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
@@ -115,7 +115,7 @@ BEGIN
 
 	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,
 		trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs, trading.outbox,
-		trading.dead_letters, trading.inbox, trading.decision_counts, trading.confidence_counts
+		trading.dead_letters, trading.input_gaps, trading.inbox, trading.decision_counts, trading.confidence_counts
 		TO trading_admin;
 	GRANT SELECT (only_row, installation_id, schema_version, created_at) ON trading.installation TO trading_admin;
 	GRANT SELECT, INSERT, UPDATE, DELETE ON trading.tiers, trading.companies, trading.users, trading.logins,
@@ -125,7 +125,7 @@ BEGIN
 	GRANT SELECT ON trading.tiers, trading.companies, trading.users, trading.producers, trading.instruments,
 		trading.accounts, trading.strategies, trading.installation TO trading_worker;
 	GRANT SELECT, INSERT ON trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs,
-		trading.outbox, trading.dead_letters TO trading_worker;
+		trading.outbox, trading.dead_letters, trading.input_gaps TO trading_worker;
 	GRANT SELECT, INSERT, UPDATE ON trading.market_bars, trading.market_conditions, trading.decision_counts,
 		trading.confidence_counts TO trading_worker;
 	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;

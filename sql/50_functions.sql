@@ -107,8 +107,10 @@ CREATE FUNCTION trading.this_system()
 	RETURNS TABLE (system_identifier bigint, database_oid oid, timeline integer, data_directory text)
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT s.system_identifier, d.oid, c.timeline_id, current_setting('data_directory')
-	  FROM pg_control_system() AS s, pg_control_checkpoint() AS c, pg_database AS d
+	SELECT s.system_identifier, d.oid,
+	       ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer, -- a file's name begins with the timeline
+	       current_setting('data_directory')
+	  FROM pg_control_system() AS s, pg_database AS d
 	 WHERE d.datname = current_database()
 $$;
 COMMENT ON FUNCTION trading.this_system() IS 'identity of this cluster and database';

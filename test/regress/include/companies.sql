@@ -35,10 +35,10 @@ CREATE TEMP VIEW everybody AS
 INSERT INTO trading.signals (lane, batch_no, position, out_epoch, out_seq, signal_id, company_id, user_id, strategy_id,
 	symbol, prediction_id, outcome, generated_at, decided_at, simulated, strategy_version, core_version, inputs)
 SELECT 0, 1, 0, 1, row_number() OVER (), gen_random_uuid(), company_id, user_id, 'main',
-	'EURUSD', 'p1', 'SIGNAL', now(), now(), false, 1, '1.0', '\x' FROM trading.users;
-INSERT INTO trading.signal_legs (lane, batch_no, company_id, user_id, signal_id, leg, order_type, entry_price, stop_loss,
+	'EURUSD', 'p1', 'SIGNAL', now(), now(), false, 1, 1, '\x' FROM trading.users;
+INSERT INTO trading.signal_legs (company_id, user_id, signal_id, leg, order_type, entry_price, stop_loss,
 	take_profit, position_size)
-SELECT lane, batch_no, company_id, user_id, signal_id, 0, 'LIMIT', 1.1, 1.09, 1.12, 0.1 FROM trading.signals;
+SELECT company_id, user_id, signal_id, 0, 'LIMIT', 1.1, 1.09, 1.12, 0.1 FROM trading.signals;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
 SELECT company_id, user_id, 'main', '2026-01-05 10:00+00', 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
