@@ -95,6 +95,24 @@ static double number_of(TeParamKind kind, const void *value)
 	return kind == TE_KIND_INT ? *(const int32_t *)value : *(const double *)value;
 }
 
+/* The company's set meets the user's.  Returns whether it took something away. */
+static bool meet_regimes(uint8_t *mine, const uint8_t *company)
+{
+	uint8_t common = *mine & *company;
+	bool less = common != *mine;
+
+	*mine = common;
+	return less;
+}
+
+static bool meet_symbols(TeSymbols *mine, const TeSymbols *company, const char **symbols)
+{
+	bool less = !symbols_within(mine, company);
+
+	*mine = symbols_intersect(mine, company, symbols);
+	return less;
+}
+
 /*
  * The company's value meets the user's, which is in "out".  Returns whether the
  * company's decided.
@@ -120,17 +138,8 @@ static bool meet_company(TeStrategy *out, int p, const void *company, const char
 			return false;
 		break;
 	case TE_MERGE_INTERSECT:
-		if (info->kind == TE_KIND_REGIMES) {
-			uint8_t before = *(uint8_t *)mine;
-
-			*(uint8_t *)mine = before & *(const uint8_t *)company;
-			return *(uint8_t *)mine != before;
-		} else {
-			TeSymbols before = *(TeSymbols *)mine;
-
-			*(TeSymbols *)mine = symbols_intersect(&before, company, symbols);
-			return !symbols_within(&before, company);
-		}
+		return info->kind == TE_KIND_REGIMES ? meet_regimes(mine, company)
+		                                     : meet_symbols(mine, company, symbols);
 	}
 	param_copy(out, p, company);
 	return true;
@@ -201,7 +210,7 @@ void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own, const TePa
 	for (int p = 0; p < TE_PARAM_COUNT; p++) {
 		bool set_own = own->set & TE_PARAM_BIT(p), set_company = company->set & TE_PARAM_BIT(p);
 
-		from[p] = tier->set & TE_PARAM_BIT(p) ? TE_LAYER_TIER : TE_LAYER_DEFAULT;
+		from[p] = (tier->set & TE_PARAM_BIT(p)) ? TE_LAYER_TIER : TE_LAYER_DEFAULT;
 		if (set_own) {
 			param_copy(out, p, param_get(&own->values, p));
 			from[p] = TE_LAYER_USER;

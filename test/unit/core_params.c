@@ -316,15 +316,21 @@ static void beyond_the_tier(void)
 	is_exactly(te_strategy_beyond_tier(&tier, &own), -1, "and not beyond ENTERPRISE");
 }
 
-/* A value of one parameter, and the reason that comes back. */
+/* What the check says about a row, and that it names the parameter. */
+static void expect_reason(const TeParamSet *row, const char *param, const char *want,
+                          const char *name)
+{
+	const char *why, *key = te_strategy_check(row, &why);
+
+	is_text(why, want, name);
+	is_text(key, want == NULL ? NULL : param, "names it");
+}
+
 #define REASON(name, value, want)                                                                  \
 	do {                                                                                           \
 		TeParamSet one = {0};                                                                      \
-		const char *why, *key;                                                                     \
 		SET(one, name, value);                                                                     \
-		key = te_strategy_check(&one, &why);                                                       \
-		is_text(why, want, #name " = " #value);                                                    \
-		is_text(key, (want) == NULL ? NULL : #name, "names it");                                   \
+		expect_reason(&one, #name, want, #name " = " #value);                                      \
 	} while (0)
 
 #define SOUND ((const char *)NULL)
