@@ -1,0 +1,54 @@
+/*
+ * publish.h - predictions and prices to JetStream, each acknowledged.
+ */
+#ifndef TE_DEMO_PUBLISH_H
+#define TE_DEMO_PUBLISH_H
+
+#include "models.h"
+
+typedef struct PublisherOptions
+{
+	const char *url;
+	const char *prefix;   /* of subjects */
+	const char *producer; /* producer_id */
+	uint64_t epoch;
+	double patience; /* seconds without progress before it gives up */
+} PublisherOptions;
+
+typedef struct PublisherCounts
+{
+	uint64_t batches, predictions, ticks; /* handed over */
+	uint64_t acknowledged;                /* messages */
+	uint64_t repeated;                    /* messages that were sent again */
+} PublisherCounts;
+
+typedef struct Publisher Publisher;
+
+/* Connects, or exits with a message when patience has run out. */
+extern Publisher *publisher_create(const PublisherOptions *options);
+
+/* Queue a price of a symbol; spread may be NAN. */
+extern void publish_tick(Publisher *p, const char *symbol, TeTime at, double mid, double spread,
+                         double tick);
+
+/* One prediction of a batch. */
+typedef struct PredictedSymbol
+{
+	const char *symbol;
+	double tick; /* price step */
+	double price, spread;
+	const Forecast *forecast;
+} PredictedSymbol;
+
+/* Queue a batch of predictions for everybody. */
+extern void publish_predictions(Publisher *p, TeTime at, const PredictedSymbol *symbols, int count);
+
+/* Send what is queued, and wait until all of it is acknowledged. */
+extern void publisher_flush(Publisher *p);
+
+extern const PublisherCounts *publisher_counts(const Publisher *p);
+
+/* Flushes, and disconnects. */
+extern void publisher_destroy(Publisher *p);
+
+#endif
