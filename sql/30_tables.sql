@@ -382,7 +382,7 @@ BEGIN
 		'input_time', 'time of the message at that position',
 		'first_out_seq', 'first sequence of the batch''s messages on the output stream; NULL: it sent none',
 		'last_out_seq', 'last output sequence of the lane, in its epoch, after this batch',
-		'publish_epoch', 'epoch that publish_seq belongs to',
+		'publish_epoch', 'epoch of publish_seq',
 		'publish_seq', 'output sequence up to which the broker has acknowledged everything',
 		'change_snapshot', 'the changes in trading.strategy_changes that were applied',
 		'inbox_snapshot', 'the rows of trading.inbox that were read',
@@ -407,7 +407,7 @@ BEGIN
 		producer_id text,
 		producer_epoch bigint,
 		producer_seq bigint,
-		payload_hash bigint,
+		payload_hash bytea NOT NULL CHECK (octet_length(payload_hash) = 32),
 		correlation_id text,
 		predictions integer NOT NULL,
 		decided_at timestamptz NOT NULL,
@@ -488,18 +488,19 @@ BEGIN
 		epoch bigint,
 		from_seq bigint NOT NULL,
 		to_seq bigint NOT NULL,
-		reason text NOT NULL
+		reason text NOT NULL CHECK (reason IN ('DISCARDED', 'MISSING', 'ABANDONED')),
+		CHECK (from_seq <= to_seq)
 	);
 	CREATE INDEX ON trading.input_gaps (lane, batch_no);
-	PERFORM trading.describe('trading.input_gaps', 'input that never came', jsonb_build_object(
-		'gap_id', 'order of insertion',
-		'source', 'way that it should have come: nats or inbox',
-		'scope', 'company that the missing messages were for, or _all; NULL: a gap in the stream itself',
-		'producer_id', 'service that numbered the missing messages; NULL: a gap in the stream itself',
-		'epoch', 'the producer''s epoch',
-		'from_seq', 'first missing sequence',
-		'to_seq', 'last missing sequence',
-		'reason', 'why it was given up'));
+	PERFORM trading.describe('trading.input_gaps', 'input that was never seen', jsonb_build_object(
+		'gap_id', 'order of recording',
+		'source', 'way that it should have come: nats',
+		'scope', 'company and user of the producer''s sequence; NULL: a range of the input stream itself',
+		'producer_id', 'producer whose numbers are missing; NULL: a range of the input stream itself',
+		'epoch', 'epoch of the producer',
+		'from_seq', 'first missing number',
+		'to_seq', 'last missing number; of ABANDONED, the producer didn''t say how many followed from_seq',
+		'reason', 'DISCARDED: the broker dropped them; MISSING: the producer''s next number came first; ABANDONED: the producer began a new epoch'));
 
 	CREATE TABLE trading.inbox (
 		inbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -17,10 +17,13 @@
 #include "utils/wait_event.h"
 
 #include "engine/database.h"
+#include "engine/latency.h"
+#include "engine/session.h"
 #include "engine/shmem.h"
+#include "engine/work.h"
 
 /* How long a statement that needs the database for itself may have to wait for us. */
-#define DATABASE_CHECK_MS 1000
+#define DATABASE_CHECK_US INT64_C(1000000)
 
 /* Connects to the slot's database as the worker role. */
 static void connect_lane(const TeLaneSlot *slot)
@@ -65,35 +68,53 @@ static void check_database(TeLaneSlot *slot)
 	}
 }
 
+/* What every turn begins with, whatever the lane does. */
+static void attend(TeLaneSlot *slot, TeWork *work)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending) {
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	if (te_lane_stop_requested(slot)) {
+		te_lane_report(slot, TE_LANE_DRAINING, "stopped on request");
+		if (work != NULL)
+			te_work_finish(work);
+		proc_exit(1);
+	}
+	te_lane_apply_reset(slot);
+}
+
+/* A lane of another installation does nothing but wait to be adopted. */
+static void wait_for_adoption(TeLaneSlot *slot)
+{
+	pgstat_report_activity(STATE_IDLE, NULL);
+	while (!te_work_adopted(slot)) {
+		attend(slot, NULL);
+		check_database(slot);
+		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000,
+		                PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	te_lane_report_failure(slot, "the lane was adopted: starting anew");
+	proc_exit(1);
+}
+
 static void run_lane(TeLaneSlot *slot)
 {
-	TimestampTz next_check = 0;
+	TeWork *work = te_work_start(slot);
+	int64 check_at = 0;
 
-	te_lane_report(slot, TE_LANE_RUNNING, NULL);
-	for (;;) {
-		TimestampTz now;
-
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending) {
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
-		if (te_lane_stop_requested(slot)) {
-			te_lane_report(slot, TE_LANE_DRAINING, "stopped on request");
-			proc_exit(1);
-		}
-		te_lane_apply_reset(slot);
-		now = GetCurrentTimestamp();
-		if (now >= next_check) {
+	while (work != NULL) {
+		attend(slot, work);
+		if (te_monotonic_us() >= check_at) {
 			check_database(slot);
-			next_check = TimestampTzPlusMilliseconds(now, DATABASE_CHECK_MS);
+			check_at = te_monotonic_us() + DATABASE_CHECK_US;
 		}
-		pgstat_report_stat(false);
-		pgstat_report_activity(STATE_IDLE, NULL);
-		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-		                TimestampDifferenceMilliseconds(now, next_check), PG_WAIT_EXTENSION);
+		if (!te_work_turn(work, check_at))
+			break;
 	}
+	wait_for_adoption(slot);
 }
 
 void te_lane_main(Datum main_arg)
@@ -101,6 +122,7 @@ void te_lane_main(Datum main_arg)
 	TeLaneSlot *slot = te_shmem_attach_lane(DatumGetInt32(main_arg));
 
 	connect_lane(slot);
+	te_session_init();
 	PG_TRY();
 	{
 		run_lane(slot);

@@ -24,7 +24,7 @@
 
 #include "engine/guc.h"
 #include "engine/shmem.h"
-#include "engine/times.h"
+#include "sql/sqltime.h"
 #include "sql/tenant.h"
 #include "wire/decode.h"
 #include "wire/json.h"
@@ -193,7 +193,7 @@ static bytea *make_envelope(const Batch *batch, const char *correlation_id, TeAr
 	envelope.service_source = SQL_SOURCE;
 	envelope.correlation_id = correlation_id;
 	envelope.producer_id = batch->producer_id;
-	envelope.timestamp = te_timestamp_to_time(GetCurrentTimestamp());
+	envelope.timestamp = te_time_from_timestamptz(GetCurrentTimestamp());
 	if (!te_message_pack(&batch->base, arena, &envelope.payload, &envelope.payload_len, &err) ||
 	    !te_envelope_encode(&envelope, arena, &data, &len, &err))
 		report(&err);

@@ -27,18 +27,18 @@ typedef struct TeOpenBarEntry
 	TeBarBuilder builder;
 } TeOpenBarEntry;
 
-typedef struct TeLaneState
+typedef struct TeSavedState
 {
 	TeTime clock; /* TE_NO_TIME: not running yet */
 	size_t producer_count;
 	TeProducerEntry *producers;
 	size_t bar_count;
 	TeOpenBarEntry *bars;
-} TeLaneState;
+} TeSavedState;
 
-extern bool te_lane_state_pack(const TeLaneState *state, TeArena *arena, const uint8_t **data,
+extern bool te_lane_state_pack(const TeSavedState *state, TeArena *arena, const uint8_t **data,
                                size_t *len, TeWireError *err);
-extern bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeLaneState *out,
+extern bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeSavedState *out,
                                  TeWireError *err);
 
 /* Column market of trading.prediction_batches: markets[i] is what prediction i was decided on, or

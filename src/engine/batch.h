@@ -1,0 +1,114 @@
+/*
+ * batch.h - from input messages to the rows and frames of one transaction.
+ *
+ * te_batch_add decodes, authorises, admits and decides; bad input becomes a dead
+ * letter and never an error.  Nothing is written until te_batch_store, whose commit
+ * is durable; until then everything that the batch changed is staged in the lane's
+ * memory, and te_batch_abandon forgets it.
+ */
+#ifndef TE_ENGINE_BATCH_H
+#define TE_ENGINE_BATCH_H
+
+#include "postgres.h"
+
+#include "engine/cache.h"
+#include "engine/counts.h"
+#include "engine/memory.h"
+#include "engine/shmem.h"
+#include "engine/store.h"
+#include "wire/decode.h"
+#include "wire/outbox.h"
+#include "wire/subject.h"
+
+/* Who decides: the same for all batches of a worker. */
+typedef struct TeLaneContext
+{
+	int lane, lane_count;
+	TeLaneSlot *slot;
+	TeCache *cache;
+	TeMemory *memory;
+	TeCounts *counts;
+	bool publishing; /* a broker is configured: signals get an output sequence and a frame */
+} TeLaneContext;
+
+/* Where a message came from; the labels are those of the tables. */
+#define TE_SOURCE_NATS "nats"
+#define TE_SOURCE_INBOX "inbox"
+
+typedef struct TeInput
+{
+	const char *source;
+	int64 seq;           /* position in the stream, or inbox_id */
+	const char *subject; /* of an inbox row: the subject that it stands for */
+	const uint8_t *data;
+	size_t len;
+	const char *traceparent; /* from the headers, or NULL */
+	int64 read_at;           /* monotonic microseconds */
+	bool authorised;         /* by trading.submit(); otherwise producer and token are looked at */
+} TeInput;
+
+/* Signals of one company, for its notification. */
+typedef struct TeNotice
+{
+	TeCachedCompany *company;
+	int count;
+	uint8_t (*signal_ids)[TE_UUID_BYTES];
+} TeNotice;
+
+/* Signal ids that one notification carries at most; its payload is bounded by the server. */
+#define TE_NOTICE_IDS 100
+
+/* A piece of the batch's output: one row of trading.outbox. */
+typedef struct TeBatchFrames
+{
+	int64 first_seq, last_seq;
+	const uint8_t *data;
+	size_t len;
+	const int64 *read_at; /* per message */
+} TeBatchFrames;
+
+typedef struct TeBatch
+{
+	const TeLaneContext *lane;
+	MemoryContext context;
+	TeArena *arena;
+	TeBatchRows rows;
+	TeOutboxWriter outbox;
+	int messages, predictions, signals;
+	TeTime at; /* of the system's clock; one for the batch */
+	int64 *read_at; /* of the messages in the frames not yet closed */
+	int read_at_count, read_at_capacity;
+	int64 *message_read_at; /* of every message */
+	int message_read_at_capacity;
+	List *frames;  /* of TeBatchFrames */
+	List *notices; /* of TeNotice */
+} TeBatch;
+
+/* An empty batch; context and arena are reset by the caller between batches. */
+extern void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context, TeArena *arena);
+
+extern void te_batch_add(TeBatch *batch, const TeInput *input);
+
+/* Is this lane the one that reports what is wrong with messages of the subject? */
+extern bool te_batch_answers_for(const TeBatch *batch, const TeSubject *subject);
+
+/* Make what is in the outbox writer a row of trading.outbox, and begin another. */
+extern void te_batch_close_frames(TeBatch *batch);
+
+/* A message that can't be stored, whatever is tried: keep it as a dead letter. */
+extern void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail);
+
+/* A range of the input that will never be read. */
+extern void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uint64 epoch,
+                             uint64 from, uint64 to, const char *reason);
+
+/* Is it time to store?  Under load a batch takes all that is waiting, up to this. */
+extern bool te_batch_full(const TeBatch *batch);
+
+/*
+ * Write and commit.  inbox_snapshot is what the lane has read of the inbox,
+ * cursor_epoch and cursor_seq where the publisher stands.
+ */
+extern void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, int64 cursor_seq);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * counts.h - decisions per strategy and predictions per confidence, minute by minute.
+ *
+ * They are statistics: kept in the worker's memory, written once a minute and when
+ * the worker ends, and outside of the exactly-once promise.  Strategies that a
+ * prediction doesn't reach because of their threshold are not touched; their
+ * LOW_CONFIDENCE decisions follow from the predictions per confidence.
+ */
+#ifndef TE_ENGINE_COUNTS_H
+#define TE_ENGINE_COUNTS_H
+
+#include "postgres.h"
+
+#include "engine/cache.h"
+
+typedef struct TeCounts TeCounts;
+
+extern TeCounts *te_counts_create(int lane);
+
+extern void te_counts_decision(TeCounts *counts, TeTally *tally, TeOutcome outcome);
+
+/* A prediction whose strategies were found by the index; company and user may be _all. */
+extern void te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_id,
+                                 const char *symbol, double confidence);
+
+/* Is there something to write, and has the minute passed? */
+extern bool te_counts_due(const TeCounts *counts);
+
+/* Write and clear, in a transaction of its own. */
+extern void te_counts_flush(TeCounts *counts, TeCache *cache);
+
+#endif

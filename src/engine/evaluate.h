@@ -1,0 +1,33 @@
+/*
+ * evaluate.h - one message's predictions against the lane's strategies.
+ */
+#ifndef TE_ENGINE_EVALUATE_H
+#define TE_ENGINE_EVALUATE_H
+
+#include "engine/batch.h"
+
+typedef struct TeEvaluation
+{
+	TeBatch *batch;
+	const TeInput *input;
+	const TeSubject *subject;
+	const TeMessage *message;
+	int position; /* of the message within the batch */
+	TeTime at;    /* the lane's clock */
+	const char *correlation_id;
+	const TeMarket **markets; /* per prediction; NULL: it was not decided */
+} TeEvaluation;
+
+extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input, const TeSubject *subject,
+                              const TeMessage *message);
+
+/*
+ * Decide prediction i for every strategy that it concerns; signals go to the batch.
+ * False with err when the prediction can't be used here (unknown symbol).
+ */
+extern bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err);
+
+/* A market price: moves market state, decides nothing. */
+extern bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick, TeWireError *err);
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * memory.c - loading, staging and packing what a lane remembers.
+ */
+#include "postgres.h"
+
+#include "engine/memory.h"
+#include "engine/query.h"
+#include "sql/sqltime.h"
+#include "wire/state.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define STATE_ARENA_BYTES ((size_t) 1 << 30)
+
+/*----------------------------------------------------------------------
+ * Identities of messages
+ *----------------------------------------------------------------------*/
+
+/* Parts are joined by a byte that no id contains. */
+static uint64
+hash_parts(const char *company_id, const char *user_id, const char *producer_id, const char *rest)
+{
+	StringInfoData key;
+	uint64 hash;
+
+	initStringInfo(&key);
+	appendStringInfo(&key, "%s\n%s\n%s\n%s", company_id, user_id, producer_id, rest);
+	hash = te_hash64(key.data, key.len);
+	pfree(key.data);
+	return hash;
+}
+
+uint64
+te_memory_sequence_key(const char *company_id, const char *user_id, const char *producer_id, uint64 epoch,
+                       uint64 seq)
+{
+	char rest[64];
+
+	snprintf(rest, sizeof(rest), "s" UINT64_FORMAT "/" UINT64_FORMAT, epoch, seq);
+	return hash_parts(company_id, user_id, producer_id, rest);
+}
+
+uint64
+te_memory_batch_key(const char *company_id, const char *user_id, const char *producer_id, const char *batch_id)
+{
+	char rest[TE_NAME_MAX + 2];
+
+	snprintf(rest, sizeof(rest), "b%s", batch_id);
+	return hash_parts(company_id, user_id, producer_id, rest);
+}
+
+bool
+te_memory_seen(const TeMemory *m, uint64 key, uint64 *hash)
+{
+	for (int i = 0; i < m->staged_recent_count; i++)
+		if (m->staged_recent[i][0] == key)
+		{
+			*hash = m->staged_recent[i][1];
+			return true;
+		}
+	return te_recent_find(m->recent, key, hash);
+}
+
+void
+te_memory_remember(TeMemory *m, uint64 key, uint64 hash)
+{
+	if (m->staged_recent_count == m->staged_recent_capacity)
+	{
+		m->staged_recent_capacity = Max(64, 2 * m->staged_recent_capacity);
+		m->staged_recent = m->staged_recent
+			? repalloc(m->staged_recent, sizeof(*m->staged_recent) * m->staged_recent_capacity)
+			: MemoryContextAlloc(m->context, sizeof(*m->staged_recent) * m->staged_recent_capacity);
+	}
+	m->staged_recent[m->staged_recent_count][0] = key;
+	m->staged_recent[m->staged_recent_count][1] = hash;
+	m->staged_recent_count++;
+}
+
+/*----------------------------------------------------------------------
+ * Staging
+ *----------------------------------------------------------------------*/
+
+static TeLaneProducer *
+producer_entry(TeMemory *m, const char *company_id, const char *user_id, const char *producer_id)
+{
+	TeLaneProducer *p;
+	char key[sizeof(p->key)];
+	bool found;
+
+	snprintf(key, sizeof(key), "%s/%s/%s", company_id, user_id, producer_id);
+	p = hash_search(m->producers, key, HASH_ENTER, &found);
+	if (!found)
+	{
+		p->committed = p->staged = (TeProducerState){0};
+		p->dirty = false;
+	}
+	return p;
+}
+
+static TeLaneSymbol *
+symbol_entry(TeMemory *m, const char *symbol)
+{
+	bool found;
+	TeLaneSymbol *s = hash_search(m->symbols, symbol, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		te_bar_builder_init(&s->committed.builder);
+		memset(&s->committed.market, 0, sizeof(s->committed.market));
+		s->staged = s->committed;
+		s->dirty = false;
+	}
+	return s;
+}
+
+static List *
+append(TeMemory *m, List *list, void *entry)
+{
+	MemoryContext old = MemoryContextSwitchTo(m->context);
+
+	list = lappend(list, entry);
+	MemoryContextSwitchTo(old);
+	return list;
+}
+
+TeProducerState *
+te_memory_producer(TeMemory *m, const char *company_id, const char *user_id, const char *producer_id)
+{
+	TeLaneProducer *p = producer_entry(m, company_id, user_id, producer_id);
+
+	if (!p->dirty)
+	{
+		m->dirty_producers = append(m, m->dirty_producers, p);
+		p->dirty = true;
+	}
+	return &p->staged;
+}
+
+TeSymbolState *
+te_memory_symbol(TeMemory *m, const char *symbol)
+{
+	TeLaneSymbol *s = symbol_entry(m, symbol);
+
+	if (!s->dirty)
+	{
+		m->dirty_symbols = append(m, m->dirty_symbols, s);
+		s->dirty = true;
+	}
+	return &s->staged;
+}
+
+const TeSymbolState *
+te_memory_peek_symbol(const TeMemory *m, const char *symbol)
+{
+	TeLaneSymbol *s = hash_search(m->symbols, symbol, HASH_FIND, NULL);
+
+	return s ? &s->staged : NULL;
+}
+
+static void
+forget_staged(TeMemory *m)
+{
+	list_free(m->dirty_producers);
+	list_free(m->dirty_symbols);
+	m->dirty_producers = m->dirty_symbols = NIL;
+	m->staged_recent_count = 0;
+}
+
+static void
+remember_position(TeMemory *m)
+{
+	if (m->history_count > 0 && m->history[0].seq == m->committed.input.seq &&
+	    m->history[0].stream_created == m->committed.input.stream_created)
+		return;
+	memmove(m->history + 1, m->history, sizeof(m->history[0]) * (TE_POSITION_HISTORY - 1));
+	m->history[0] = m->committed.input;
+	m->history_count = Min(m->history_count + 1, TE_POSITION_HISTORY);
+}
+
+void
+te_memory_apply(TeMemory *m)
+{
+	ListCell *cell;
+
+	foreach (cell, m->dirty_producers)
+	{
+		TeLaneProducer *p = lfirst(cell);
+
+		p->committed = p->staged;
+		p->dirty = false;
+	}
+	foreach (cell, m->dirty_symbols)
+	{
+		TeLaneSymbol *s = lfirst(cell);
+
+		s->committed = s->staged;
+		s->dirty = false;
+	}
+	for (int i = 0; i < m->staged_recent_count; i++)
+		te_recent_add(m->recent, m->staged_recent[i][0], m->staged_recent[i][1]);
+	m->committed = m->staged;
+	remember_position(m);
+	forget_staged(m);
+}
+
+void
+te_memory_discard(TeMemory *m)
+{
+	ListCell *cell;
+
+	foreach (cell, m->dirty_producers)
+	{
+		TeLaneProducer *p = lfirst(cell);
+
+		p->staged = p->committed;
+		p->dirty = false;
+	}
+	foreach (cell, m->dirty_symbols)
+	{
+		TeLaneSymbol *s = lfirst(cell);
+
+		s->staged = s->committed;
+		s->dirty = false;
+	}
+	m->staged = m->committed;
+	forget_staged(m);
+}
+
+/*----------------------------------------------------------------------
+ * Packing
+ *----------------------------------------------------------------------*/
+
+/* Split a producer's key in place of copies: company, user and producer end at the slashes. */
+static TeProducerEntry
+producer_for_row(const TeLaneProducer *p, TeArena *arena)
+{
+	char *company = te_arena_strdup(arena, p->key);
+	char *user, *producer;
+
+	if (company == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory packing a lane's state"));
+	user = strchr(company, '/');
+	*user++ = '\0';
+	producer = strchr(user, '/');
+	*producer++ = '\0';
+	return (TeProducerEntry){.company_id = company,
+	                         .user_id = user,
+	                         .producer_id = producer,
+	                         .state = p->staged};
+}
+
+void
+te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length)
+{
+	long producers = full ? hash_get_num_entries(m->producers) : list_length(m->dirty_producers);
+	long symbols = full ? hash_get_num_entries(m->symbols) : list_length(m->dirty_symbols);
+	TeSavedState state = {
+		.clock = m->staged.clock,
+		.producers = te_arena_array(arena, producers, sizeof(TeProducerEntry)),
+		.bars = te_arena_array(arena, symbols, sizeof(TeOpenBarEntry)),
+	};
+	HASH_SEQ_STATUS scan;
+	TeLaneProducer *p;
+	TeLaneSymbol *s;
+	TeWireError err;
+
+	if (state.producers == NULL || state.bars == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory packing a lane's state"));
+	hash_seq_init(&scan, m->producers);
+	while ((p = hash_seq_search(&scan)) != NULL)
+		if ((full || p->dirty) && p->staged.next_seq > 0)
+			state.producers[state.producer_count++] = producer_for_row(p, arena);
+	hash_seq_init(&scan, m->symbols);
+	while ((s = hash_seq_search(&scan)) != NULL)
+		if ((full || s->dirty) && s->staged.builder.bar.start != TE_NO_TIME)
+			state.bars[state.bar_count++] =
+				(TeOpenBarEntry){.symbol = s->symbol, .builder = s->staged.builder};
+	if (!te_lane_state_pack(&state, arena, data, length, &err))
+		elog(ERROR, "could not pack the lane's state: %s", err.detail);
+}
+
+/*----------------------------------------------------------------------
+ * Loading
+ *----------------------------------------------------------------------*/
+
+static void
+read_newest_batch(TeRow *row, void *arg)
+{
+	TeMemory *m = arg;
+	char *snapshot = te_row_text(row, "inbox_snapshot");
+
+	m->committed = (TeLanePosition){
+		.batch_no = te_row_int(row, "batch_no"),
+		.epoch = te_row_int(row, "epoch"),
+		.out_seq = te_row_int(row, "last_out_seq"),
+		.incarnation = te_row_int(row, "input_incarnation"),
+		.clock = te_row_time(row, "lane_clock"),
+	};
+	m->publish_epoch = te_row_int(row, "publish_epoch");
+	m->publish_seq = te_row_int(row, "publish_seq");
+	if (snapshot != NULL)
+		m->inbox_snapshot = MemoryContextStrdup(m->context, snapshot);
+}
+
+static void
+read_position(TeRow *row, void *arg)
+{
+	TeMemory *m = arg;
+	TeInputPosition position = {
+		.stream_created = te_row_time(row, "input_created"),
+		.seq = te_row_int(row, "input_seq"),
+		.message_time = te_row_time(row, "input_time"),
+	};
+
+	if (position.stream_created == TE_NO_TIME)
+		return; /* nothing had been read from a stream yet */
+	if (m->history_count == 0)
+		m->committed.input = position;
+	m->history[m->history_count++] = position;
+}
+
+static void
+read_state(TeRow *row, void *arg)
+{
+	TeMemory *m = arg;
+	bytea *bytes = te_row_bytes(row, "state");
+	TeArena arena;
+	TeSavedState state;
+	TeWireError err;
+
+	if (bytes == NULL)
+		return;
+	te_arena_init(&arena, 64 * 1024, STATE_ARENA_BYTES);
+	if (!te_lane_state_unpack((uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &arena, &state, &err))
+	{
+		te_arena_free(&arena);
+		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+		        errmsg("state of lane %d can't be read", m->lane),
+		        errdetail("%s: %s", err.field, err.detail));
+	}
+	for (size_t i = 0; i < state.producer_count; i++)
+	{
+		TeProducerEntry *e = &state.producers[i];
+		TeLaneProducer *p = producer_entry(m, e->company_id, e->user_id, e->producer_id);
+
+		p->committed = p->staged = e->state;
+	}
+	for (size_t i = 0; i < state.bar_count; i++)
+	{
+		TeLaneSymbol *s = symbol_entry(m, state.bars[i].symbol);
+
+		s->committed.builder = s->staged.builder = state.bars[i].builder;
+	}
+	te_arena_free(&arena);
+}
+
+static void
+read_condition(TeRow *row, void *arg)
+{
+	TeLaneSymbol *s = symbol_entry(arg, te_row_text(row, "symbol"));
+
+	s->committed.market = s->staged.market = (TeMarketState){
+		.bars = te_row_int(row, "bars"),
+		.last_start = te_row_time(row, "bar_start"),
+		.last_close = te_row_double(row, "last_close"),
+		.atr = te_row_double(row, "atr"),
+		.ema_fast = te_row_double(row, "ema_fast"),
+		.ema_slow = te_row_double(row, "ema_slow"),
+		.returns = te_row_int(row, "returns"),
+		.var_fast = te_row_double(row, "var_fast"),
+		.var_slow = te_row_double(row, "var_slow"),
+	};
+}
+
+static void
+read_applied(TeRow *row, void *arg)
+{
+	TeMemory *m = arg;
+	const char *company_id = te_row_text(row, "company_id");
+	const char *user_id = te_row_text(row, "user_id");
+	const char *producer_id = te_row_text(row, "producer_id");
+	uint64 seq = te_row_int(row, "producer_seq");
+	bytea *sha256 = te_row_bytes(row, "payload_hash");
+
+	te_recent_add(m->recent,
+	              seq > 0 ? te_memory_sequence_key(company_id, user_id, producer_id,
+	                                               te_row_int(row, "producer_epoch"), seq)
+	                      : te_memory_batch_key(company_id, user_id, producer_id,
+	                                            te_row_text(row, "batch_id")),
+	              te_memory_hash((uint8_t *) VARDATA_ANY(sha256)));
+}
+
+static HTAB *
+make_table(TeMemory *m, const char *name, Size key_size, Size entry_size)
+{
+	HASHCTL control = {.keysize = key_size, .entrysize = entry_size, .hcxt = m->context};
+
+	return hash_create(name, 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+TeMemory *
+te_memory_load(int lane)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "trading_engine lane memory", ALLOCSET_DEFAULT_SIZES);
+	TeMemory *m = MemoryContextAllocZero(context, sizeof(TeMemory));
+	Oid types[] = {INT4OID, INT4OID};
+	Datum values[] = {Int32GetDatum(lane), Int32GetDatum(TE_POSITION_HISTORY)};
+	TeQueryArgs by_lane = {1, types, values, NULL};
+	TeQueryArgs with_limit = {2, types, values, NULL};
+
+	m->lane = lane;
+	m->context = context;
+	m->committed.clock = TE_NO_TIME;
+	m->committed.input.stream_created = TE_NO_TIME;
+	m->producers = make_table(m, "producers", sizeof(((TeLaneProducer *) 0)->key), sizeof(TeLaneProducer));
+	m->symbols = make_table(m, "symbols", sizeof(((TeLaneSymbol *) 0)->symbol), sizeof(TeLaneSymbol));
+	m->recent = MemoryContextAllocHuge(context, sizeof(TeRecent));
+	memset(m->recent, 0, sizeof(TeRecent));
+
+	te_query_each("SELECT b.* FROM trading.batches AS b WHERE b.lane OPERATOR(pg_catalog.=) $1"
+	              " ORDER BY b.batch_no DESC LIMIT 1",
+	              &by_lane, read_newest_batch, m);
+	te_query_each("SELECT b.input_created, b.input_seq, b.input_time FROM trading.batches AS b"
+	              " WHERE b.lane OPERATOR(pg_catalog.=) $1 ORDER BY b.batch_no DESC LIMIT $2",
+	              &with_limit, read_position, m);
+	te_query_each("SELECT b.state FROM trading.batches AS b WHERE b.lane OPERATOR(pg_catalog.=) $1"
+	              "   AND b.batch_no OPERATOR(pg_catalog.>=)"
+	              "       (SELECT f.batch_no FROM trading.batches AS f"
+	              "         WHERE f.lane OPERATOR(pg_catalog.=) $1 AND f.state_full"
+	              "         ORDER BY f.batch_no DESC LIMIT 1)"
+	              " ORDER BY b.batch_no",
+	              &by_lane, read_state, m);
+	te_query_each("SELECT DISTINCT ON (c.symbol) c.* FROM trading.market_conditions AS c"
+	              " WHERE c.lane OPERATOR(pg_catalog.=) $1 ORDER BY c.symbol, c.bar_start DESC",
+	              &by_lane, read_condition, m);
+	values[1] = Int32GetDatum(TE_RECENT_CAPACITY);
+	te_query_each("SELECT r.* FROM (SELECT p.company_id, p.user_id, p.producer_id, p.producer_epoch,"
+	              "       p.producer_seq, p.batch_id, p.payload_hash, p.batch_no, p.position"
+	              "  FROM trading.prediction_batches AS p WHERE p.lane OPERATOR(pg_catalog.=) $1"
+	              " ORDER BY p.batch_no DESC, p.position DESC LIMIT $2) AS r"
+	              " ORDER BY r.batch_no, r.position",
+	              &with_limit, read_applied, m);
+	m->staged = m->committed;
+	return m;
+}

@@ -1,0 +1,116 @@
+/*
+ * memory.h - what one lane remembers between batches, and how that survives.
+ *
+ * Everything here is a cache of committed rows: the newest rows of trading.batches
+ * and the newest market condition of each symbol.  While a batch is worked on, its
+ * changes are staged beside the committed values; te_memory_apply makes them the
+ * committed ones after the commit, te_memory_discard forgets them.
+ */
+#ifndef TE_ENGINE_MEMORY_H
+#define TE_ENGINE_MEMORY_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/hsearch.h"
+
+#include "core/admit.h"
+#include "core/market.h"
+#include "core/recent.h"
+#include "transport/transport.h"
+#include "wire/arena.h"
+#include "wire/identity.h"
+
+/* Every so many batches the whole state is stored, in between only what a batch changed. */
+#define TE_STATE_FULL_EVERY 64
+
+/* Positions that the transport may go back to. */
+#define TE_POSITION_HISTORY 16
+
+/* A producer's sequence for one tenant (a company's user, or _all). */
+typedef struct TeLaneProducer
+{
+	char key[3 * (TE_ID_MAX + 1)]; /* company, user and producer, joined by '/' */
+	TeProducerState committed, staged;
+	bool dirty;
+} TeLaneProducer;
+
+/* Market state of a symbol, and the bar in progress. */
+typedef struct TeSymbolState
+{
+	TeBarBuilder builder;
+	TeMarketState market;
+} TeSymbolState;
+
+typedef struct TeLaneSymbol
+{
+	char symbol[TE_SYMBOL_MAX + 1];
+	TeSymbolState committed, staged;
+	bool dirty;
+} TeLaneSymbol;
+
+/* What moves with every batch. */
+typedef struct TeLanePosition
+{
+	int64 batch_no;
+	int64 epoch;       /* of the output sequence */
+	int64 out_seq;     /* last given out */
+	int64 incarnation; /* how often another input stream, or another tail of it, took the place of the first */
+	TeInputPosition input;
+	TeTime clock; /* greatest generated_at seen; TE_NO_TIME before the first */
+} TeLanePosition;
+
+typedef struct TeMemory
+{
+	int lane;
+	MemoryContext context;
+	TeLanePosition committed, staged;
+	char *inbox_snapshot; /* inbox rows that it shows have been taken; NULL: none yet */
+	HTAB *producers, *symbols;
+	TeRecent *recent; /* messages applied: key is their identity, value the hash of their payload */
+	List *dirty_producers, *dirty_symbols;
+	uint64 (*staged_recent)[2];
+	int staged_recent_count, staged_recent_capacity;
+	TeInputPosition history[TE_POSITION_HISTORY]; /* newest first */
+	int history_count;
+	int64 publish_epoch, publish_seq; /* the publisher's cursor as the newest row has it */
+} TeMemory;
+
+/* Read the lane's memory; in a transaction with SPI connected. */
+extern TeMemory *te_memory_load(int lane);
+
+/* The staged value of a producer's sequence or a symbol, for this batch to change. */
+extern TeProducerState *te_memory_producer(TeMemory *m, const char *company_id, const char *user_id,
+                                           const char *producer_id);
+extern TeSymbolState *te_memory_symbol(TeMemory *m, const char *symbol);
+
+/* The market state of a symbol as this batch sees it, or NULL when no price was ever seen. */
+extern const TeSymbolState *te_memory_peek_symbol(const TeMemory *m, const char *symbol);
+
+/* Has a message of this identity been applied, by this batch or before?  The hash of its payload goes to "hash". */
+extern bool te_memory_seen(const TeMemory *m, uint64 key, uint64 *hash);
+extern void te_memory_remember(TeMemory *m, uint64 key, uint64 hash);
+
+/* What is remembered of a payload: the first bytes of its SHA-256. */
+static inline uint64
+te_memory_hash(const uint8_t sha256[TE_SHA256_BYTES])
+{
+	uint64 hash;
+
+	memcpy(&hash, sha256, sizeof(hash));
+	return hash;
+}
+
+/* Identity of a message by its producer's sequence, or by its batch id. */
+extern uint64 te_memory_sequence_key(const char *company_id, const char *user_id, const char *producer_id,
+                                     uint64 epoch, uint64 seq);
+extern uint64 te_memory_batch_key(const char *company_id, const char *user_id, const char *producer_id,
+                                  const char *batch_id);
+
+/* The bytes for the batch's row: everything, or what this batch changed. */
+extern void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length);
+
+extern void te_memory_apply(TeMemory *m);
+extern void te_memory_discard(TeMemory *m);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * notify.c - notifications, after the commit and apart from it.
+ *
+ * NOTIFY takes a lock of the whole cluster at commit and can fail (a full queue).
+ * Neither may touch what was decided.
+ */
+#include "postgres.h"
+
+#include "engine/guc.h"
+#include "engine/notify.h"
+#include "engine/session.h"
+
+#include "commands/async.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+
+#define COMMON_CHANNEL "trading_signals"
+
+static void
+notify_company(const TeBatch *batch, const TeNotice *notice, int64 batch_no)
+{
+	int n = Min(notice->count, TE_NOTICE_IDS);
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "{\"lane\": %d, \"batch_no\": " INT64_FORMAT ", \"signals\": [", batch->lane->lane,
+	                 batch_no);
+	for (int i = 0; i < n; i++)
+	{
+		char text[TE_UUID_TEXT_SIZE];
+
+		te_uuid_text(notice->signal_ids[i], text);
+		appendStringInfo(&payload, "%s\"%s\"", i ? ", " : "", text);
+	}
+	appendStringInfo(&payload, "], \"more\": %s}", notice->count > n ? "true" : "false");
+	Async_Notify(notice->company->channel, payload.data);
+	pfree(payload.data);
+}
+
+static void
+send_all(const TeBatch *batch, int64 batch_no)
+{
+	char payload[64];
+	ListCell *cell;
+
+	te_session_begin("sending notifications");
+	te_session_asynchronous();
+	snprintf(payload, sizeof(payload), "{\"lane\": %d, \"batch_no\": " INT64_FORMAT "}", batch->lane->lane,
+	         batch_no);
+	Async_Notify(COMMON_CHANNEL, payload);
+	foreach (cell, batch->notices)
+		notify_company(batch, lfirst(cell), batch_no);
+	te_session_commit();
+}
+
+void
+te_notify_batch(const TeBatch *batch, int64 batch_no)
+{
+	TeLaneSlot *slot = batch->lane->slot;
+	MemoryContext old = CurrentMemoryContext;
+	int64 begun = te_monotonic_us();
+
+	if (!te_guc_notify || batch->notices == NIL)
+		return;
+	MemoryContextSwitchTo(batch->context);
+	PG_TRY();
+	{
+		send_all(batch, batch_no);
+		te_count(&slot->counters.notifications, 1 + list_length(batch->notices));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(batch->context);
+		te_session_abort();
+		te_count(&slot->counters.notify_errors, 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	te_latency_record(&slot->latencies, TE_LATENCY_NOTIFY, begun, te_monotonic_us());
+}

@@ -1,0 +1,139 @@
+/*
+ * query.c - reading rows by SPI.
+ */
+#include "postgres.h"
+
+#include "engine/query.h"
+#include "sql/sqltime.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define FETCH_ROWS 1000
+
+void
+te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *arg)
+{
+	static const TeQueryArgs none = {0};
+	MemoryContext per_row, caller = CurrentMemoryContext;
+	TeRowColumns columns = {0};
+	Portal portal;
+
+	if (args == NULL)
+		args = &none;
+	portal = SPI_cursor_open_with_args(NULL, sql, args->count, args->types, args->values, args->nulls,
+	                                   true, 0);
+	per_row = AllocSetContextCreate(caller, "row", ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		if (SPI_processed == 0)
+			break;
+		columns.descriptor = SPI_tuptable->tupdesc;
+		te_param_columns_resolve(columns.descriptor, &columns.params);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			TeRow row = {SPI_tuptable->vals[i], &columns};
+
+			MemoryContextSwitchTo(per_row);
+			read(&row, arg);
+			MemoryContextReset(per_row);
+		}
+		MemoryContextSwitchTo(caller);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(per_row);
+	SPI_cursor_close(portal);
+}
+
+char *
+te_query_text(const char *sql)
+{
+	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "expected one row from: %s", sql);
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+uint64
+te_query_run(const char *sql, const TeQueryArgs *args)
+{
+	int status = SPI_execute_with_args(sql, args->count, args->types, args->values, args->nulls, false, 0);
+
+	if (status < 0)
+		elog(ERROR, "%s: %s", SPI_result_code_string(status), sql);
+	return SPI_processed;
+}
+
+/* A column's value; isnull tells whether it has one. */
+static Datum
+value_of(TeRow *row, const char *column, bool *isnull)
+{
+	int number = SPI_fnumber(row->columns->descriptor, column);
+
+	if (number <= 0)
+		elog(ERROR, "no column \"%s\" in the result", column);
+	return heap_getattr(row->tuple, number, row->columns->descriptor, isnull);
+}
+
+char *
+te_row_text(TeRow *row, const char *column)
+{
+	bool isnull;
+	Datum value = value_of(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+double
+te_row_double(TeRow *row, const char *column)
+{
+	bool isnull;
+	Datum value = value_of(row, column, &isnull);
+
+	return isnull ? NAN : DatumGetFloat8(value);
+}
+
+int64
+te_row_int(TeRow *row, const char *column)
+{
+	bool isnull;
+	int number = SPI_fnumber(row->columns->descriptor, column);
+	Datum value = value_of(row, column, &isnull);
+
+	if (isnull)
+		return 0;
+	return SPI_gettypeid(row->columns->descriptor, number) == INT4OID ? DatumGetInt32(value)
+	                                                                   : DatumGetInt64(value);
+}
+
+bool
+te_row_bool(TeRow *row, const char *column)
+{
+	bool isnull;
+	Datum value = value_of(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+bytea *
+te_row_bytes(TeRow *row, const char *column)
+{
+	bool isnull;
+	Datum value = value_of(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetByteaP(value);
+}
+
+int64_t
+te_row_time(TeRow *row, const char *column)
+{
+	bool isnull;
+	Datum value = value_of(row, column, &isnull);
+
+	return isnull ? TE_NO_TIME : te_time_from_timestamptz(DatumGetTimestampTz(value));
+}

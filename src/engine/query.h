@@ -1,0 +1,56 @@
+/*
+ * query.h - reading rows by SPI, a cursor's worth at a time, by column name.
+ */
+#ifndef TE_ENGINE_QUERY_H
+#define TE_ENGINE_QUERY_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "sql/params.h"
+
+/* Positions of a result's columns, resolved once per query. */
+typedef struct TeRowColumns
+{
+	TupleDesc descriptor;
+	TeParamColumns params; /* of the strategy parameters among them */
+} TeRowColumns;
+
+typedef struct TeRow
+{
+	HeapTuple tuple;
+	const TeRowColumns *columns;
+} TeRow;
+
+typedef struct TeQueryArgs
+{
+	int count;
+	Oid *types;
+	Datum *values;
+	const char *nulls; /* as in SPI: 'n' for NULL; may be NULL */
+} TeQueryArgs;
+
+typedef void (*TeRowReader)(TeRow *row, void *arg);
+
+/*
+ * Run a query and hand every row to "read"; SPI must be connected.  The row is
+ * freed afterwards, the reader copies what it keeps.
+ */
+extern void te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *arg);
+
+/* The one value of a query as text in the caller's memory, or NULL. */
+extern char *te_query_text(const char *sql);
+
+/* Run a statement for its effect and return the rows that it touched. */
+extern uint64 te_query_run(const char *sql, const TeQueryArgs *args);
+
+/* Values by column name; NULL is NULL, NAN, 0 or false.  A missing column is a bug. */
+extern char *te_row_text(TeRow *row, const char *column);
+extern double te_row_double(TeRow *row, const char *column);
+extern int64 te_row_int(TeRow *row, const char *column);
+extern bool te_row_bool(TeRow *row, const char *column);
+extern bytea *te_row_bytes(TeRow *row, const char *column);
+extern int64_t te_row_time(TeRow *row, const char *column);
+
+#endif

@@ -1,0 +1,592 @@
+/*
+ * work.c - the turns of a lane's worker.
+ *
+ * A turn waits for input, an acknowledgement, a change or a timer, then
+ *   - brings cache and inbox up to date, if a commit elsewhere announced something;
+ *   - takes all input that is there into one batch, stores it, commits;
+ *   - publishes what is committed and sends notifications.
+ *
+ * When a batch fails, nothing of it has happened.  Its messages are tried again one
+ * by one; one that fails alone, for a reason of its own, becomes a dead letter.  Where
+ * the server is the reason (disk full, shutdown, a lock), the worker waits and tries again.
+ */
+#include "postgres.h"
+
+#include "engine/batch.h"
+#include "engine/guc.h"
+#include "engine/inbox.h"
+#include "engine/link.h"
+#include "engine/notify.h"
+#include "engine/owner.h"
+#include "engine/publisher.h"
+#include "engine/query.h"
+#include "engine/session.h"
+#include "engine/work.h"
+#include "sql/sqltime.h"
+
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/errcodes.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define ARENA_BLOCK ((size_t) 256 * 1024)
+#define ARENA_LIMIT ((size_t) 1 << 30)
+
+#define RETRY_MIN_US INT64_C(100000)
+#define RETRY_MAX_US INT64_C(5000000)
+
+/* A cursor that has moved is stored so soon when no batch takes it along. */
+#define CURSOR_IDLE_US INT64_C(1000000)
+
+/* Partitions and counts are looked after so often. */
+#define UPKEEP_US INT64_C(10000000)
+#define PARTITIONS_US INT64_C(3600000000)
+
+/* Input by SQL waits so long for a broker that can't be reached at the start. */
+#define ANCHOR_PATIENCE_US INT64_C(5000000)
+
+struct TeWork
+{
+	TeLaneContext context;
+	TeOwner owner;
+	TeLink *link;
+	TePublisher *publisher; /* NULL without a broker */
+	TeInbox *inbox;
+	MemoryContext batch_memory;
+	TeArena arena;
+	int64 started_at;
+
+	bool settled; /* the lane is ours beyond doubt: input may be taken */
+
+	/* What the next batch has to record about the input stream. */
+	bool new_incarnation;
+	TeInputPosition lost_until; /* seq > 0: reading goes on behind it */
+	uint64 lost_from;
+
+	/* After a failure. */
+	int single;       /* so many messages are taken one by one */
+	bool poisoned;    /* the next one failed alone: keep it as a dead letter */
+	char poison[256]; /* why */
+	int64 retry_at, retry_delay;
+
+	int64 stored_at, upkeep_at, partitions_at;
+};
+
+/*----------------------------------------------------------------------
+ * Start
+ *----------------------------------------------------------------------*/
+
+static void
+ensure_partitions(TeWork *work pg_attribute_unused())
+{
+	static const TeQueryArgs none = {0};
+
+	te_session_begin("making partitions");
+	(void) te_query_run("SELECT trading.ensure_partitions()", &none);
+	te_session_commit();
+}
+
+static void
+load(TeWork *work, TeLaneSlot *slot)
+{
+	TeLaneContext *c = &work->context;
+	TeMemory *m = te_memory_load(slot->lane);
+
+	c->lane = slot->lane;
+	c->lane_count = work->owner.lane_count;
+	c->slot = slot;
+	c->memory = m;
+	c->counts = te_counts_create(slot->lane);
+	c->cache = te_cache_create(c->lane, c->lane_count);
+	c->publishing = te_guc_nats_url[0] != '\0';
+	te_cache_refresh(c->cache);
+	/* A snapshot of another cluster says nothing here; trading.adopt() has removed what was read. */
+	work->inbox = te_inbox_create(c->lane, c->lane_count, work->owner.adopting ? NULL : m->inbox_snapshot);
+	te_inbox_read(work->inbox);
+}
+
+/* Begin an epoch: the output sequence starts again. */
+static void
+begin_epoch(TeWork *work, int64 epoch)
+{
+	TeLanePosition *p = &work->context.memory->committed;
+
+	if (p->epoch == epoch)
+		return;
+	p->epoch = epoch;
+	p->out_seq = 0;
+	work->context.memory->staged = *p;
+}
+
+static void
+settle(TeWork *work, int64 epoch)
+{
+	te_session_begin("taking over the lane");
+	te_owner_settle(work->context.lane, epoch);
+	te_session_commit();
+}
+
+/* The lane is ours: by its row, or because the broker has nothing that we don't. */
+static void
+take_over(TeWork *work)
+{
+	int64 epoch = Max(work->owner.epoch, work->context.memory->committed.epoch);
+
+	if (work->owner.adopting)
+	{
+		int64 broker = work->publisher ? te_publisher_broker_last(work->publisher).epoch : 0;
+
+		epoch = Max(epoch, broker) + 1;
+	}
+	if (work->owner.adopting || work->owner.ownership != TE_OWNER_SAME)
+		settle(work, epoch);
+	begin_epoch(work, epoch);
+	work->owner.adopting = false;
+	work->owner.ownership = TE_OWNER_SAME;
+	work->settled = true;
+	te_lane_report(work->context.slot, TE_LANE_RUNNING, NULL);
+}
+
+TeWork *
+te_work_start(TeLaneSlot *slot)
+{
+	TeWork *work = MemoryContextAllocZero(TopMemoryContext, sizeof(TeWork));
+	TeMemory *m;
+	TeOutPlace cursor, last;
+
+	te_session_begin("loading the lane");
+	te_owner_read(slot->lane, &work->owner);
+	if (work->owner.ownership == TE_OWNER_FOREIGN)
+	{
+		te_session_commit();
+		te_lane_report(slot, TE_LANE_FOREIGN, work->owner.reason);
+		return NULL;
+	}
+	load(work, slot);
+	te_session_commit();
+	ensure_partitions(work);
+
+	m = work->context.memory;
+	work->started_at = work->stored_at = te_monotonic_us();
+	work->upkeep_at = work->started_at + UPKEEP_US;
+	work->partitions_at = work->started_at + PARTITIONS_US;
+	work->batch_memory =
+		AllocSetContextCreate(TopMemoryContext, "trading_engine batch", ALLOCSET_DEFAULT_SIZES);
+	te_arena_init(&work->arena, ARENA_BLOCK, ARENA_LIMIT);
+	work->link = te_link_create(slot, slot->lane, work->owner.installation);
+	if (te_link_transport(work->link) == NULL)
+	{
+		take_over(work);
+		return work;
+	}
+	last = (TeOutPlace){m->committed.epoch, m->committed.out_seq};
+	cursor = (TeOutPlace){m->publish_epoch, m->publish_seq};
+	work->publisher = te_publisher_create(slot, slot->lane, work->owner.installation,
+	                                      te_link_transport(work->link), cursor, last);
+	te_transport_seed_input(te_link_transport(work->link), m->history, m->history_count);
+	te_lane_report(slot, TE_LANE_STARTING, "waits for the broker");
+	return work;
+}
+
+bool
+te_work_adopted(TeLaneSlot *slot)
+{
+	TeOwner owner;
+
+	te_session_begin("waiting for trading.adopt()");
+	te_owner_read(slot->lane, &owner);
+	te_session_commit();
+	return owner.adopting && owner.ownership != TE_OWNER_FOREIGN;
+}
+
+/*----------------------------------------------------------------------
+ * Broker events
+ *----------------------------------------------------------------------*/
+
+static void
+resume_input(TeWork *work)
+{
+	TeTransport *transport = te_link_transport(work->link);
+	const TeInputAnchor *anchor = te_transport_input_anchor(transport);
+	bool had_position = work->context.memory->committed.input.seq > 0;
+
+	if ((anchor->outcome == TE_INPUT_FRESH && had_position) || anchor->outcome == TE_INPUT_LOST_TAIL)
+		work->new_incarnation = true;
+	if (anchor->lost_from > 0)
+	{
+		work->lost_from = anchor->lost_from;
+		work->lost_until =
+			(TeInputPosition){.stream_created = anchor->stream_created, .seq = anchor->lost_to};
+	}
+	te_transport_resume_input(transport, anchor->start_seq, te_monotonic_us());
+}
+
+/* False when the broker shows that the lane isn't ours. */
+static bool
+handle_events(TeWork *work, unsigned events)
+{
+	TeTransport *transport = te_link_transport(work->link);
+	const char *reason;
+
+	if (transport == NULL)
+		return true;
+	if (events & TE_EVENT_DISCONNECTED)
+		te_publisher_suspend(work->publisher);
+	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL)
+	{
+		reason = te_publisher_resume(work->publisher, work->owner.adopting, te_monotonic_us());
+		if (reason != NULL)
+		{
+			te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
+			return false;
+		}
+		if (!work->settled)
+			take_over(work);
+	}
+	if (work->settled && te_transport_input_anchor(transport) != NULL)
+		resume_input(work);
+	return true;
+}
+
+/*----------------------------------------------------------------------
+ * Batches
+ *----------------------------------------------------------------------*/
+
+/* Errors that have nothing to do with what was being stored: worth another try. */
+static bool
+is_transient(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			/* A missing privilege, table or partition is the database's fault, too. */
+			return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+				sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION || sqlstate == ERRCODE_CHECK_VIOLATION;
+	}
+}
+
+/* Messages taken from each source by the batch at hand. */
+typedef struct Taken
+{
+	int inbox, stream;
+} Taken;
+
+static bool
+may_take_more(const TeWork *work, const TeBatch *batch, const Taken *taken)
+{
+	return work->single > 0 ? taken->inbox + taken->stream == 0 : !te_batch_full(batch);
+}
+
+static void
+take(TeWork *work, TeBatch *batch, const TeInput *input)
+{
+	if (work->poisoned)
+		te_batch_add_dead(batch, input, work->poison);
+	else
+		te_batch_add(batch, input);
+}
+
+static void
+record_lost(TeBatch *batch, uint64 from, uint64 to)
+{
+	if (from > 0)
+		te_batch_add_gap(batch, NULL, NULL, 0, from, to, "DISCARDED");
+}
+
+/* What the anchor check found out goes into the first batch after it. */
+static void
+record_anchor(TeWork *work, TeBatch *batch)
+{
+	TeLanePosition *staged = &work->context.memory->staged;
+
+	if (work->new_incarnation)
+		staged->incarnation++;
+	if (work->lost_from == 0)
+		return;
+	record_lost(batch, work->lost_from, work->lost_until.seq);
+	staged->input = work->lost_until;
+}
+
+static void
+gather(TeWork *work, TeBatch *batch, Taken *taken)
+{
+	TeTransport *transport = te_link_transport(work->link);
+	TeInputMessage message;
+	TeInput input;
+
+	record_anchor(work, batch);
+	while (may_take_more(work, batch, taken) && te_inbox_peek(work->inbox, taken->inbox, &input))
+	{
+		taken->inbox++;
+		take(work, batch, &input);
+	}
+	while (transport != NULL && may_take_more(work, batch, taken) && te_transport_next_input(transport, &message))
+	{
+		taken->stream++;
+		record_lost(batch, message.lost_from, message.lost_to);
+		work->context.memory->staged.input = (TeInputPosition){
+			.stream_created = message.stream_created,
+			.seq = message.seq,
+			.message_time = message.message_time,
+		};
+		input = (TeInput){
+			.source = TE_SOURCE_NATS,
+			.seq = (int64) message.seq,
+			.subject = message.subject,
+			.data = message.data,
+			.len = message.len,
+			.traceparent = message.traceparent,
+			.read_at = message.read_at,
+		};
+		take(work, batch, &input);
+	}
+}
+
+static TeOutPlace
+cursor_of(const TeWork *work)
+{
+	const TeMemory *m = work->context.memory;
+
+	return work->publisher ? te_publisher_cursor(work->publisher)
+	                       : (TeOutPlace){m->publish_epoch, m->publish_seq};
+}
+
+/* A moved cursor that no batch has taken along. */
+static bool
+cursor_is_due(const TeWork *work)
+{
+	const TeMemory *m = work->context.memory;
+	TeOutPlace stored = {m->publish_epoch, m->publish_seq};
+
+	return te_out_compare(cursor_of(work), stored) != 0 &&
+		te_monotonic_us() - work->stored_at >= CURSOR_IDLE_US;
+}
+
+/* After the commit: what was staged is what is. */
+static void
+batch_committed(TeWork *work, TeBatch *batch, const Taken *taken, TeOutPlace cursor)
+{
+	TeMemory *m = work->context.memory;
+	ListCell *cell;
+
+	m->publish_epoch = cursor.epoch;
+	m->publish_seq = cursor.seq;
+	work->new_incarnation = false;
+	work->lost_from = 0;
+	work->stored_at = te_monotonic_us();
+	work->retry_delay = 0;
+	work->poisoned = false;
+	if (work->single > 0)
+		work->single--;
+	te_inbox_release(work->inbox, taken->inbox);
+	foreach (cell, batch->frames)
+	{
+		const TeBatchFrames *f = lfirst(cell);
+
+		te_publisher_add(work->publisher, m->committed.epoch, f->first_seq, f->last_seq, f->data, f->len,
+		                 f->read_at);
+	}
+	if (taken->stream > 0)
+		te_transport_release_input(te_link_transport(work->link), taken->stream);
+}
+
+/* Nothing of the batch has happened; decide how its messages are tried again. */
+static void
+batch_failed(TeWork *work, const Taken *taken, const ErrorData *error)
+{
+	int messages = taken->inbox + taken->stream;
+
+	te_memory_discard(work->context.memory);
+	if (te_link_transport(work->link) != NULL)
+		te_transport_rewind_input(te_link_transport(work->link));
+	te_count(&work->context.slot->counters.errors, 1);
+	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
+	if (is_transient(error->sqlerrcode) || messages == 0 || work->poisoned)
+	{
+		work->retry_delay = Min(RETRY_MAX_US, Max(RETRY_MIN_US, 2 * work->retry_delay));
+		work->retry_at = te_monotonic_us() + work->retry_delay;
+	}
+	else if (messages > 1)
+		work->single = messages;
+	else
+	{
+		work->poisoned = true;
+		strlcpy(work->poison, error->message, sizeof(work->poison));
+	}
+}
+
+/* Take what is there into one batch and store it; false when there was nothing. */
+static bool
+run_batch(TeWork *work)
+{
+	TeBatch batch;
+	Taken volatile taken = {0};
+	Taken now = {0};
+	bool volatile stored = false;
+	TeOutPlace cursor = cursor_of(work);
+
+	MemoryContextReset(work->batch_memory);
+	te_arena_reset(&work->arena);
+	PG_TRY();
+	{
+		te_batch_begin(&batch, &work->context, work->batch_memory, &work->arena);
+		gather(work, &batch, &now);
+		taken = now;
+		if (now.inbox + now.stream > 0 || work->lost_from > 0 || cursor_is_due(work))
+		{
+			te_batch_store(&batch, te_inbox_snapshot(work->inbox, now.inbox), cursor.epoch, cursor.seq);
+			stored = true;
+		}
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(work->batch_memory);
+		error = CopyErrorData();
+		te_session_abort();
+		taken = now;
+		now = taken;
+		batch_failed(work, &now, error);
+		return false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(TopMemoryContext);
+	if (!stored)
+	{
+		te_memory_discard(work->context.memory);
+		return false;
+	}
+	now = taken;
+	batch_committed(work, &batch, &now, cursor);
+	if (work->publisher != NULL)
+		te_publisher_run(work->publisher, te_monotonic_us());
+	te_notify_batch(&batch, work->context.memory->committed.batch_no);
+	return now.inbox + now.stream > 0;
+}
+
+/*----------------------------------------------------------------------
+ * Upkeep
+ *----------------------------------------------------------------------*/
+
+static void
+refresh(TeWork *work)
+{
+	te_session_begin("reading changes");
+	if (te_cache_stale(work->context.cache))
+		te_cache_refresh(work->context.cache);
+	if (te_inbox_stale())
+		te_inbox_read(work->inbox);
+	te_session_commit();
+}
+
+static void
+flush_counts(TeWork *work)
+{
+	te_counts_flush(work->context.counts, work->context.cache);
+}
+
+/* Run something whose failure is no reason to stop: it is reported and tried again later. */
+static bool
+attempt(TeWork *work, void (*action)(TeWork *work))
+{
+	bool volatile done = false;
+
+	PG_TRY();
+	{
+		action(work);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(TopMemoryContext);
+		te_session_abort();
+		te_count(&work->context.slot->counters.errors, 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(TopMemoryContext);
+	return done;
+}
+
+static void
+upkeep(TeWork *work, int64 now)
+{
+	if (now < work->upkeep_at)
+		return;
+	work->upkeep_at = now + UPKEEP_US;
+	if (te_counts_due(work->context.counts))
+		(void) attempt(work, flush_counts);
+	if (now >= work->partitions_at && attempt(work, ensure_partitions))
+		work->partitions_at = now + PARTITIONS_US;
+}
+
+static void
+show(TeWork *work)
+{
+	TeLaneSlot *slot = work->context.slot;
+	const TeMemory *m = work->context.memory;
+
+	te_gauge(&slot->gauges.epoch, m->committed.epoch);
+	te_gauge(&slot->gauges.batch_no, m->committed.batch_no);
+	te_gauge(&slot->gauges.input_seq, (int64) m->committed.input.seq);
+	te_gauge(&slot->gauges.last_out_seq, m->committed.out_seq);
+	te_gauge(&slot->gauges.strategies, te_cache_strategy_count(work->context.cache));
+	te_gauge(&slot->gauges.symbols, hash_get_num_entries(m->symbols));
+	if (m->committed.clock != TE_NO_TIME)
+		te_gauge(&slot->gauges.lane_clock, te_time_to_timestamptz(m->committed.clock));
+	te_link_report(work->link);
+}
+
+bool
+te_work_turn(TeWork *work, int64 until_us)
+{
+	unsigned events;
+	int64 now;
+
+	until_us = Min(until_us, work->upkeep_at);
+	if (work->retry_at > 0)
+		until_us = Min(until_us, work->retry_at);
+	events = te_link_wait(work->link, until_us);
+	for (;;)
+	{
+		bool more = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!handle_events(work, events))
+			return false;
+		now = te_monotonic_us();
+		if (!work->settled && work->owner.ownership == TE_OWNER_SAME && !work->owner.adopting &&
+		    now - work->started_at > ANCHOR_PATIENCE_US)
+			take_over(work); /* the broker is down: input by SQL doesn't wait for it */
+		AcceptInvalidationMessages();
+		if (te_cache_stale(work->context.cache) || te_inbox_stale())
+			(void) attempt(work, refresh);
+		if (work->settled && now >= work->retry_at)
+		{
+			work->retry_at = 0;
+			more = run_batch(work);
+		}
+		if (work->publisher != NULL)
+			te_publisher_run(work->publisher, te_monotonic_us());
+		upkeep(work, now);
+		show(work);
+		if (!more)
+			return true;
+		events = te_link_poll(work->link);
+	}
+}
+
+void
+te_work_finish(TeWork *work)
+{
+	(void) attempt(work, flush_counts);
+}
