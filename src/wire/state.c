@@ -19,7 +19,7 @@ static bool no_memory(TeWireError *err)
 	return te_wire_fail(err, TE_WIRE_NO_MEMORY, NULL, "the state needs too much memory");
 }
 
-static bool producers_to_proto(const TeLaneState *state, TeArena *arena,
+static bool producers_to_proto(const TeSavedState *state, TeArena *arena,
                                TradingEngine__LaneState *out)
 {
 	size_t count = state->producer_count;
@@ -70,7 +70,7 @@ static void bar_to_proto(const TeOpenBarEntry *entry, BarPair *out)
 	open->late = b->late;
 }
 
-static bool bars_to_proto(const TeLaneState *state, TeArena *arena, TradingEngine__LaneState *out)
+static bool bars_to_proto(const TeSavedState *state, TeArena *arena, TradingEngine__LaneState *out)
 {
 	size_t count = state->bar_count;
 	BarPair *list = te_arena_array(arena, count, sizeof(*list));
@@ -86,7 +86,7 @@ static bool bars_to_proto(const TeLaneState *state, TeArena *arena, TradingEngin
 	return true;
 }
 
-bool te_lane_state_pack(const TeLaneState *state, TeArena *arena, const uint8_t **data, size_t *len,
+bool te_lane_state_pack(const TeSavedState *state, TeArena *arena, const uint8_t **data, size_t *len,
                         TeWireError *err)
 {
 	TradingEngine__LaneState out = TRADING_ENGINE__LANE_STATE__INIT;
@@ -130,7 +130,7 @@ static bool bar_from_proto(const TradingEngine__OpenBar *open, TeOpenBarEntry *o
 	return true;
 }
 
-bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeLaneState *out,
+bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeSavedState *out,
                           TeWireError *err)
 {
 	TradingEngine__LaneState *s = (TradingEngine__LaneState *)te_scan_unpack(
@@ -138,7 +138,7 @@ bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeLan
 
 	if (s == NULL)
 		return false;
-	*out = (TeLaneState){
+	*out = (TeSavedState){
 		.clock = s->has_clock_case != 0 ? s->clock : TE_NO_TIME,
 		.producer_count = s->n_producers,
 		.producers = te_arena_array(arena, s->n_producers, sizeof(*out->producers)),
