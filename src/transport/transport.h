@@ -140,7 +140,7 @@ typedef struct TeTransportConfig {
 	int64_t ack_timeout;	 /* the oldest output without acknowledgement; 1 s */
 	int64_t heartbeat;	 /* idle input: the broker must speak this often; 1 s */
 	int64_t backoff_min;	 /* 100 ms, doubled with jitter at each failure */
-	int64_t backoff_max;	 /* 5 s */
+	int64_t backoff_max;	 /* 2 s, so that an engine is back 2 s after its broker */
 } TeTransportConfig;
 
 /* What to wait for.  fd is -1 while there is no connection. */
@@ -262,7 +262,7 @@ typedef struct TeTransportOps {
 	void (*flush)(TeTransport *t, int64_t now);
 	TeOutputCursor (*acked)(const TeTransport *t);
 	void (*reconnect)(TeTransport *t, const char *reason, int64_t now);
-	const TeTransportStats *(*stats)(const TeTransport *t);
+	const TeTransportStats *(*stats)(TeTransport *t);
 	void (*destroy)(TeTransport *t);
 } TeTransportOps;
 
@@ -271,7 +271,7 @@ struct TeTransport {
 	const TeTransportOps *ops;
 };
 
-/* Sets every member to its default, and all strings to NULL. */
+/* Sets every member to its default; what has none is NULL or 0. */
 void te_transport_config_init(TeTransportConfig *config);
 
 const char *te_transport_state_text(TeTransportState state);
@@ -417,7 +417,7 @@ te_transport_reconnect(TeTransport *t, const char *reason, int64_t now)
 }
 
 static inline const TeTransportStats *
-te_transport_stats(const TeTransport *t)
+te_transport_stats(TeTransport *t)
 {
 	return t->ops->stats(t);
 }

@@ -1,0 +1,572 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "nats_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Threads that hang in a name lookup, say.  More than this many and we wait for one to return. */
+#define ABANDONED_MAX 4
+#define IO_BUFFER_SIZE (128 * 1024)
+#define TLS_WRITE_DEADLINE_MS 500
+#define GREETING_WAIT_MS 500
+
+struct TeNatsSettings {
+	atomic_int refs;
+	TeTransportConfig config;
+	char *urls[TE_NATS_URLS_MAX];
+	int url_count;
+};
+
+/* The strings of the configuration, so that copying and freeing can't miss one. */
+#define CONFIG_STRINGS(X)                                                                          \
+	X(url) X(user) X(password) X(token) X(credentials_file) X(nkey_seed_file) X(tls_ca_file)   \
+	X(tls_cert_file) X(tls_key_file) X(client_name) X(inbox_prefix) X(installation) X(prefix)  \
+	X(input_stream) X(output_stream)
+
+const TeTransportConfig *
+te_nats_settings_config(const TeNatsSettings *settings)
+{
+	return &settings->config;
+}
+
+int
+te_nats_settings_urls(const TeNatsSettings *settings)
+{
+	return settings->url_count;
+}
+
+void
+te_nats_settings_release(TeNatsSettings *settings)
+{
+	if (settings == NULL || atomic_fetch_sub(&settings->refs, 1) > 1)
+		return;
+#define FREE_STRING(name) free((void *) settings->config.name);
+	CONFIG_STRINGS(FREE_STRING)
+#undef FREE_STRING
+	for (int i = 0; i < settings->url_count; i++)
+		free(settings->urls[i]);
+	free(settings);
+}
+
+/* Cuts the list of URLs at its commas. */
+static bool
+split_urls(TeNatsSettings *settings)
+{
+	const char *p = settings->config.url;
+
+	while (*p != '\0' && settings->url_count < TE_NATS_URLS_MAX) {
+		size_t len;
+
+		p += strspn(p, ", ");
+		len = strcspn(p, ", ");
+		if (len == 0)
+			break;
+		settings->urls[settings->url_count] = strndup(p, len);
+		if (settings->urls[settings->url_count] == NULL)
+			return false;
+		settings->url_count++;
+		p += len;
+	}
+	return settings->url_count > 0;
+}
+
+/* One or more tokens of a subject. */
+static bool
+valid_subject(const char *text)
+{
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	return len > 0 && len < TE_TRANSPORT_NAME_SIZE / 2 && text[0] != '.' && text[len - 1] != '.' &&
+		   strpbrk(text, " \t\r\n*>") == NULL && strstr(text, "..") == NULL;
+}
+
+static bool
+valid_name(const char *text)
+{
+	return valid_subject(text) && strpbrk(text, "./\\") == NULL;
+}
+
+/* The first setting that can't work, or NULL. */
+static const char *
+find_bad_setting(const TeTransportConfig *c)
+{
+	if (c->url == NULL || c->url[strspn(c->url, ", ")] == '\0')
+		return "url is empty";
+	if (!valid_name(c->installation) ||
+		strlen(c->installation) >= TE_TRANSPORT_INSTALLATION_SIZE)
+		return "installation must be one word shorter than 40 characters";
+	if (!valid_subject(c->prefix))
+		return "prefix must be one or more subject tokens";
+	if (!valid_subject(c->inbox_prefix))
+		return "inbox_prefix must be one or more subject tokens";
+	if (c->input_stream != NULL && !valid_name(c->input_stream))
+		return "input_stream must be one word";
+	if (c->output_stream != NULL && !valid_name(c->output_stream))
+		return "output_stream must be one word";
+	if (c->lane < 0)
+		return "lane must not be negative";
+	if ((c->tls_cert_file == NULL) != (c->tls_key_file == NULL))
+		return "tls_cert_file and tls_key_file need each other";
+	if (c->input_ring < 4 || c->output_window < 1 || c->input_buffer_bytes < 1 ||
+		c->output_buffer_bytes < 1)
+		return "input_ring, output_window and buffer sizes must be positive";
+	if (c->connect_timeout < TE_MSEC || c->request_timeout < TE_MSEC || c->ack_timeout < TE_MSEC ||
+		c->heartbeat < 100 * TE_MSEC || c->backoff_min < TE_MSEC ||
+		c->backoff_max < c->backoff_min)
+		return "a timeout is too short, or backoff_max is below backoff_min";
+	return NULL;
+}
+
+TeNatsSettings *
+te_nats_settings_create(const TeTransportConfig *config, char *error, size_t size)
+{
+	const char *bad = find_bad_setting(config);
+	TeNatsSettings *settings;
+	bool complete = true;
+
+	if (bad != NULL) {
+		snprintf(error, size, "%s", bad);
+		return NULL;
+	}
+	if ((settings = calloc(1, sizeof(*settings))) == NULL) {
+		snprintf(error, size, "out of memory");
+		return NULL;
+	}
+	atomic_init(&settings->refs, 1);
+	settings->config = *config;
+#define COPY_STRING(name)                                                                          \
+	if (config->name != NULL && (settings->config.name = strdup(config->name)) == NULL)        \
+		complete = false;
+	CONFIG_STRINGS(COPY_STRING)
+#undef COPY_STRING
+	if (!complete || !split_urls(settings)) {
+		snprintf(error, size, "out of memory");
+		te_nats_settings_release(settings);
+		return NULL;
+	}
+	return settings;
+}
+
+void
+te_nats_redact(char *text)
+{
+	for (char *p = strstr(text, "://"); p != NULL; p = strstr(p, "://")) {
+		size_t len = strcspn(p += 3, "/ \t,;'\")");
+		char *at = memrchr(p, '@', len);
+
+		if (at != NULL)
+			memmove(p, at + 1, strlen(at + 1) + 1);
+	}
+}
+
+/*
+ * The adapter.  libnats calls these from the thread that connects, later from the one that
+ * reads and writes.  They only note what it wants; the loop asks.
+ */
+
+/* The greeting is on the wire before anything is encrypted, and libnats doesn't tell it. */
+static void
+peek_server(TeNatsLink *link, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char line[4096];
+	TeJsServer server;
+	ssize_t len;
+
+	if (poll(&p, 1, GREETING_WAIT_MS) <= 0 || (len = recv(fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT)) <= 0 ||
+		!te_js_parse_server(line, (size_t) len, &server))
+		return;
+	snprintf(link->server_name, sizeof(link->server_name), "%s", server.name);
+	snprintf(link->server_version, sizeof(link->server_version), "%s", server.version);
+}
+
+static natsStatus
+on_attach(void **user_data, void *loop, natsConnection *nc, natsSock socket)
+{
+	TeNatsLink *link = loop;
+
+	(void) nc;
+	*user_data = link;
+	link->fd = (int) socket;
+	link->want_write = false;
+	peek_server(link, link->fd);
+	return NATS_OK;
+}
+
+static natsStatus
+on_read(void *user_data, bool add)
+{
+	TeNatsLink *link = user_data;
+
+	if (!add && link->fd >= 0) {
+		te_nats_guard_forget(link->guard);
+		link->close_fd = link->fd;
+		link->fd = -1;
+	}
+	return NATS_OK;
+}
+
+static natsStatus
+on_write(void *user_data, bool add)
+{
+	((TeNatsLink *) user_data)->want_write = add;
+	return NATS_OK;
+}
+
+/* Up to 3.9 libnats closed the socket itself; since 3.10 that is the adapter's part. */
+static natsStatus
+on_detach(void *user_data)
+{
+	TeNatsLink *link = user_data;
+
+#if NATS_VERSION_NUMBER >= 0x030A00
+	natsSock socket = link->close_fd;
+
+	if (link->close_fd >= 0)
+		natsConnection_ProcessCloseEvent(&socket);
+#endif
+	link->close_fd = -1;
+	link->want_write = false;
+	return NATS_OK;
+}
+
+/* What it would report reaches us as a closed connection or a missing answer; 3.10 prints it. */
+static void
+on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
+{
+	(void) nc;
+	(void) sub;
+	(void) status;
+	(void) closure;
+}
+
+static natsStatus
+set_credentials(natsOptions *options, const TeTransportConfig *c)
+{
+	natsStatus s = NATS_OK;
+
+	if (c->user != NULL)
+		s = natsOptions_SetUserInfo(options, c->user, c->password != NULL ? c->password : "");
+	if (s == NATS_OK && c->token != NULL)
+		s = natsOptions_SetToken(options, c->token);
+	if (s == NATS_OK && c->credentials_file != NULL)
+		s = natsOptions_SetUserCredentialsFromFiles(options, c->credentials_file, NULL);
+	return s;
+}
+
+/* libnats wants the public key beside the seed file. */
+static natsStatus
+set_nkey(natsOptions *options, const char *file, char *error, size_t size)
+{
+	char seed[128], public_key[TE_NKEY_SIZE];
+	FILE *f = fopen(file, "re");
+	bool found = false;
+
+	if (f == NULL) {
+		snprintf(error, size, "cannot read nkey_seed_file: %s", strerrordesc_np(errno));
+		return NATS_ERR;
+	}
+	while (!found && fgets(seed, sizeof(seed), f) != NULL) {
+		seed[strcspn(seed, " \t\r\n")] = '\0';
+		found = te_nkey_public(seed, public_key);
+	}
+	fclose(f);
+	explicit_bzero(seed, sizeof(seed));
+	if (!found) {
+		snprintf(error, size, "nkey_seed_file has no user seed");
+		return NATS_ERR;
+	}
+	return natsOptions_SetNKeyFromSeed(options, public_key, file);
+}
+
+static natsStatus
+set_tls(natsOptions *options, const TeTransportConfig *c, bool wanted)
+{
+	natsStatus s = NATS_OK;
+
+	if (wanted)
+		s = natsOptions_SetSecure(options, true);
+	if (s == NATS_OK && c->tls_ca_file != NULL)
+		s = natsOptions_LoadCATrustedCertificates(options, c->tls_ca_file);
+	if (s == NATS_OK && c->tls_cert_file != NULL)
+		s = natsOptions_LoadCertificatesChain(options, c->tls_cert_file, c->tls_key_file);
+	return s;
+}
+
+/*
+ * Reconnecting, pinging and buffering by libnats would run on threads of its own, and its
+ * reconnect buffer would send later what the caller has long sent elsewhere: all off.
+ */
+static natsStatus
+set_options(natsOptions *options, const TeTransportConfig *c, const char *url, TeNatsLink *link)
+{
+	natsStatus s = natsOptions_SetURL(options, url);
+
+	if (s == NATS_OK)
+		s = natsOptions_SetAllowReconnect(options, false);
+	if (s == NATS_OK)
+		s = natsOptions_SetSendAsap(options, true);
+	if (s == NATS_OK)
+		s = natsOptions_SetPingInterval(options, 0);
+	if (s == NATS_OK)
+		s = natsOptions_SetReconnectBufSize(options, 0);
+	if (s == NATS_OK)
+		s = natsOptions_SetTimeout(options, c->connect_timeout * 3 / 4 / TE_MSEC);
+	if (s == NATS_OK)
+		s = natsOptions_SetIOBufSize(options, IO_BUFFER_SIZE);
+	if (s == NATS_OK && link->tls)
+		s = natsOptions_SetWriteDeadline(options, TLS_WRITE_DEADLINE_MS);
+	if (s == NATS_OK && c->client_name != NULL)
+		s = natsOptions_SetName(options, c->client_name);
+	if (s == NATS_OK)
+		s = natsOptions_SetErrorHandler(options, on_error, NULL);
+	if (s == NATS_OK)
+		s = natsOptions_SetEventLoop(options, link, on_attach, on_read, on_write, on_detach);
+	if (s == NATS_OK)
+		s = set_credentials(options, c);
+	return s == NATS_OK ? set_tls(options, c, link->tls) : s;
+}
+
+/* An inbox that nobody else can guess: its messages steer the engine. */
+static natsStatus
+subscribe_inbox(TeNatsLink *link, const TeTransportConfig *c)
+{
+	unsigned char random[16];
+	char subject[TE_TRANSPORT_NAME_SIZE + 2];
+	natsStatus s;
+	int len;
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+		return NATS_SYS_ERROR;
+	len = snprintf(link->inbox, sizeof(link->inbox), "%s.", c->inbox_prefix);
+	for (size_t i = 0; i < sizeof(random); i++)
+		len += snprintf(link->inbox + len, sizeof(link->inbox) - (size_t) len, "%02x", random[i]);
+	link->inbox_len = (size_t) len;
+	snprintf(subject, sizeof(subject), "%s.*", link->inbox);
+	s = natsConnection_SubscribeSync(&link->sub, link->nc, subject);
+	/* Credit and window bound what can arrive; a limit here would only lose messages. */
+	return s == NATS_OK ? natsSubscription_SetPendingLimits(link->sub, -1, -1) : s;
+}
+
+void
+te_nats_link_close(TeNatsLink *link)
+{
+	if (link == NULL)
+		return;
+	/*
+	 * With something left to write, destroying the connection would wait half a second for an
+	 * answer that nobody reads.  A write that fails closes it without that.
+	 */
+	if (link->nc != NULL && link->fd >= 0) {
+		shutdown(link->fd, SHUT_RDWR);
+		if (natsConnection_Buffered(link->nc) > 0)
+			natsConnection_ProcessWriteEvent(link->nc);
+	}
+	natsSubscription_Destroy(link->sub);
+	natsConnection_Destroy(link->nc);
+	te_nats_guard_stop(link->guard);
+	free(link);
+}
+
+void
+te_nats_link_read(TeNatsLink *link)
+{
+	te_nats_guard_enter(link->guard);
+	natsConnection_ProcessReadEvent(link->nc);
+	te_nats_guard_leave(link->guard);
+}
+
+void
+te_nats_link_write(TeNatsLink *link)
+{
+	te_nats_guard_enter(link->guard);
+	natsConnection_ProcessWriteEvent(link->nc);
+	te_nats_guard_leave(link->guard);
+}
+
+/*
+ * An attempt has two owners, the thread and the transport.  Whoever comes second frees it.
+ */
+typedef enum { ATTEMPT_RUNNING, ATTEMPT_DONE, ATTEMPT_ABANDONED } AttemptState;
+
+struct TeNatsAttempt {
+	atomic_int state;
+	TeNatsSettings *settings;
+	const char *url;
+	int wake_fd; /* the thread's own copy */
+	TeNatsLink *link;
+	char error[TE_TRANSPORT_ERROR_SIZE];
+};
+
+static atomic_uint abandoned_attempts;
+
+unsigned
+te_nats_attempts_abandoned(void)
+{
+	return atomic_load(&abandoned_attempts);
+}
+
+static void
+free_attempt(TeNatsAttempt *attempt)
+{
+	te_nats_link_close(attempt->link);
+	te_nats_settings_release(attempt->settings);
+	free(attempt);
+}
+
+static natsStatus
+connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOptions *options)
+{
+	const TeTransportConfig *c = &attempt->settings->config;
+	natsStatus s = set_options(options, c, attempt->url, link);
+
+	if (s == NATS_OK && c->nkey_seed_file != NULL)
+		s = set_nkey(options, c->nkey_seed_file, attempt->error, sizeof(attempt->error));
+	if (s == NATS_OK)
+		s = natsConnection_Connect(&link->nc, options);
+	if (s == NATS_OK)
+		s = subscribe_inbox(link, c);
+	if (s == NATS_OK && link->tls && (link->guard = te_nats_guard_start(link->fd)) == NULL)
+		s = NATS_NO_MEMORY;
+	if (s == NATS_OK)
+		link->max_payload = natsConnection_GetMaxPayload(link->nc);
+	return s;
+}
+
+/* Fills in attempt->link, or attempt->error. */
+static void
+run_attempt(TeNatsAttempt *attempt)
+{
+	TeNatsLink *link = calloc(1, sizeof(*link));
+	natsOptions *options = NULL;
+	natsStatus s = NATS_NO_MEMORY;
+
+	if (link != NULL) {
+		link->fd = link->close_fd = -1;
+		link->tls = strncmp(attempt->url, "tls://", 6) == 0 ||
+					attempt->settings->config.tls_ca_file != NULL ||
+					attempt->settings->config.tls_cert_file != NULL;
+		snprintf(link->server_url, sizeof(link->server_url), "%s", attempt->url);
+		te_nats_redact(link->server_url);
+		s = natsOptions_Create(&options);
+	}
+	if (s == NATS_OK)
+		s = connect_link(attempt, link, options);
+	if (s != NATS_OK && attempt->error[0] == '\0') {
+		natsStatus last = NATS_OK;
+		const char *detail = nats_GetLastError(&last);
+
+		snprintf(attempt->error, sizeof(attempt->error), "cannot connect to %s: %s%s%s",
+				 link != NULL ? link->server_url : "server", natsStatus_GetText(s),
+				 detail != NULL && last == s ? ": " : "", detail != NULL && last == s ? detail : "");
+		te_nats_redact(attempt->error);
+	}
+	natsOptions_Destroy(options);
+	if (s == NATS_OK)
+		attempt->link = link;
+	else
+		te_nats_link_close(link);
+}
+
+static void *
+attempt_main(void *argument)
+{
+	TeNatsAttempt *attempt = argument;
+	int wake_fd = attempt->wake_fd;
+	uint64_t one = 1;
+
+	/* A thread that libnats starts inherits this thread's mask: everything blocked. */
+	nats_Open(-1);
+	run_attempt(attempt);
+	nats_ReleaseThreadMemory();
+	if (atomic_exchange(&attempt->state, ATTEMPT_DONE) == ATTEMPT_ABANDONED) {
+		free_attempt(attempt);
+		atomic_fetch_sub(&abandoned_attempts, 1);
+	} else if (write(wake_fd, &one, sizeof(one)) < 0) {
+		/* The counter is full, so the loop is awake anyway. */
+	}
+	close(wake_fd);
+	return NULL;
+}
+
+TeNatsAttempt *
+te_nats_attempt_start(TeNatsSettings *settings, int url, int wake_fd, char *error, size_t size)
+{
+	TeNatsAttempt *attempt;
+	int failed;
+
+	if (te_nats_attempts_abandoned() >= ABANDONED_MAX) {
+		snprintf(error, size, "%d earlier connection attempts still hang", ABANDONED_MAX);
+		return NULL;
+	}
+	if ((attempt = calloc(1, sizeof(*attempt))) == NULL) {
+		snprintf(error, size, "out of memory");
+		return NULL;
+	}
+	atomic_init(&attempt->state, ATTEMPT_RUNNING);
+	atomic_fetch_add(&settings->refs, 1);
+	attempt->settings = settings;
+	attempt->url = settings->urls[url];
+	attempt->wake_fd = fcntl(wake_fd, F_DUPFD_CLOEXEC, 0);
+	failed = attempt->wake_fd < 0 ? errno : te_nats_thread_start(NULL, attempt_main, attempt);
+	if (failed != 0) {
+		snprintf(error, size, "cannot start a thread to connect: %s", strerrordesc_np(failed));
+		if (attempt->wake_fd >= 0)
+			close(attempt->wake_fd);
+		free_attempt(attempt);
+		return NULL;
+	}
+	return attempt;
+}
+
+bool
+te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, size_t size)
+{
+	if (atomic_load(&attempt->state) != ATTEMPT_DONE)
+		return false;
+	*link = attempt->link;
+	attempt->link = NULL;
+	snprintf(error, size, "%s", attempt->error);
+	free_attempt(attempt);
+	return true;
+}
+
+void
+te_nats_attempt_abandon(TeNatsAttempt *attempt)
+{
+	if (attempt == NULL)
+		return;
+	atomic_fetch_add(&abandoned_attempts, 1);
+	if (atomic_exchange(&attempt->state, ATTEMPT_ABANDONED) == ATTEMPT_DONE) {
+		free_attempt(attempt);
+		atomic_fetch_sub(&abandoned_attempts, 1);
+	}
+}
+
+int
+te_nats_thread_start(pthread_t *thread, void *(*start)(void *), void *argument)
+{
+	sigset_t all, old;
+	pthread_t ignored;
+	int failed;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	failed = pthread_create(thread != NULL ? thread : &ignored, NULL, start, argument);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (failed == 0 && thread == NULL)
+		pthread_detach(ignored);
+	return failed;
+}
