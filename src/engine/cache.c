@@ -423,6 +423,7 @@ load_all(TeCache *cache)
 typedef struct Changes
 {
 	bool everything, shared;
+	MemoryContext context; /* of the array */
 	ArrayBuildState *companies;
 } Changes;
 
@@ -439,7 +440,7 @@ read_change(TeRow *row, void *arg)
 		changes->everything = true;
 	else
 		changes->companies = accumArrayResult(changes->companies, CStringGetTextDatum(company_id), false,
-		                                      TEXTOID, CurrentMemoryContext);
+		                                      TEXTOID, changes->context);
 }
 
 static void
@@ -575,7 +576,7 @@ te_cache_refresh(TeCache *cache)
 		Oid types[] = {TEXTOID};
 		Datum values[] = {CStringGetTextDatum(previous)};
 		TeQueryArgs args = {1, types, values, NULL};
-		Changes changes = {0};
+		Changes changes = {.context = CurrentMemoryContext};
 
 		te_query_each("SELECT c.kind, c.company_id FROM trading.strategy_changes AS c"
 		                   " WHERE c.xid OPERATOR(pg_catalog.>=)"

@@ -55,9 +55,9 @@ prepare(TeRowsSpec *spec)
 		get_typlenbyvalalign(e->oid, &e->length, &e->by_value, &e->align);
 		spec->types[i] = get_array_type(e->oid);
 		appendStringInfo(&names, "%s%s", i ? ", " : "", spec->columns[i].name);
-		appendStringInfo(&params, "%s$%d", i ? ", " : "", i + 1);
+		appendStringInfo(&params, "%spg_catalog.unnest($%d)", i ? ", " : "", i + 1);
 	}
-	spec->plan = SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT * FROM pg_catalog.unnest(%s)%s%s",
+	spec->plan = SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT * FROM ROWS FROM (%s)%s%s",
 	                                  spec->table, names.data, params.data,
 	                                  spec->on_conflict ? " ON CONFLICT " : "",
 	                                  spec->on_conflict ? spec->on_conflict : ""),

@@ -1,5 +1,5 @@
 /*
- * rows.h - bulk inserts: one INSERT ... SELECT FROM unnest() per table and chunk.
+ * rows.h - bulk inserts: one INSERT ... SELECT FROM unnest per table and chunk.
  *
  * Rows are gathered column by column in a batch's memory and go to the server as
  * arrays, through row security and partition routing, never a round trip per row.
