@@ -330,26 +330,6 @@ te_js_parse_consumer(const char *data, size_t len, TeJsConsumer *out)
 	return ok;
 }
 
-/* INFO {...}\r\n; what comes after the first line is not looked at. */
-bool
-te_js_parse_server(const char *line, size_t len, TeJsServer *out)
-{
-	const char *end = memchr(line, '\r', len);
-	const char *name, *version;
-	json_t *json;
-
-	memset(out, 0, sizeof(*out));
-	if (end == NULL || end - line < 5 || memcmp(line, "INFO ", 5) != 0 ||
-		(json = load_object(line + 5, (size_t) (end - line - 5))) == NULL)
-		return false;
-	name = json_string_value(json_object_get(json, "server_name"));
-	version = json_string_value(json_object_get(json, "version"));
-	snprintf(out->name, sizeof(out->name), "%s", name != NULL ? name : "");
-	snprintf(out->version, sizeof(out->version), "%s", version != NULL ? version : "");
-	json_decref(json);
-	return version != NULL;
-}
-
 bool
 te_js_parse_u64(const char *text, size_t len, uint64_t *out)
 {

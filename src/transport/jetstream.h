@@ -73,12 +73,6 @@ typedef struct TeJsDelivery {
 	int64_t time;
 } TeJsDelivery;
 
-/* The greeting of a server. */
-typedef struct TeJsServer {
-	char name[TE_TRANSPORT_NAME_SIZE];
-	char version[32];
-} TeJsServer;
-
 /* Requests, as text that the caller frees; NULL when memory ran out. */
 char *te_js_build_stream(const TeJsStreamSpec *spec);
 char *te_js_build_consumer(const char *stream, const char *name, uint64_t start_seq);
@@ -87,7 +81,6 @@ bool te_js_parse_stream(const char *data, size_t len, const TeJsStreamSpec *spec
 bool te_js_parse_message(const char *data, size_t len, TeJsMessage *out);
 bool te_js_parse_pub_ack(const char *data, size_t len, TeJsPubAck *out);
 bool te_js_parse_consumer(const char *data, size_t len, TeJsConsumer *out);
-bool te_js_parse_server(const char *line, size_t len, TeJsServer *out);
 bool te_js_parse_delivery(const char *reply_subject, TeJsDelivery *out);
 
 /* RFC 3339, as JetStream writes it: any number of decimals, Z or an offset. */

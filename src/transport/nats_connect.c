@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,7 +19,6 @@
 #define ABANDONED_MAX 4
 #define IO_BUFFER_SIZE (128 * 1024)
 #define TLS_WRITE_DEADLINE_MS 500
-#define GREETING_WAIT_MS 500
 
 struct TeNatsSettings {
 	atomic_int refs;
@@ -176,22 +174,6 @@ te_nats_redact(char *text)
  * reads and writes.  They only note what it wants; the loop asks.
  */
 
-/* The greeting is on the wire before anything is encrypted, and libnats doesn't tell it. */
-static void
-peek_server(TeNatsLink *link, int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	char line[4096];
-	TeJsServer server;
-	ssize_t len;
-
-	if (poll(&p, 1, GREETING_WAIT_MS) <= 0 || (len = recv(fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT)) <= 0 ||
-		!te_js_parse_server(line, (size_t) len, &server))
-		return;
-	snprintf(link->server_name, sizeof(link->server_name), "%s", server.name);
-	snprintf(link->server_version, sizeof(link->server_version), "%s", server.version);
-}
-
 static natsStatus
 on_attach(void **user_data, void *loop, natsConnection *nc, natsSock socket)
 {
@@ -201,7 +183,6 @@ on_attach(void **user_data, void *loop, natsConnection *nc, natsSock socket)
 	*user_data = link;
 	link->fd = (int) socket;
 	link->want_write = false;
-	peek_server(link, link->fd);
 	return NATS_OK;
 }
 
@@ -442,6 +423,8 @@ connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOptions *options)
 		s = NATS_NO_MEMORY;
 	if (s == NATS_OK)
 		link->max_payload = natsConnection_GetMaxPayload(link->nc);
+	if (s == NATS_OK)
+		s = natsConnection_GetConnectedServerId(link->nc, link->server_id, sizeof(link->server_id));
 	return s;
 }
 

@@ -123,8 +123,7 @@ take_connection(TeNats *n, TeNatsLink *link, int64_t now)
 	n->generation++;
 	n->stats.connects++;
 	memcpy(n->stats.server_url, link->server_url, sizeof(n->stats.server_url));
-	memcpy(n->stats.server_name, link->server_name, sizeof(n->stats.server_name));
-	memcpy(n->stats.server_version, link->server_version, sizeof(n->stats.server_version));
+	memcpy(n->stats.server_id, link->server_id, sizeof(n->stats.server_id));
 	n->events |= TE_EVENT_FDS | TE_EVENT_CONNECTED;
 	te_nats_set_state(n, TE_TRANSPORT_CHECKING, now);
 	te_nats_check_start(n, now);

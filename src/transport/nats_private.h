@@ -71,8 +71,7 @@ typedef struct TeNatsLink {
 	size_t inbox_len;
 	int64_t max_payload;
 	char server_url[TE_TRANSPORT_NAME_SIZE];
-	char server_name[TE_TRANSPORT_NAME_SIZE];
-	char server_version[32];
+	char server_id[TE_TRANSPORT_NAME_SIZE];
 	TeNatsGuard *guard; /* TLS only */
 } TeNatsLink;
 

@@ -236,8 +236,7 @@ typedef struct TeTransportStats {
 	unsigned abandoned;		   /* connect threads that were given up and still run */
 	uint64_t input_seq;		   /* last handed out */
 	uint64_t output_stream_seq;	   /* last acknowledged */
-	char server_url[TE_TRANSPORT_NAME_SIZE], server_name[TE_TRANSPORT_NAME_SIZE];
-	char server_version[32];
+	char server_url[TE_TRANSPORT_NAME_SIZE], server_id[TE_TRANSPORT_NAME_SIZE];
 	char last_error[TE_TRANSPORT_ERROR_SIZE];
 	int64_t last_error_at; /* monotonic */
 } TeTransportStats;

@@ -1,0 +1,163 @@
+/*
+ * The NATS transport against a real server: order, exactly once over kills, a frozen server, a
+ * changed stream, and what it does to the threads and signals of its process.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "nats_fixture.h"
+
+#include <dirent.h>
+#include <nats/nats.h>
+
+#define INPUT_SUBJECT "trading.predictions.acme.u1"
+#define MANY 50000
+
+static Server server;
+
+/* Checks that a stream holds "out 1".."out n" and their headers, each once and in order. */
+typedef struct OutputCheck {
+	uint64_t next, wrong;
+	size_t padding;
+} OutputCheck;
+
+static void visit_output(void *closure, char *message, size_t header_len, size_t len)
+{
+	OutputCheck *check = closure;
+	char want[64], id[96];
+	int want_len = snprintf(want, sizeof(want), "out %llu", (unsigned long long) check->next);
+
+	snprintf(id, sizeof(id), "\r\nNats-Msg-Id: 0b5a6b0e-7a31-4f4b-9a53-1a2b3c4d5e6f/0/1/%llu\r\n",
+	         (unsigned long long) check->next);
+	if (len - header_len != (size_t) want_len + check->padding ||
+	    memcmp(message + header_len, want, (size_t) want_len) != 0 ||
+	    memmem(message, header_len, id, strlen(id)) == NULL ||
+	    memmem(message, header_len, "\r\nte-hash: abcdef0123456789\r\n", 27) == NULL)
+		check->wrong++;
+	check->next++;
+}
+
+static bool output_is_exactly(uint64_t count, size_t padding)
+{
+	OutputCheck check = {.next = 1, .padding = padding};
+	uint64_t last;
+	Plain p;
+
+	plain_open(&p, &server);
+	last = plain_last_seq(&p, "trading_output_0");
+	plain_read_stream(&p, "trading_output_0", last, visit_output, &check);
+	plain_close(&p);
+	if (last != count || check.wrong != 0)
+		printf("# %llu messages, %llu wrong\n", (unsigned long long) last,
+		       (unsigned long long) check.wrong);
+	return last == count && check.wrong == 0;
+}
+
+static void with_secret(TeTransportConfig *config)
+{
+	static char url[128];
+
+	snprintf(url, sizeof(url), "nats://engine:open-sesame@127.0.0.1:%d", server.port);
+	config->url = url;
+}
+
+static void test_server_down_at_start(void)
+{
+	Caller c;
+	int64_t until = now_us() + 600000;
+
+	caller_init(&c, make_transport(&server, with_secret));
+	while (now_us() < until)
+		caller_turn(&c, 50);
+	ok(te_transport_stats(c.t)->connect_failures >= 2, "a server that is down is tried again and again");
+	ok(te_transport_stats(c.t)->connect_failures <= 8, "but not in a tight loop");
+	ok(strstr(te_transport_stats(c.t)->last_error, "127.0.0.1") != NULL, "the error names the server");
+	ok(strstr(te_transport_stats(c.t)->last_error, "sesame") == NULL, "and no password");
+	printf("# %s\n", te_transport_stats(c.t)->last_error);
+	server_start(&server);
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	ok(c.last_input_anchor.outcome == TE_INPUT_FRESH && c.last_input_anchor.start_seq == 1,
+	   "the first anchor of a new stream is FRESH and starts at 1");
+	ok(!c.last_output_anchor.found && c.last_output_anchor.last_stream_seq == 0,
+	   "a new output stream has no anchor");
+	ok(te_transport_stats(c.t)->server_id[0] == 'N', "the server's id is known");
+	ok(strstr(te_transport_stats(c.t)->server_url, "sesame") == NULL, "the URL of the statistics has no password");
+	te_transport_destroy(c.t);
+}
+
+/* Every thread but this one must have all signals blocked that can be. */
+static void test_threads(void)
+{
+	Caller c;
+	DIR *tasks;
+	struct dirent *entry;
+	int threads = 0, open_masks = 0;
+
+	caller_init(&c, make_transport(&server, NULL));
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	sleep_ms(20); /* the connecting thread ends */
+	tasks = opendir("/proc/self/task");
+	while ((entry = readdir(tasks)) != NULL) {
+		char path[300], line[128];
+		unsigned long long mask = 0;
+		FILE *f;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		threads++;
+		if (atoi(entry->d_name) == getpid())
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+		f = fopen(path, "r");
+		while (fgets(line, sizeof(line), f) != NULL)
+			sscanf(line, "SigBlk: %llx", &mask);
+		fclose(f);
+		/* all but SIGKILL, SIGSTOP and the two that the C library keeps for itself */
+		if (mask != 0xfffffffe7ffbfeffULL)
+			open_masks++;
+	}
+	closedir(tasks);
+	is_exactly(threads, 4, "four threads: ours and three idle ones of libnats");
+	is_exactly(open_masks, 0, "no other thread can receive a signal");
+	te_transport_destroy(c.t);
+}
+
+static void test_order(void)
+{
+	Caller c;
+	Plain p;
+	int64_t start;
+
+	plain_open(&p, &server);
+	start = now_us();
+	plain_produce(&p, INPUT_SUBJECT, "in", 1, MANY);
+	printf("# %d inputs produced in %lld ms\n", MANY, (long long) (now_us() - start) / 1000);
+	plain_close(&p);
+
+	caller_init(&c, make_transport(&server, NULL));
+	c.publish_to = MANY;
+	start = now_us();
+	CALLER_UNTIL(&c, 60, c.inputs >= MANY);
+	printf("# read after %lld ms\n", (long long) (now_us() - start) / 1000);
+	CALLER_UNTIL(&c, 60, caller_acked(&c) == MANY);
+	printf("# written after %lld ms\n", (long long) (now_us() - start) / 1000);
+	is_exactly(c.inputs, MANY, "every input came once");
+	is_exactly(c.in_out_of_order, 0, "in order");
+	is_exactly((double) te_transport_stats(c.t)->lost, 0, "none is missing");
+	ok(te_transport_stats(c.t)->disconnects == 0, "on one connection");
+	ok(output_is_exactly(MANY, 0), "every output is in the stream once, in order");
+	te_transport_destroy(c.t);
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGPIPE, SIG_IGN);
+	server_init(&server);
+	test_server_down_at_start();
+	test_threads();
+	test_order();
+	server_remove(&server);
+	nats_CloseAndWait(5000);
+	return done_testing();
+}
