@@ -17,14 +17,16 @@
 #define TE_JS_STREAM_NAME_IN_USE 10058
 #define TE_JS_MESSAGE_NOT_FOUND 10037
 
-typedef struct TeJsError {
+typedef struct TeJsError
+{
 	int code; /* 0: no error */
 	int err_code;
 	char description[160];
 } TeJsError;
 
 /* A stream that the engine makes when it is missing. */
-typedef struct TeJsStreamSpec {
+typedef struct TeJsStreamSpec
+{
 	const char *name;
 	const char *subjects[3]; /* up to the first NULL */
 	bool discard_new;
@@ -33,16 +35,18 @@ typedef struct TeJsStreamSpec {
 	int replicas;
 } TeJsStreamSpec;
 
-typedef struct TeJsStream {
+typedef struct TeJsStream
+{
 	TeJsError error;
 	int64_t created;
 	uint64_t messages, first_seq, last_seq; /* first_seq is last_seq + 1 when it is empty */
-	bool keeps_by_limits;			/* retention limits: reading deletes nothing */
-	bool has_subjects;			/* all of those asked for */
+	bool keeps_by_limits;                   /* retention limits: reading deletes nothing */
+	bool has_subjects;                      /* all of those asked for */
 } TeJsStream;
 
 /* A stored message, and of its headers those that an engine writes. */
-typedef struct TeJsMessage {
+typedef struct TeJsMessage
+{
 	TeJsError error;
 	uint64_t seq;
 	int64_t time;
@@ -53,20 +57,23 @@ typedef struct TeJsMessage {
 	char hash[TE_TRANSPORT_HASH_SIZE];
 } TeJsMessage;
 
-typedef struct TeJsPubAck {
+typedef struct TeJsPubAck
+{
 	TeJsError error;
 	char stream[TE_TRANSPORT_NAME_SIZE];
 	uint64_t seq;
 	bool duplicate;
 } TeJsPubAck;
 
-typedef struct TeJsConsumer {
+typedef struct TeJsConsumer
+{
 	TeJsError error;
 	uint64_t waiting; /* pull requests that the broker still holds */
 } TeJsConsumer;
 
 /* What the reply subject of a delivered message says. */
-typedef struct TeJsDelivery {
+typedef struct TeJsDelivery
+{
 	const char *consumer; /* into the subject, not terminated */
 	size_t consumer_len;
 	uint64_t stream_seq, consumer_seq;

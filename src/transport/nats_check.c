@@ -22,37 +22,35 @@ static const char *const ask_texts[] = {
 	[TE_ASK_CONSUMER_INFO] = "CONSUMER.INFO",
 };
 
-const char *
-te_nats_ask_text(TeNatsAsk ask)
+const char *te_nats_ask_text(TeNatsAsk ask)
 {
 	return ask_texts[ask];
 }
 
 /* Sends $JS.API.<command>.<name>; body may be NULL. */
-static void
-ask(TeNats *n, TeNatsAsk what, const char *command, const char *name, const char *body, int64_t now)
+static void ask(TeNats *n, TeNatsAsk what, const char *command, const char *name, const char *body,
+                int64_t now)
 {
 	char subject[TE_NATS_SUBJECT_SIZE], suffix[24];
 
 	n->ask = what;
 	n->ask_deadline = now + n->config->request_timeout;
 	snprintf(subject, sizeof(subject), "$JS.API.%s.%s", command, name);
-	snprintf(suffix, sizeof(suffix), "r%llu", (unsigned long long) ++n->ask_id);
-	te_nats_send(n, subject, suffix, body, body != NULL ? (int) strlen(body) : 0, now);
+	snprintf(suffix, sizeof(suffix), "r%llu", (unsigned long long)++n->ask_id);
+	te_nats_send(n, subject, suffix, body, body != NULL ? (int)strlen(body) : 0, now);
 }
 
-static void
-ask_message(TeNats *n, TeNatsAsk what, const char *stream, uint64_t seq, int64_t now)
+static void ask_message(TeNats *n, TeNatsAsk what, const char *stream, uint64_t seq, int64_t now)
 {
 	char body[48];
 
-	snprintf(body, sizeof(body), "{\"seq\":%llu}", (unsigned long long) seq);
+	snprintf(body, sizeof(body), "{\"seq\":%llu}", (unsigned long long)seq);
 	ask(n, what, "STREAM.MSG.GET", stream, body, now);
 }
 
 /* For requests whose text is built in memory. */
-static void
-ask_built(TeNats *n, TeNatsAsk what, const char *command, const char *name, char *body, int64_t now)
+static void ask_built(TeNats *n, TeNatsAsk what, const char *command, const char *name, char *body,
+                      int64_t now)
 {
 	if (body == NULL)
 		te_nats_drop(n, now, "out of memory (%s)", ask_texts[what]);
@@ -62,8 +60,7 @@ ask_built(TeNats *n, TeNatsAsk what, const char *command, const char *name, char
 }
 
 /* Both anchors are known, and the API is free for what the caller decides. */
-static void
-finish(TeNats *n, int64_t now)
+static void finish(TeNats *n, int64_t now)
 {
 	n->in.anchored = n->config->want_input;
 	n->out.anchored = n->config->want_output;
@@ -71,8 +68,7 @@ finish(TeNats *n, int64_t now)
 	te_nats_set_state(n, TE_TRANSPORT_READY, now);
 }
 
-static void
-check_output(TeNats *n, int64_t now)
+static void check_output(TeNats *n, int64_t now)
 {
 	if (n->config->want_output)
 		ask(n, TE_ASK_OUTPUT_INFO, "STREAM.INFO", n->output_spec.name, NULL, now);
@@ -80,8 +76,7 @@ check_output(TeNats *n, int64_t now)
 		finish(n, now);
 }
 
-void
-te_nats_check_start(TeNats *n, int64_t now)
+void te_nats_check_start(TeNats *n, int64_t now)
 {
 	if (n->config->want_input) {
 		te_nats_input_delete_consumer(n);
@@ -91,8 +86,8 @@ te_nats_check_start(TeNats *n, int64_t now)
 	}
 }
 
-static void
-anchor_input(TeNats *n, TeInputOutcome outcome, uint64_t start_seq, uint64_t lost_from, int64_t now)
+static void anchor_input(TeNats *n, TeInputOutcome outcome, uint64_t start_seq, uint64_t lost_from,
+                         int64_t now)
 {
 	TeInputAnchor *anchor = &n->in.anchor;
 
@@ -105,9 +100,9 @@ anchor_input(TeNats *n, TeInputOutcome outcome, uint64_t start_seq, uint64_t los
 	check_output(n, now);
 }
 
-/* The next older committed position that the stream may still have; from there, or from its start. */
-static void
-walk_back(TeNats *n, int64_t now)
+/* The next older committed position that the stream may still have; from there, or from its start.
+ */
+static void walk_back(TeNats *n, int64_t now)
 {
 	TeNatsInput *in = &n->in;
 	const TeInputAnchor *anchor = &in->anchor;
@@ -116,7 +111,7 @@ walk_back(TeNats *n, int64_t now)
 		const TeInputPosition *p = &in->history[in->history_probe];
 
 		if (p->stream_created == anchor->stream_created && p->seq < anchor->stored.seq &&
-			p->seq >= anchor->first_seq && p->seq <= anchor->last_seq && p->message_time > 0) {
+		    p->seq >= anchor->first_seq && p->seq <= anchor->last_seq && p->message_time > 0) {
 			ask_message(n, TE_ASK_INPUT_POSITION, n->input_spec.name, p->seq, now);
 			return;
 		}
@@ -125,8 +120,7 @@ walk_back(TeNats *n, int64_t now)
 }
 
 /* Compares the stream with the position that was read last. */
-static void
-judge_input(TeNats *n, const TeJsStream *stream, int64_t now)
+static void judge_input(TeNats *n, const TeJsStream *stream, int64_t now)
 {
 	TeInputAnchor *anchor = &n->in.anchor;
 	const TeInputPosition *stored = &n->in.handed;
@@ -152,9 +146,9 @@ judge_input(TeNats *n, const TeJsStream *stream, int64_t now)
 		ask_message(n, TE_ASK_INPUT_POSITION, n->input_spec.name, stored->seq, now);
 }
 
-/* The message at the position: ours when it has the same time.  One that was deleted proves nothing. */
-static void
-on_position(TeNats *n, const TeJsMessage *message, int64_t now)
+/* The message at the position: ours when it has the same time.  One that was deleted proves
+ * nothing. */
+static void on_position(TeNats *n, const TeJsMessage *message, int64_t now)
 {
 	TeNatsInput *in = &n->in;
 	bool first = in->history_probe < 0;
@@ -163,8 +157,8 @@ on_position(TeNats *n, const TeJsMessage *message, int64_t now)
 
 	if (missing && message->error.err_code != TE_JS_MESSAGE_NOT_FOUND) {
 		te_nats_drop(n, now, "cannot read message %llu of stream %s: %s",
-					 (unsigned long long) probed->seq, n->input_spec.name,
-					 message->error.description);
+		             (unsigned long long)probed->seq, n->input_spec.name,
+		             message->error.description);
 		return;
 	}
 	if (!missing && message->time != probed->message_time) {
@@ -179,8 +173,7 @@ on_position(TeNats *n, const TeJsMessage *message, int64_t now)
 	}
 }
 
-static void
-judge_output(TeNats *n, const TeJsStream *stream, int64_t now)
+static void judge_output(TeNats *n, const TeJsStream *stream, int64_t now)
 {
 	n->out.anchor = (TeOutputAnchor){
 		.stream_created = stream->created,
@@ -194,15 +187,14 @@ judge_output(TeNats *n, const TeJsStream *stream, int64_t now)
 		ask_message(n, TE_ASK_OUTPUT_LAST, n->output_spec.name, n->out.probe_seq, now);
 }
 
-static void
-on_output_message(TeNats *n, const TeJsMessage *message, int64_t now)
+static void on_output_message(TeNats *n, const TeJsMessage *message, int64_t now)
 {
 	TeOutputAnchor *anchor = &n->out.anchor;
 
 	if (message->error.code != 0 && message->error.err_code != TE_JS_MESSAGE_NOT_FOUND) {
 		te_nats_drop(n, now, "cannot read message %llu of stream %s: %s",
-					 (unsigned long long) n->out.probe_seq, n->output_spec.name,
-					 message->error.description);
+		             (unsigned long long)n->out.probe_seq, n->output_spec.name,
+		             message->error.description);
 		return;
 	}
 	if (message->error.code == 0 && message->from_engine && message->lane == n->config->lane) {
@@ -225,57 +217,53 @@ on_output_message(TeNats *n, const TeJsMessage *message, int64_t now)
 }
 
 /* INFO and CREATE answer alike. */
-static void
-on_stream(TeNats *n, TeNatsAsk what, const TeJsStreamSpec *spec, const TeJsStream *stream,
-		  int64_t now)
+static void on_stream(TeNats *n, TeNatsAsk what, const TeJsStreamSpec *spec,
+                      const TeJsStream *stream, int64_t now)
 {
 	bool input = what == TE_ASK_INPUT_INFO || what == TE_ASK_INPUT_CREATE;
 	bool info = what == TE_ASK_INPUT_INFO || what == TE_ASK_OUTPUT_INFO;
 
 	if (info && stream->error.err_code == TE_JS_STREAM_NOT_FOUND)
 		ask_built(n, input ? TE_ASK_INPUT_CREATE : TE_ASK_OUTPUT_CREATE, "STREAM.CREATE",
-				  spec->name, te_js_build_stream(spec), now);
+		          spec->name, te_js_build_stream(spec), now);
 	else if (stream->error.code != 0)
-		te_nats_drop(n, now, "cannot %s stream %s: %s (%d)", info ? "look up" : "create", spec->name,
-					 stream->error.description, stream->error.err_code);
+		te_nats_drop(n, now, "cannot %s stream %s: %s (%d)", info ? "look up" : "create",
+		             spec->name, stream->error.description, stream->error.err_code);
 	else if (!stream->keeps_by_limits)
 		te_nats_drop(n, now, "stream %s does not have retention \"limits\": reading would delete",
-					 spec->name);
+		             spec->name);
 	else if (!stream->has_subjects)
 		te_nats_drop(n, now, "stream %s lacks a subject that the engine needs, such as %s",
-					 spec->name, spec->subjects[0]);
+		             spec->name, spec->subjects[0]);
 	else if (input)
 		judge_input(n, stream, now);
 	else
 		judge_output(n, stream, now);
 }
 
-static void
-on_consumer(TeNats *n, TeNatsAsk what, const TeJsConsumer *consumer, int64_t now)
+static void on_consumer(TeNats *n, TeNatsAsk what, const TeJsConsumer *consumer, int64_t now)
 {
 	if (consumer->error.code != 0)
 		te_nats_drop(n, now, "%s: %s (%d)", ask_texts[what], consumer->error.description,
-					 consumer->error.err_code);
+		             consumer->error.err_code);
 	else if (what == TE_ASK_CONSUMER_CREATE)
 		te_nats_input_consume(n, now);
 	else
 		te_nats_input_probed(n, consumer->waiting, now);
 }
 
-void
-te_nats_ask_consumer(TeNats *n, uint64_t start_seq, int64_t now)
+void te_nats_ask_consumer(TeNats *n, uint64_t start_seq, int64_t now)
 {
 	char name[TE_TRANSPORT_NAME_SIZE * 2];
 
 	snprintf(n->in.consumer, sizeof(n->in.consumer), "te_%.8s_%d_%08lx", n->config->installation,
-			 n->config->lane, (unsigned long) (te_nats_random(n) >> 32));
+	         n->config->lane, (unsigned long)(te_nats_random(n) >> 32));
 	snprintf(name, sizeof(name), "%s.%s", n->input_spec.name, n->in.consumer);
 	ask_built(n, TE_ASK_CONSUMER_CREATE, "CONSUMER.CREATE", name,
-			  te_js_build_consumer(n->input_spec.name, n->in.consumer, start_seq), now);
+	          te_js_build_consumer(n->input_spec.name, n->in.consumer, start_seq), now);
 }
 
-void
-te_nats_ask_probe(TeNats *n, int64_t now)
+void te_nats_ask_probe(TeNats *n, int64_t now)
 {
 	char name[TE_TRANSPORT_NAME_SIZE * 2];
 
@@ -283,8 +271,7 @@ te_nats_ask_probe(TeNats *n, int64_t now)
 	ask(n, TE_ASK_CONSUMER_INFO, "CONSUMER.INFO", name, NULL, now);
 }
 
-void
-te_nats_check_reply(TeNats *n, uint64_t id, const char *data, size_t len, int64_t now)
+void te_nats_check_reply(TeNats *n, uint64_t id, const char *data, size_t len, int64_t now)
 {
 	TeNatsAsk what = n->ask;
 	TeJsStream stream;

@@ -20,7 +20,8 @@
 #define IO_BUFFER_SIZE (128 * 1024)
 #define TLS_WRITE_DEADLINE_MS 500
 
-struct TeNatsSettings {
+struct TeNatsSettings
+{
 	atomic_int refs;
 	TeTransportConfig config;
 	char *urls[TE_NATS_URLS_MAX];
@@ -29,28 +30,26 @@ struct TeNatsSettings {
 
 /* The strings of the configuration, so that copying and freeing can't miss one. */
 #define CONFIG_STRINGS(X)                                                                          \
-	X(url) X(user) X(password) X(token) X(credentials_file) X(nkey_seed_file) X(tls_ca_file)   \
-	X(tls_cert_file) X(tls_key_file) X(client_name) X(inbox_prefix) X(installation) X(prefix)  \
-	X(input_stream) X(output_stream)
+	X(url)                                                                                         \
+	X(user) X(password) X(token) X(credentials_file) X(nkey_seed_file) X(tls_ca_file)              \
+		X(tls_cert_file) X(tls_key_file) X(client_name) X(inbox_prefix) X(installation) X(prefix)  \
+			X(input_stream) X(output_stream)
 
-const TeTransportConfig *
-te_nats_settings_config(const TeNatsSettings *settings)
+const TeTransportConfig *te_nats_settings_config(const TeNatsSettings *settings)
 {
 	return &settings->config;
 }
 
-int
-te_nats_settings_urls(const TeNatsSettings *settings)
+int te_nats_settings_urls(const TeNatsSettings *settings)
 {
 	return settings->url_count;
 }
 
-void
-te_nats_settings_release(TeNatsSettings *settings)
+void te_nats_settings_release(TeNatsSettings *settings)
 {
 	if (settings == NULL || atomic_fetch_sub(&settings->refs, 1) > 1)
 		return;
-#define FREE_STRING(name) free((void *) settings->config.name);
+#define FREE_STRING(name) free((void *)settings->config.name);
 	CONFIG_STRINGS(FREE_STRING)
 #undef FREE_STRING
 	for (int i = 0; i < settings->url_count; i++)
@@ -59,8 +58,7 @@ te_nats_settings_release(TeNatsSettings *settings)
 }
 
 /* Cuts the list of URLs at its commas. */
-static bool
-split_urls(TeNatsSettings *settings)
+static bool split_urls(TeNatsSettings *settings)
 {
 	const char *p = settings->config.url;
 
@@ -81,29 +79,25 @@ split_urls(TeNatsSettings *settings)
 }
 
 /* One or more tokens of a subject. */
-static bool
-valid_subject(const char *text)
+static bool valid_subject(const char *text)
 {
 	size_t len = text != NULL ? strlen(text) : 0;
 
 	return len > 0 && len < TE_TRANSPORT_NAME_SIZE / 2 && text[0] != '.' && text[len - 1] != '.' &&
-		   strpbrk(text, " \t\r\n*>") == NULL && strstr(text, "..") == NULL;
+	       strpbrk(text, " \t\r\n*>") == NULL && strstr(text, "..") == NULL;
 }
 
-static bool
-valid_name(const char *text)
+static bool valid_name(const char *text)
 {
 	return valid_subject(text) && strpbrk(text, "./\\") == NULL;
 }
 
 /* The first setting that can't work, or NULL. */
-static const char *
-find_bad_setting(const TeTransportConfig *c)
+static const char *find_bad_setting(const TeTransportConfig *c)
 {
 	if (c->url == NULL || c->url[strspn(c->url, ", ")] == '\0')
 		return "url is empty";
-	if (!valid_name(c->installation) ||
-		strlen(c->installation) >= TE_TRANSPORT_INSTALLATION_SIZE)
+	if (!valid_name(c->installation) || strlen(c->installation) >= TE_TRANSPORT_INSTALLATION_SIZE)
 		return "installation must be one word shorter than 40 characters";
 	if (!valid_subject(c->prefix))
 		return "prefix must be one or more subject tokens";
@@ -118,17 +112,15 @@ find_bad_setting(const TeTransportConfig *c)
 	if ((c->tls_cert_file == NULL) != (c->tls_key_file == NULL))
 		return "tls_cert_file and tls_key_file need each other";
 	if (c->input_ring < 4 || c->output_window < 1 || c->input_buffer_bytes < 1 ||
-		c->output_buffer_bytes < 1)
+	    c->output_buffer_bytes < 1)
 		return "input_ring, output_window and buffer sizes must be positive";
 	if (c->connect_timeout < TE_MSEC || c->request_timeout < TE_MSEC || c->ack_timeout < TE_MSEC ||
-		c->heartbeat < 100 * TE_MSEC || c->backoff_min < TE_MSEC ||
-		c->backoff_max < c->backoff_min)
+	    c->heartbeat < 100 * TE_MSEC || c->backoff_min < TE_MSEC || c->backoff_max < c->backoff_min)
 		return "a timeout is too short, or backoff_max is below backoff_min";
 	return NULL;
 }
 
-TeNatsSettings *
-te_nats_settings_create(const TeTransportConfig *config, char *error, size_t size)
+TeNatsSettings *te_nats_settings_create(const TeTransportConfig *config, char *error, size_t size)
 {
 	const char *bad = find_bad_setting(config);
 	TeNatsSettings *settings;
@@ -145,7 +137,7 @@ te_nats_settings_create(const TeTransportConfig *config, char *error, size_t siz
 	atomic_init(&settings->refs, 1);
 	settings->config = *config;
 #define COPY_STRING(name)                                                                          \
-	if (config->name != NULL && (settings->config.name = strdup(config->name)) == NULL)        \
+	if (config->name != NULL && (settings->config.name = strdup(config->name)) == NULL)            \
 		complete = false;
 	CONFIG_STRINGS(COPY_STRING)
 #undef COPY_STRING
@@ -157,8 +149,7 @@ te_nats_settings_create(const TeTransportConfig *config, char *error, size_t siz
 	return settings;
 }
 
-void
-te_nats_redact(char *text)
+void te_nats_redact(char *text)
 {
 	for (char *p = strstr(text, "://"); p != NULL; p = strstr(p, "://")) {
 		size_t len = strcspn(p += 3, "/ \t,;'\")");
@@ -174,20 +165,18 @@ te_nats_redact(char *text)
  * reads and writes.  They only note what it wants; the loop asks.
  */
 
-static natsStatus
-on_attach(void **user_data, void *loop, natsConnection *nc, natsSock socket)
+static natsStatus on_attach(void **user_data, void *loop, natsConnection *nc, natsSock socket)
 {
 	TeNatsLink *link = loop;
 
-	(void) nc;
+	(void)nc;
 	*user_data = link;
-	link->fd = (int) socket;
+	link->fd = (int)socket;
 	link->want_write = false;
 	return NATS_OK;
 }
 
-static natsStatus
-on_read(void *user_data, bool add)
+static natsStatus on_read(void *user_data, bool add)
 {
 	TeNatsLink *link = user_data;
 
@@ -199,16 +188,14 @@ on_read(void *user_data, bool add)
 	return NATS_OK;
 }
 
-static natsStatus
-on_write(void *user_data, bool add)
+static natsStatus on_write(void *user_data, bool add)
 {
-	((TeNatsLink *) user_data)->want_write = add;
+	((TeNatsLink *)user_data)->want_write = add;
 	return NATS_OK;
 }
 
 /* Up to 3.9 libnats closed the socket itself; since 3.10 that is the adapter's part. */
-static natsStatus
-on_detach(void *user_data)
+static natsStatus on_detach(void *user_data)
 {
 	TeNatsLink *link = user_data;
 
@@ -224,17 +211,15 @@ on_detach(void *user_data)
 }
 
 /* What it would report reaches us as a closed connection or a missing answer; 3.10 prints it. */
-static void
-on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
+static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
 {
-	(void) nc;
-	(void) sub;
-	(void) status;
-	(void) closure;
+	(void)nc;
+	(void)sub;
+	(void)status;
+	(void)closure;
 }
 
-static natsStatus
-set_credentials(natsOptions *options, const TeTransportConfig *c)
+static natsStatus set_credentials(natsOptions *options, const TeTransportConfig *c)
 {
 	natsStatus s = NATS_OK;
 
@@ -248,8 +233,7 @@ set_credentials(natsOptions *options, const TeTransportConfig *c)
 }
 
 /* libnats wants the public key beside the seed file. */
-static natsStatus
-set_nkey(natsOptions *options, const char *file, char *error, size_t size)
+static natsStatus set_nkey(natsOptions *options, const char *file, char *error, size_t size)
 {
 	char seed[128], public_key[TE_NKEY_SIZE];
 	FILE *f = fopen(file, "re");
@@ -272,8 +256,7 @@ set_nkey(natsOptions *options, const char *file, char *error, size_t size)
 	return natsOptions_SetNKeyFromSeed(options, public_key, file);
 }
 
-static natsStatus
-set_tls(natsOptions *options, const TeTransportConfig *c, bool wanted)
+static natsStatus set_tls(natsOptions *options, const TeTransportConfig *c, bool wanted)
 {
 	natsStatus s = NATS_OK;
 
@@ -290,8 +273,8 @@ set_tls(natsOptions *options, const TeTransportConfig *c, bool wanted)
  * Reconnecting, pinging and buffering by libnats would run on threads of its own, and its
  * reconnect buffer would send later what the caller has long sent elsewhere: all off.
  */
-static natsStatus
-set_options(natsOptions *options, const TeTransportConfig *c, const char *url, TeNatsLink *link)
+static natsStatus set_options(natsOptions *options, const TeTransportConfig *c, const char *url,
+                              TeNatsLink *link)
 {
 	natsStatus s = natsOptions_SetURL(options, url);
 
@@ -321,28 +304,26 @@ set_options(natsOptions *options, const TeTransportConfig *c, const char *url, T
 }
 
 /* An inbox that nobody else can guess: its messages steer the engine. */
-static natsStatus
-subscribe_inbox(TeNatsLink *link, const TeTransportConfig *c)
+static natsStatus subscribe_inbox(TeNatsLink *link, const TeTransportConfig *c)
 {
 	unsigned char random[16];
 	char subject[TE_TRANSPORT_NAME_SIZE + 2];
 	natsStatus s;
 	int len;
 
-	if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		return NATS_SYS_ERROR;
 	len = snprintf(link->inbox, sizeof(link->inbox), "%s.", c->inbox_prefix);
 	for (size_t i = 0; i < sizeof(random); i++)
-		len += snprintf(link->inbox + len, sizeof(link->inbox) - (size_t) len, "%02x", random[i]);
-	link->inbox_len = (size_t) len;
+		len += snprintf(link->inbox + len, sizeof(link->inbox) - (size_t)len, "%02x", random[i]);
+	link->inbox_len = (size_t)len;
 	snprintf(subject, sizeof(subject), "%s.*", link->inbox);
 	s = natsConnection_SubscribeSync(&link->sub, link->nc, subject);
 	/* Credit and window bound what can arrive; a limit here would only lose messages. */
 	return s == NATS_OK ? natsSubscription_SetPendingLimits(link->sub, -1, -1) : s;
 }
 
-void
-te_nats_link_close(TeNatsLink *link)
+void te_nats_link_close(TeNatsLink *link)
 {
 	if (link == NULL)
 		return;
@@ -361,16 +342,14 @@ te_nats_link_close(TeNatsLink *link)
 	free(link);
 }
 
-void
-te_nats_link_read(TeNatsLink *link)
+void te_nats_link_read(TeNatsLink *link)
 {
 	te_nats_guard_enter(link->guard);
 	natsConnection_ProcessReadEvent(link->nc);
 	te_nats_guard_leave(link->guard);
 }
 
-void
-te_nats_link_write(TeNatsLink *link)
+void te_nats_link_write(TeNatsLink *link)
 {
 	te_nats_guard_enter(link->guard);
 	natsConnection_ProcessWriteEvent(link->nc);
@@ -382,7 +361,8 @@ te_nats_link_write(TeNatsLink *link)
  */
 typedef enum { ATTEMPT_RUNNING, ATTEMPT_DONE, ATTEMPT_ABANDONED } AttemptState;
 
-struct TeNatsAttempt {
+struct TeNatsAttempt
+{
 	atomic_int state;
 	TeNatsSettings *settings;
 	const char *url;
@@ -393,22 +373,19 @@ struct TeNatsAttempt {
 
 static atomic_uint abandoned_attempts;
 
-unsigned
-te_nats_attempts_abandoned(void)
+unsigned te_nats_attempts_abandoned(void)
 {
 	return atomic_load(&abandoned_attempts);
 }
 
-static void
-free_attempt(TeNatsAttempt *attempt)
+static void free_attempt(TeNatsAttempt *attempt)
 {
 	te_nats_link_close(attempt->link);
 	te_nats_settings_release(attempt->settings);
 	free(attempt);
 }
 
-static natsStatus
-connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOptions *options)
+static natsStatus connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOptions *options)
 {
 	const TeTransportConfig *c = &attempt->settings->config;
 	natsStatus s = set_options(options, c, attempt->url, link);
@@ -429,8 +406,7 @@ connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOptions *options)
 }
 
 /* Fills in attempt->link, or attempt->error. */
-static void
-run_attempt(TeNatsAttempt *attempt)
+static void run_attempt(TeNatsAttempt *attempt)
 {
 	TeNatsLink *link = calloc(1, sizeof(*link));
 	natsOptions *options = NULL;
@@ -439,8 +415,8 @@ run_attempt(TeNatsAttempt *attempt)
 	if (link != NULL) {
 		link->fd = link->close_fd = -1;
 		link->tls = strncmp(attempt->url, "tls://", 6) == 0 ||
-					attempt->settings->config.tls_ca_file != NULL ||
-					attempt->settings->config.tls_cert_file != NULL;
+		            attempt->settings->config.tls_ca_file != NULL ||
+		            attempt->settings->config.tls_cert_file != NULL;
 		snprintf(link->server_url, sizeof(link->server_url), "%s", attempt->url);
 		te_nats_redact(link->server_url);
 		s = natsOptions_Create(&options);
@@ -452,8 +428,9 @@ run_attempt(TeNatsAttempt *attempt)
 		const char *detail = nats_GetLastError(&last);
 
 		snprintf(attempt->error, sizeof(attempt->error), "cannot connect to %s: %s%s%s",
-				 link != NULL ? link->server_url : "server", natsStatus_GetText(s),
-				 detail != NULL && last == s ? ": " : "", detail != NULL && last == s ? detail : "");
+		         link != NULL ? link->server_url : "server", natsStatus_GetText(s),
+		         detail != NULL && last == s ? ": " : "",
+		         detail != NULL && last == s ? detail : "");
 		te_nats_redact(attempt->error);
 	}
 	natsOptions_Destroy(options);
@@ -463,8 +440,7 @@ run_attempt(TeNatsAttempt *attempt)
 		te_nats_link_close(link);
 }
 
-static void *
-attempt_main(void *argument)
+static void *attempt_main(void *argument)
 {
 	TeNatsAttempt *attempt = argument;
 	int wake_fd = attempt->wake_fd;
@@ -484,8 +460,8 @@ attempt_main(void *argument)
 	return NULL;
 }
 
-TeNatsAttempt *
-te_nats_attempt_start(TeNatsSettings *settings, int url, int wake_fd, char *error, size_t size)
+TeNatsAttempt *te_nats_attempt_start(TeNatsSettings *settings, int url, int wake_fd, char *error,
+                                     size_t size)
 {
 	TeNatsAttempt *attempt;
 	int failed;
@@ -514,8 +490,7 @@ te_nats_attempt_start(TeNatsSettings *settings, int url, int wake_fd, char *erro
 	return attempt;
 }
 
-bool
-te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, size_t size)
+bool te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, size_t size)
 {
 	if (atomic_load(&attempt->state) != ATTEMPT_DONE)
 		return false;
@@ -526,8 +501,7 @@ te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, s
 	return true;
 }
 
-void
-te_nats_attempt_abandon(TeNatsAttempt *attempt)
+void te_nats_attempt_abandon(TeNatsAttempt *attempt)
 {
 	if (attempt == NULL)
 		return;
@@ -538,8 +512,7 @@ te_nats_attempt_abandon(TeNatsAttempt *attempt)
 	}
 }
 
-int
-te_nats_thread_start(pthread_t *thread, void *(*start)(void *), void *argument)
+int te_nats_thread_start(pthread_t *thread, void *(*start)(void *), void *argument)
 {
 	sigset_t all, old;
 	pthread_t ignored;

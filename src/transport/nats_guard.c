@@ -10,18 +10,18 @@
 
 #define TICK_NSEC 250000000L
 
-struct TeNatsGuard {
+struct TeNatsGuard
+{
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	int fd;		       /* -1: nothing to guard */
+	int fd; /* -1: nothing to guard */
 	bool stopping;
 	atomic_uint_fast64_t calls; /* odd while the caller is inside libnats */
 };
 
 /* Waits for one tick; false when the guard should end. */
-static bool
-wait_tick(TeNatsGuard *guard)
+static bool wait_tick(TeNatsGuard *guard)
 {
 	struct timespec until;
 
@@ -37,8 +37,7 @@ wait_tick(TeNatsGuard *guard)
 }
 
 /* A call that was there one tick ago and still is has waited for the broker for too long. */
-static void *
-guard_main(void *argument)
+static void *guard_main(void *argument)
 {
 	TeNatsGuard *guard = argument;
 	uint64_t before = 0;
@@ -55,8 +54,7 @@ guard_main(void *argument)
 	return NULL;
 }
 
-TeNatsGuard *
-te_nats_guard_start(int fd)
+TeNatsGuard *te_nats_guard_start(int fd)
 {
 	TeNatsGuard *guard = calloc(1, sizeof(*guard));
 	pthread_condattr_t attributes;
@@ -79,22 +77,19 @@ te_nats_guard_start(int fd)
 	return guard;
 }
 
-void
-te_nats_guard_enter(TeNatsGuard *guard)
+void te_nats_guard_enter(TeNatsGuard *guard)
 {
 	if (guard != NULL)
 		atomic_fetch_add(&guard->calls, 1);
 }
 
-void
-te_nats_guard_leave(TeNatsGuard *guard)
+void te_nats_guard_leave(TeNatsGuard *guard)
 {
 	if (guard != NULL)
 		atomic_fetch_add(&guard->calls, 1);
 }
 
-void
-te_nats_guard_forget(TeNatsGuard *guard)
+void te_nats_guard_forget(TeNatsGuard *guard)
 {
 	if (guard == NULL)
 		return;
@@ -103,8 +98,7 @@ te_nats_guard_forget(TeNatsGuard *guard)
 	pthread_mutex_unlock(&guard->lock);
 }
 
-void
-te_nats_guard_stop(TeNatsGuard *guard)
+void te_nats_guard_stop(TeNatsGuard *guard)
 {
 	if (guard == NULL)
 		return;

@@ -10,34 +10,30 @@
 /* What a message costs beside its data, for requests that are bounded in bytes. */
 #define OVERHEAD 65536
 
-static TeNatsSlot *
-slot_at(const TeNatsInput *in, uint64_t counter)
+static TeNatsSlot *slot_at(const TeNatsInput *in, uint64_t counter)
 {
 	return &in->ring[counter % in->capacity];
 }
 
-bool
-te_nats_input_create(TeNats *n)
+bool te_nats_input_create(TeNats *n)
 {
-	n->in.capacity = (uint64_t) n->config->input_ring;
+	n->in.capacity = (uint64_t)n->config->input_ring;
 	n->in.ring = calloc(n->in.capacity, sizeof(TeNatsSlot));
 	return n->in.ring != NULL;
 }
 
 /* Frees the newest messages, down to this counter. */
-static void
-discard_from(TeNatsInput *in, uint64_t counter)
+static void discard_from(TeNatsInput *in, uint64_t counter)
 {
 	while (in->tail > counter) {
 		TeNatsSlot *slot = slot_at(in, --in->tail);
 
-		in->held_bytes -= (int64_t) slot->bytes;
+		in->held_bytes -= (int64_t)slot->bytes;
 		natsMsg_Destroy(slot->msg);
 	}
 }
 
-void
-te_nats_input_destroy(TeNats *n)
+void te_nats_input_destroy(TeNats *n)
 {
 	if (n->in.ring != NULL)
 		discard_from(&n->in, n->in.head);
@@ -45,8 +41,7 @@ te_nats_input_destroy(TeNats *n)
 }
 
 /* What the caller has not seen is fetched again; what it has seen stays until it is released. */
-void
-te_nats_input_disconnected(TeNats *n)
+void te_nats_input_disconnected(TeNats *n)
 {
 	TeNatsInput *in = &n->in;
 
@@ -57,10 +52,9 @@ te_nats_input_disconnected(TeNats *n)
 	in->credit_bytes = 0;
 }
 
-void
-te_nats_seed_input(TeTransport *t, const TeInputPosition *newest_first, int count)
+void te_nats_seed_input(TeTransport *t, const TeInputPosition *newest_first, int count)
 {
-	TeNatsInput *in = &((TeNats *) t)->in;
+	TeNatsInput *in = &((TeNats *)t)->in;
 
 	in->history_count = count < TE_NATS_HISTORY ? count : TE_NATS_HISTORY;
 	if (in->history_count < 0)
@@ -71,31 +65,28 @@ te_nats_seed_input(TeTransport *t, const TeInputPosition *newest_first, int coun
 		in->handed = newest_first[0];
 }
 
-const TeInputAnchor *
-te_nats_input_anchor(const TeTransport *t)
+const TeInputAnchor *te_nats_input_anchor(const TeTransport *t)
 {
-	const TeNatsInput *in = &((const TeNats *) t)->in;
+	const TeNatsInput *in = &((const TeNats *)t)->in;
 
 	return in->anchored ? &in->anchor : NULL;
 }
 
 /* Positions of a stream, or of a part of it, that is no more can't be gone back to. */
-static void
-prune_history(TeNatsInput *in, uint64_t start_seq)
+static void prune_history(TeNatsInput *in, uint64_t start_seq)
 {
 	int kept = 0;
 
 	for (int i = 0; i < in->history_count; i++)
 		if (in->history[i].stream_created == in->anchor.stream_created &&
-			in->history[i].seq < start_seq)
+		    in->history[i].seq < start_seq)
 			in->history[kept++] = in->history[i];
 	in->history_count = kept;
 }
 
-void
-te_nats_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
+void te_nats_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 	TeNatsInput *in = &n->in;
 	TeInputPosition before = {.stream_created = in->anchor.stream_created, .seq = start_seq - 1};
 
@@ -114,8 +105,7 @@ te_nats_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
 	n->base.ops->flush(t, now);
 }
 
-void
-te_nats_input_consume(TeNats *n, int64_t now)
+void te_nats_input_consume(TeNats *n, int64_t now)
 {
 	n->in.consuming = true;
 	n->in.expected_delivery = 1;
@@ -123,17 +113,16 @@ te_nats_input_consume(TeNats *n, int64_t now)
 	te_nats_input_pull(n, now);
 }
 
-void
-te_nats_input_delete_consumer(TeNats *n)
+void te_nats_input_delete_consumer(TeNats *n)
 {
 	char subject[TE_NATS_SUBJECT_SIZE * 2];
 
 	if (n->in.consumer[0] == '\0')
 		return;
 	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s.%s", n->input_spec.name,
-			 n->in.consumer);
+	         n->in.consumer);
 	n->in.consumer[0] = '\0';
-	(void) natsConnection_PublishRequest(n->link->nc, subject, n->link->inbox, NULL, 0);
+	(void)natsConnection_PublishRequest(n->link->nc, subject, n->link->inbox, NULL, 0);
 }
 
 /*
@@ -141,8 +130,7 @@ te_nats_input_delete_consumer(TeNats *n)
  * out plus messages that are held never exceed the ring; the same for bytes, where what a finished
  * request left unused is known only when all credit has come back.
  */
-void
-te_nats_input_pull(TeNats *n, int64_t now)
+void te_nats_input_pull(TeNats *n, int64_t now)
 {
 	TeNatsInput *in = &n->in;
 	uint64_t room = in->capacity - (in->tail - in->head) - in->credit;
@@ -170,12 +158,12 @@ te_nats_input_pull(TeNats *n, int64_t now)
 	in->credit += room;
 	in->credit_bytes += bytes;
 	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", n->input_spec.name,
-			 in->consumer);
-	snprintf(suffix, sizeof(suffix), "p%llu", (unsigned long long) ++in->pulls);
+	         in->consumer);
+	snprintf(suffix, sizeof(suffix), "p%llu", (unsigned long long)++in->pulls);
 	len = snprintf(body, sizeof(body),
-				   "{\"batch\":%llu,\"max_bytes\":%lld,\"expires\":%lld,\"idle_heartbeat\":%lld}",
-				   (unsigned long long) room, (long long) bytes, (long long) expires * 1000,
-				   (long long) n->config->heartbeat * 1000);
+	               "{\"batch\":%llu,\"max_bytes\":%lld,\"expires\":%lld,\"idle_heartbeat\":%lld}",
+	               (unsigned long long)room, (long long)bytes, (long long)expires * 1000,
+	               (long long)n->config->heartbeat * 1000);
 	te_nats_send(n, subject, suffix, body, len, now);
 }
 
@@ -183,22 +171,21 @@ te_nats_input_pull(TeNats *n, int64_t now)
  * The consumer counts its deliveries.  A jump of that count means that one was lost on the way; a
  * jump of the stream's sequence alone means that the stream has lost messages.
  */
-static bool
-check_delivery(TeNats *n, const char *reply, TeJsDelivery *d, int64_t now)
+static bool check_delivery(TeNats *n, const char *reply, TeJsDelivery *d, int64_t now)
 {
 	TeNatsInput *in = &n->in;
 
 	if (reply == NULL || !te_js_parse_delivery(reply, d) ||
-		d->consumer_len != strlen(in->consumer) ||
-		memcmp(d->consumer, in->consumer, d->consumer_len) != 0) {
+	    d->consumer_len != strlen(in->consumer) ||
+	    memcmp(d->consumer, in->consumer, d->consumer_len) != 0) {
 		te_nats_drop(n, now, "a message came that the input consumer did not send");
 		return false;
 	}
 	if (d->consumer_seq != in->expected_delivery || d->stream_seq < in->expected_seq) {
 		te_nats_drop(n, now, "input delivery %llu (message %llu) came instead of %llu (from %llu)",
-					 (unsigned long long) d->consumer_seq, (unsigned long long) d->stream_seq,
-					 (unsigned long long) in->expected_delivery,
-					 (unsigned long long) in->expected_seq);
+		             (unsigned long long)d->consumer_seq, (unsigned long long)d->stream_seq,
+		             (unsigned long long)in->expected_delivery,
+		             (unsigned long long)in->expected_seq);
 		return false;
 	}
 	if (in->credit == 0 || in->tail - in->head >= in->capacity) {
@@ -208,8 +195,7 @@ check_delivery(TeNats *n, const char *reply, TeJsDelivery *d, int64_t now)
 	return true;
 }
 
-void
-te_nats_input_message(TeNats *n, natsMsg *msg, int64_t now)
+void te_nats_input_message(TeNats *n, natsMsg *msg, int64_t now)
 {
 	TeNatsInput *in = &n->in;
 	const char *reply = natsMsg_GetReply(msg);
@@ -228,35 +214,33 @@ te_nats_input_message(TeNats *n, natsMsg *msg, int64_t now)
 		.time = d.time,
 		.read_at = now,
 		.stream_created = in->anchor.stream_created,
-		.bytes = (size_t) natsMsg_GetDataLength(msg) + strlen(natsMsg_GetSubject(msg)) +
-				 strlen(reply),
+		.bytes =
+			(size_t)natsMsg_GetDataLength(msg) + strlen(natsMsg_GetSubject(msg)) + strlen(reply),
 	};
 	in->expected_seq = d.stream_seq + 1;
 	in->expected_delivery++;
 	in->heard_at = now;
-	in->held_bytes += (int64_t) slot->bytes;
+	in->held_bytes += (int64_t)slot->bytes;
 	in->credit--;
-	in->credit_bytes -= (int64_t) slot->bytes;
+	in->credit_bytes -= (int64_t)slot->bytes;
 	n->stats.received++;
 	n->stats.received_bytes += slot->bytes;
 }
 
 /* A number from a header of a status message. */
-static bool
-status_number(natsMsg *msg, const char *key, uint64_t *out)
+static bool status_number(natsMsg *msg, const char *key, uint64_t *out)
 {
 	const char *value = NULL;
 
 	return natsMsgHeader_Get(msg, key, &value) == NATS_OK && value != NULL &&
-		   te_js_parse_u64(value, strlen(value), out);
+	       te_js_parse_u64(value, strlen(value), out);
 }
 
 /*
  * 100 is a heartbeat.  408 and the 409s about size or batch end a request early and say how much
  * of it is left; whatever else the broker says, the consumer is not to be relied on.
  */
-void
-te_nats_input_status(TeNats *n, natsMsg *msg, int64_t now)
+void te_nats_input_status(TeNats *n, natsMsg *msg, int64_t now)
 {
 	TeNatsInput *in = &n->in;
 	const char *status = NULL, *description = NULL;
@@ -270,18 +254,17 @@ te_nats_input_status(TeNats *n, natsMsg *msg, int64_t now)
 	if (strcmp(status, "100") == 0)
 		return;
 	if ((strcmp(status, "408") != 0 && strcmp(status, "409") != 0) ||
-		!status_number(msg, "Nats-Pending-Messages", &messages) ||
-		!status_number(msg, "Nats-Pending-Bytes", &bytes) || messages > in->credit) {
+	    !status_number(msg, "Nats-Pending-Messages", &messages) ||
+	    !status_number(msg, "Nats-Pending-Bytes", &bytes) || messages > in->credit) {
 		te_nats_drop(n, now, "input consumer: %s %s", status,
-					 description != NULL ? description : "");
+		             description != NULL ? description : "");
 		return;
 	}
 	in->credit -= messages;
-	in->credit_bytes -= (int64_t) bytes;
+	in->credit_bytes -= (int64_t)bytes;
 }
 
-int64_t
-te_nats_input_deadline(const TeNats *n)
+int64_t te_nats_input_deadline(const TeNats *n)
 {
 	const TeNatsInput *in = &n->in;
 
@@ -291,16 +274,14 @@ te_nats_input_deadline(const TeNats *n)
 }
 
 /* A request to a consumer that is gone is answered by silence. */
-void
-te_nats_input_watch(TeNats *n, int64_t now)
+void te_nats_input_watch(TeNats *n, int64_t now)
 {
 	if (now >= te_nats_input_deadline(n))
 		te_nats_ask_probe(n, now);
 }
 
 /* The consumer is there; when it holds no request, the credit that we count on is gone. */
-void
-te_nats_input_probed(TeNats *n, uint64_t waiting, int64_t now)
+void te_nats_input_probed(TeNats *n, uint64_t waiting, int64_t now)
 {
 	n->in.heard_at = now;
 	if (waiting == 0)
@@ -308,18 +289,16 @@ te_nats_input_probed(TeNats *n, uint64_t waiting, int64_t now)
 }
 
 /* A header's value, or NULL; it lives as long as the message. */
-static const char *
-header(natsMsg *msg, const char *key)
+static const char *header(natsMsg *msg, const char *key)
 {
 	const char *value = NULL;
 
 	return natsMsgHeader_Get(msg, key, &value) == NATS_OK ? value : NULL;
 }
 
-bool
-te_nats_next_input(TeTransport *t, TeInputMessage *message)
+bool te_nats_next_input(TeTransport *t, TeInputMessage *message)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 	TeNatsInput *in = &n->in;
 	const TeNatsSlot *slot;
 
@@ -329,7 +308,7 @@ te_nats_next_input(TeTransport *t, TeInputMessage *message)
 	*message = (TeInputMessage){
 		.subject = natsMsg_GetSubject(slot->msg),
 		.data = natsMsg_GetData(slot->msg),
-		.len = (size_t) natsMsg_GetDataLength(slot->msg),
+		.len = (size_t)natsMsg_GetDataLength(slot->msg),
 		.message_id = header(slot->msg, "Nats-Msg-Id"),
 		.traceparent = header(slot->msg, "traceparent"),
 		.stream_created = slot->stream_created,
@@ -349,35 +328,32 @@ te_nats_next_input(TeTransport *t, TeInputMessage *message)
 	return true;
 }
 
-void
-te_nats_rewind_input(TeTransport *t)
+void te_nats_rewind_input(TeTransport *t)
 {
-	TeNatsInput *in = &((TeNats *) t)->in;
+	TeNatsInput *in = &((TeNats *)t)->in;
 
 	in->next = in->head;
 }
 
-static void
-remember(TeNatsInput *in, TeInputPosition position)
+static void remember(TeNatsInput *in, TeInputPosition position)
 {
 	if (in->history_count < TE_NATS_HISTORY)
 		in->history_count++;
 	memmove(&in->history[1], &in->history[0],
-			(size_t) (in->history_count - 1) * sizeof(in->history[0]));
+	        (size_t)(in->history_count - 1) * sizeof(in->history[0]));
 	in->history[0] = position;
 }
 
-void
-te_nats_release_input(TeTransport *t, unsigned count)
+void te_nats_release_input(TeTransport *t, unsigned count)
 {
-	TeNatsInput *in = &((TeNats *) t)->in;
+	TeNatsInput *in = &((TeNats *)t)->in;
 	TeInputPosition last = {0};
 
 	for (; count > 0 && in->head < in->next; count--) {
 		TeNatsSlot *slot = slot_at(in, in->head++);
 
 		last = (TeInputPosition){slot->stream_created, slot->seq, slot->time};
-		in->held_bytes -= (int64_t) slot->bytes;
+		in->held_bytes -= (int64_t)slot->bytes;
 		natsMsg_Destroy(slot->msg);
 		slot->msg = NULL;
 	}

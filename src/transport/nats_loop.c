@@ -17,8 +17,7 @@
 #define READS_MAX 16
 
 /* xorshift64*: names and jitter need no better. */
-uint64_t
-te_nats_random(TeNats *n)
+uint64_t te_nats_random(TeNats *n)
 {
 	n->random ^= n->random >> 12;
 	n->random ^= n->random << 25;
@@ -26,30 +25,28 @@ te_nats_random(TeNats *n)
 	return n->random * UINT64_C(2685821657736338717);
 }
 
-void
-te_nats_set_state(TeNats *n, TeTransportState state, int64_t now)
+void te_nats_set_state(TeNats *n, TeTransportState state, int64_t now)
 {
 	if (n->stats.state != state || n->stats.since == 0)
 		n->stats.since = now;
 	n->stats.state = state;
 }
 
-/* Doubles after each round through the URLs; the random half keeps engines from marching in step. */
-static int64_t
-backoff(TeNats *n)
+/* Doubles after each round through the URLs; the random half keeps engines from marching in step.
+ */
+static int64_t backoff(TeNats *n)
 {
-	unsigned rounds = n->failures / (unsigned) te_nats_settings_urls(n->settings);
+	unsigned rounds = n->failures / (unsigned)te_nats_settings_urls(n->settings);
 	int64_t delay = n->config->backoff_min;
 
 	while (rounds-- > 0 && delay < n->config->backoff_max)
 		delay *= 2;
 	if (delay > n->config->backoff_max)
 		delay = n->config->backoff_max;
-	return delay / 2 + (int64_t) (te_nats_random(n) % (uint64_t) (delay / 2 + 1));
+	return delay / 2 + (int64_t)(te_nats_random(n) % (uint64_t)(delay / 2 + 1));
 }
 
-static void
-forget_connection(TeNats *n)
+static void forget_connection(TeNats *n)
 {
 	te_nats_attempt_abandon(n->attempt);
 	n->attempt = NULL;
@@ -65,8 +62,7 @@ forget_connection(TeNats *n)
 	te_nats_output_disconnected(n);
 }
 
-void
-te_nats_drop(TeNats *n, int64_t now, const char *format, ...)
+void te_nats_drop(TeNats *n, int64_t now, const char *format, ...)
 {
 	va_list arguments;
 
@@ -85,9 +81,8 @@ te_nats_drop(TeNats *n, int64_t now, const char *format, ...)
 	te_nats_set_state(n, TE_TRANSPORT_DISCONNECTED, now);
 }
 
-bool
-te_nats_send(TeNats *n, const char *subject, const char *suffix, const char *data, int len,
-			 int64_t now)
+bool te_nats_send(TeNats *n, const char *subject, const char *suffix, const char *data, int len,
+                  int64_t now)
 {
 	char reply[TE_NATS_SUBJECT_SIZE];
 	natsStatus s;
@@ -100,11 +95,10 @@ te_nats_send(TeNats *n, const char *subject, const char *suffix, const char *dat
 }
 
 /* One attempt at a time, at the next URL. */
-static void
-start_attempt(TeNats *n, int64_t now)
+static void start_attempt(TeNats *n, int64_t now)
 {
 	char error[TE_TRANSPORT_ERROR_SIZE];
-	int url = (int) (n->next_url++ % (unsigned) te_nats_settings_urls(n->settings));
+	int url = (int)(n->next_url++ % (unsigned)te_nats_settings_urls(n->settings));
 
 	n->attempt = te_nats_attempt_start(n->settings, url, n->wake_fd, error, sizeof(error));
 	if (n->attempt == NULL) {
@@ -116,8 +110,7 @@ start_attempt(TeNats *n, int64_t now)
 	te_nats_set_state(n, TE_TRANSPORT_CONNECTING, now);
 }
 
-static void
-take_connection(TeNats *n, TeNatsLink *link, int64_t now)
+static void take_connection(TeNats *n, TeNatsLink *link, int64_t now)
 {
 	n->link = link;
 	n->generation++;
@@ -129,8 +122,7 @@ take_connection(TeNats *n, TeNatsLink *link, int64_t now)
 	te_nats_check_start(n, now);
 }
 
-static void
-watch_attempt(TeNats *n, int64_t now)
+static void watch_attempt(TeNats *n, int64_t now)
 {
 	char error[TE_TRANSPORT_ERROR_SIZE];
 	TeNatsLink *link = NULL;
@@ -146,39 +138,38 @@ watch_attempt(TeNats *n, int64_t now)
 	} else if (now >= n->attempt_deadline) {
 		n->stats.connect_failures++;
 		te_nats_drop(n, now, "connection attempt given up after %lld ms",
-					 (long long) (n->config->connect_timeout / TE_MSEC));
+		             (long long)(n->config->connect_timeout / TE_MSEC));
 	}
 }
 
 /* libnats noticed that the connection is gone. */
-static void
-drop_closed(TeNats *n, int64_t now)
+static void drop_closed(TeNats *n, int64_t now)
 {
 	const char *text = NULL;
 	natsStatus s = natsConnection_GetLastError(n->link->nc, &text);
 	char detail[TE_TRANSPORT_ERROR_SIZE];
 
 	snprintf(detail, sizeof(detail), "%s",
-			 text != NULL && text[0] != '\0' ? text : natsStatus_GetText(s));
+	         text != NULL && text[0] != '\0' ? text : natsStatus_GetText(s));
 	te_nats_drop(n, now, "connection to %s closed: %s", n->stats.server_url, detail);
 }
 
-/* Replies carry our inbox as subject; delivered messages keep the subject they were stored under. */
-static void
-dispatch(TeNats *n, natsMsg *msg, int64_t now)
+/* Replies carry our inbox as subject; delivered messages keep the subject they were stored under.
+ */
+static void dispatch(TeNats *n, natsMsg *msg, int64_t now)
 {
 	const char *subject = natsMsg_GetSubject(msg);
 	const char *suffix = subject + n->link->inbox_len + 1;
 	uint64_t number;
 
 	if (strncmp(subject, n->link->inbox, n->link->inbox_len) != 0 ||
-		subject[n->link->inbox_len] != '.') {
+	    subject[n->link->inbox_len] != '.') {
 		te_nats_input_message(n, msg, now);
 		return;
 	}
 	if (te_js_parse_u64(suffix + (*suffix != '\0'), strlen(suffix) - (*suffix != '\0'), &number)) {
 		const char *data = natsMsg_GetData(msg);
-		size_t len = (size_t) natsMsg_GetDataLength(msg);
+		size_t len = (size_t)natsMsg_GetDataLength(msg);
 
 		if (*suffix == 'a')
 			te_nats_output_ack(n, number, data, len, now);
@@ -190,8 +181,7 @@ dispatch(TeNats *n, natsMsg *msg, int64_t now)
 	natsMsg_Destroy(msg);
 }
 
-static void
-dispatch_all(TeNats *n, int64_t now)
+static void dispatch_all(TeNats *n, int64_t now)
 {
 	TeNatsLink *link = n->link;
 	uint64_t count = 0;
@@ -204,15 +194,15 @@ dispatch_all(TeNats *n, int64_t now)
 		if (s == NATS_OK)
 			dispatch(n, msg, now);
 		else if (s == NATS_NO_RESPONDERS)
-			te_nats_drop(n, now, "no answer: JetStream is not enabled for this account, "
-								 "or no stream has the subject");
+			te_nats_drop(n, now,
+			             "no answer: JetStream is not enabled for this account, "
+			             "or no stream has the subject");
 		else
 			te_nats_drop(n, now, "cannot take a message: %s", natsStatus_GetText(s));
 	}
 }
 
-static bool
-socket_is(int fd, short events)
+static bool socket_is(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 
@@ -220,8 +210,7 @@ socket_is(int fd, short events)
 }
 
 /* True when the socket has nothing more, so that missing answers are really missing. */
-static bool
-read_socket(TeNats *n, bool readable, int64_t now)
+static bool read_socket(TeNats *n, bool readable, int64_t now)
 {
 	for (int i = 0; i < READS_MAX; i++) {
 		if ((i > 0 || !readable) && !socket_is(n->link->fd, POLLIN))
@@ -238,10 +227,9 @@ read_socket(TeNats *n, bool readable, int64_t now)
 	return false;
 }
 
-static void
-nats_flush(TeTransport *t, int64_t now)
+static void nats_flush(TeTransport *t, int64_t now)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 
 	if (n->link == NULL || !n->link->want_write)
 		return;
@@ -255,17 +243,15 @@ nats_flush(TeTransport *t, int64_t now)
 		te_nats_output_flushed(n, now);
 }
 
-static void
-watch_ask(TeNats *n, int64_t now)
+static void watch_ask(TeNats *n, int64_t now)
 {
 	if (n->ask != TE_ASK_NOTHING && now >= n->ask_deadline)
 		te_nats_drop(n, now, "JetStream does not answer (%s)", te_nats_ask_text(n->ask));
 }
 
-static int64_t
-nats_deadline(const TeTransport *t)
+static int64_t nats_deadline(const TeTransport *t)
 {
-	const TeNats *n = (const TeNats *) t;
+	const TeNats *n = (const TeNats *)t;
 	int64_t deadline, other;
 
 	if (n->events != 0)
@@ -283,8 +269,7 @@ nats_deadline(const TeTransport *t)
 }
 
 /* Timers are judged only when everything that has arrived was read: a slow caller is no failure. */
-static void
-process_link(TeNats *n, bool readable, int64_t now)
+static void process_link(TeNats *n, bool readable, int64_t now)
 {
 	nats_flush(&n->base, now);
 	if (n->link == NULL)
@@ -301,14 +286,13 @@ process_link(TeNats *n, bool readable, int64_t now)
 	nats_flush(&n->base, now);
 }
 
-static unsigned
-nats_process(TeTransport *t, int64_t now, bool readable, bool writable)
+static unsigned nats_process(TeTransport *t, int64_t now, bool readable, bool writable)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 	uint64_t wakes;
 	unsigned events;
 
-	(void) writable; /* whether there is something to write is known, and trying is cheap */
+	(void)writable; /* whether there is something to write is known, and trying is cheap */
 	if (n->attempt != NULL) {
 		if (read(n->wake_fd, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
 			te_nats_drop(n, now, "cannot read the wake descriptor");
@@ -331,10 +315,9 @@ nats_process(TeTransport *t, int64_t now, bool readable, bool writable)
 	return events;
 }
 
-static void
-nats_poll(TeTransport *t, TeTransportFds *fds)
+static void nats_poll(TeTransport *t, TeTransportFds *fds)
 {
-	const TeNats *n = (const TeNats *) t;
+	const TeNats *n = (const TeNats *)t;
 
 	fds->generation = n->generation;
 	fds->fd = n->link != NULL ? n->link->fd : -1;
@@ -342,46 +325,42 @@ nats_poll(TeTransport *t, TeTransportFds *fds)
 	fds->wake_fd = n->wake_fd;
 }
 
-static bool
-nats_publish_plain(TeTransport *t, const char *subject, const void *data, size_t len)
+static bool nats_publish_plain(TeTransport *t, const char *subject, const void *data, size_t len)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 
-	if (n->link != NULL && len <= (size_t) n->link->max_payload &&
-		natsConnection_Buffered(n->link->nc) < n->config->output_buffer_bytes &&
-		natsConnection_Publish(n->link->nc, subject, data, (int) len) == NATS_OK)
+	if (n->link != NULL && len <= (size_t)n->link->max_payload &&
+	    natsConnection_Buffered(n->link->nc) < n->config->output_buffer_bytes &&
+	    natsConnection_Publish(n->link->nc, subject, data, (int)len) == NATS_OK)
 		return true;
 	n->stats.dropped++;
 	return false;
 }
 
-static void
-nats_reconnect(TeTransport *t, const char *reason, int64_t now)
+static void nats_reconnect(TeTransport *t, const char *reason, int64_t now)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 
 	te_nats_drop(n, now, "%s", reason);
 	n->failures = 0;
 	n->retry_at = now;
 }
 
-static const TeTransportStats *
-nats_stats(TeTransport *t)
+static const TeTransportStats *nats_stats(TeTransport *t)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 
 	n->stats.abandoned = te_nats_attempts_abandoned();
-	n->stats.in_flight = (unsigned) (n->out.next - n->out.oldest);
-	n->stats.input_held = (unsigned) (n->in.tail - n->in.head);
+	n->stats.in_flight = (unsigned)(n->out.next - n->out.oldest);
+	n->stats.input_held = (unsigned)(n->in.tail - n->in.head);
 	n->stats.input_resumed = n->in.resumed;
 	n->stats.output_resumed = n->out.resumed;
 	return &n->stats;
 }
 
-static void
-nats_destroy(TeTransport *t)
+static void nats_destroy(TeTransport *t)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 
 	if (n->link != NULL && n->in.consumer[0] != '\0') {
 		te_nats_input_delete_consumer(n);
@@ -419,8 +398,7 @@ static const TeTransportOps nats_ops = {
 };
 
 /* Names and subjects of both streams, from the prefix and the lane. */
-static void
-describe_streams(TeNats *n)
+static void describe_streams(TeNats *n)
 {
 	static const char *const inputs[] = {"predictions", "market", "executions"};
 	static const char *const outputs[] = {"signals", "commands"};
@@ -432,7 +410,7 @@ describe_streams(TeNats *n)
 	}
 	for (int i = 0; i < 2; i++) {
 		snprintf(n->subjects[3 + i], TE_NATS_SUBJECT_SIZE, "%s.%s.%d.>", c->prefix, outputs[i],
-				 c->lane);
+		         c->lane);
 		n->output_spec.subjects[i] = n->subjects[3 + i];
 	}
 	snprintf(n->input_name, sizeof(n->input_name), "%s_input", c->prefix);
@@ -452,8 +430,7 @@ describe_streams(TeNats *n)
 	n->input_spec.replicas = n->output_spec.replicas = c->replicas;
 }
 
-TeTransport *
-te_nats_create(const TeTransportConfig *config, char *error, size_t error_size)
+TeTransport *te_nats_create(const TeTransportConfig *config, char *error, size_t error_size)
 {
 	TeNats *n = calloc(1, sizeof(*n));
 
@@ -471,7 +448,7 @@ te_nats_create(const TeTransportConfig *config, char *error, size_t error_size)
 	describe_streams(n);
 	n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (n->wake_fd < 0 || !te_nats_input_create(n) || !te_nats_output_create(n) ||
-		getrandom(&n->random, sizeof(n->random), 0) != (ssize_t) sizeof(n->random)) {
+	    getrandom(&n->random, sizeof(n->random), 0) != (ssize_t)sizeof(n->random)) {
 		snprintf(error, error_size, "out of memory or file descriptors");
 		nats_destroy(&n->base);
 		return NULL;

@@ -19,13 +19,12 @@
 static const char base32_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /* CRC-16/XMODEM. */
-static unsigned
-crc16(const unsigned char *data, size_t len)
+static unsigned crc16(const unsigned char *data, size_t len)
 {
 	unsigned crc = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		crc ^= (unsigned) data[i] << 8;
+		crc ^= (unsigned)data[i] << 8;
 		for (int bit = 0; bit < 8; bit++)
 			crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
 	}
@@ -33,8 +32,7 @@ crc16(const unsigned char *data, size_t len)
 }
 
 /* Exactly `size` bytes, or false. */
-static bool
-decode_base32(const char *text, unsigned char *out, size_t size)
+static bool decode_base32(const char *text, unsigned char *out, size_t size)
 {
 	unsigned bits = 0, have = 0;
 	size_t used = 0;
@@ -44,20 +42,19 @@ decode_base32(const char *text, unsigned char *out, size_t size)
 
 		if (digit == NULL)
 			return false;
-		bits = (bits << 5 | (unsigned) (digit - base32_digits)) & 0xfff;
+		bits = (bits << 5 | (unsigned)(digit - base32_digits)) & 0xfff;
 		have += 5;
 		if (have >= 8) {
 			have -= 8;
 			if (used == size)
 				return false;
-			out[used++] = (unsigned char) (bits >> have);
+			out[used++] = (unsigned char)(bits >> have);
 		}
 	}
 	return used == size;
 }
 
-static void
-encode_base32(const unsigned char *data, size_t len, char *out)
+static void encode_base32(const unsigned char *data, size_t len, char *out)
 {
 	unsigned bits = 0, have = 0;
 
@@ -71,8 +68,7 @@ encode_base32(const unsigned char *data, size_t len, char *out)
 	*out = '\0';
 }
 
-bool
-te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE])
+bool te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE])
 {
 	unsigned char raw[SEED_BYTES], public[PUBLIC_BYTES];
 	size_t len = KEY_BYTES;
@@ -81,8 +77,8 @@ te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE])
 	bool ok;
 
 	if (!decode_base32(seed, raw, sizeof(raw)) || (raw[0] & 0xf8) != TYPE_SEED ||
-		((raw[0] & 7) << 5 | raw[1] >> 3) != TYPE_USER ||
-		crc16(raw, SEED_BYTES - 2) != (raw[SEED_BYTES - 2] | (unsigned) raw[SEED_BYTES - 1] << 8))
+	    ((raw[0] & 7) << 5 | raw[1] >> 3) != TYPE_USER ||
+	    crc16(raw, SEED_BYTES - 2) != (raw[SEED_BYTES - 2] | (unsigned)raw[SEED_BYTES - 1] << 8))
 		return false;
 	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, raw + 2, KEY_BYTES);
 	explicit_bzero(raw, sizeof(raw));
@@ -92,8 +88,8 @@ te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE])
 	if (!ok)
 		return false;
 	crc = crc16(public, PUBLIC_BYTES - 2);
-	public[PUBLIC_BYTES - 2] = (unsigned char) (crc & 0xff);
-	public[PUBLIC_BYTES - 1] = (unsigned char) (crc >> 8);
+	public[PUBLIC_BYTES - 2] = (unsigned char)(crc & 0xff);
+	public[PUBLIC_BYTES - 1] = (unsigned char)(crc >> 8);
 	encode_base32(public, sizeof(public), public_key);
 	return true;
 }

@@ -11,47 +11,41 @@
 /* With TLS a write may wait for the socket, so little is left to wait with. */
 #define TLS_FLUSH_BYTES 65536
 
-static TeNatsFlight *
-flight_at(const TeNatsOutput *out, uint64_t index)
+static TeNatsFlight *flight_at(const TeNatsOutput *out, uint64_t index)
 {
 	return &out->window[index % out->capacity];
 }
 
-bool
-te_nats_output_create(TeNats *n)
+bool te_nats_output_create(TeNats *n)
 {
-	n->out.capacity = (uint64_t) n->config->output_window;
+	n->out.capacity = (uint64_t)n->config->output_window;
 	n->out.window = calloc(n->out.capacity, sizeof(TeNatsFlight));
 	return n->out.window != NULL;
 }
 
-void
-te_nats_output_destroy(TeNats *n)
+void te_nats_output_destroy(TeNats *n)
 {
 	free(n->out.window);
 }
 
-void
-te_nats_output_disconnected(TeNats *n)
+void te_nats_output_disconnected(TeNats *n)
 {
 	n->out.anchored = n->out.resumed = false;
 	n->out.oldest = n->out.next = n->out.flushed = 0;
 }
 
-const TeOutputAnchor *
-te_nats_output_anchor(const TeTransport *t)
+const TeOutputAnchor *te_nats_output_anchor(const TeTransport *t)
 {
-	const TeNatsOutput *out = &((const TeNats *) t)->out;
+	const TeNatsOutput *out = &((const TeNats *)t)->out;
 
 	return out->anchored ? &out->anchor : NULL;
 }
 
-void
-te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now)
+void te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now)
 {
-	TeNatsOutput *out = &((TeNats *) t)->out;
+	TeNatsOutput *out = &((TeNats *)t)->out;
 
-	(void) now;
+	(void)now;
 	if (!out->anchored)
 		return;
 	out->anchored = false;
@@ -61,14 +55,12 @@ te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now)
 	out->last_epoch = out->last_seq = 0;
 }
 
-TeOutputCursor
-te_nats_acked(const TeTransport *t)
+TeOutputCursor te_nats_acked(const TeTransport *t)
 {
-	return ((const TeNats *) t)->out.acked;
+	return ((const TeNats *)t)->out.acked;
 }
 
-static natsStatus
-set_number(natsMsg *msg, const char *key, uint64_t value)
+static natsStatus set_number(natsMsg *msg, const char *key, uint64_t value)
 {
 	char text[24];
 
@@ -81,19 +73,18 @@ set_number(natsMsg *msg, const char *key, uint64_t value)
  * everything that isn't the exact successor: a second writer, or a message whose predecessor was
  * lost.  The te-* headers are the identity that outlives the broker's memory of ids.
  */
-static natsStatus
-set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessage *message)
+static natsStatus set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessage *message)
 {
 	char id[TE_NATS_SUBJECT_SIZE];
 	natsStatus s;
 
 	snprintf(id, sizeof(id), "%s/%d/%" PRIu64 "/%" PRIu64, n->config->installation, n->config->lane,
-			 message->epoch, message->seq);
+	         message->epoch, message->seq);
 	s = natsMsgHeader_Set(msg, "Nats-Msg-Id", id);
 	if (s == NATS_OK)
 		s = set_number(msg, "Nats-Expected-Last-Sequence", n->out.base_seq + n->out.next);
 	if (s == NATS_OK)
-		s = set_number(msg, "te-lane", (uint64_t) n->config->lane);
+		s = set_number(msg, "te-lane", (uint64_t)n->config->lane);
 	if (s == NATS_OK)
 		s = set_number(msg, "te-epoch", message->epoch);
 	if (s == NATS_OK)
@@ -105,27 +96,25 @@ set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessage *message)
 	return s;
 }
 
-static bool
-follows(const TeNatsOutput *out, const TeOutputMessage *message)
+static bool follows(const TeNatsOutput *out, const TeOutputMessage *message)
 {
 	if (message->hash == NULL || message->hash[0] == '\0' ||
-		strlen(message->hash) >= TE_TRANSPORT_HASH_SIZE)
+	    strlen(message->hash) >= TE_TRANSPORT_HASH_SIZE)
 		return false;
 	if (out->next == 0)
 		return true;
 	return message->epoch > out->last_epoch ||
-		   (message->epoch == out->last_epoch && message->seq == out->last_seq + 1);
+	       (message->epoch == out->last_epoch && message->seq == out->last_seq + 1);
 }
 
-static natsStatus
-send_message(const TeNats *n, const TeOutputMessage *message)
+static natsStatus send_message(const TeNats *n, const TeOutputMessage *message)
 {
 	char reply[TE_NATS_SUBJECT_SIZE];
 	natsMsg *msg = NULL;
 	natsStatus s;
 
 	snprintf(reply, sizeof(reply), "%s.a%" PRIu64, n->link->inbox, n->out.next);
-	s = natsMsg_Create(&msg, message->subject, reply, message->data, (int) message->len);
+	s = natsMsg_Create(&msg, message->subject, reply, message->data, (int)message->len);
 	if (s == NATS_OK)
 		s = set_headers(msg, n, message);
 	if (s == NATS_OK)
@@ -134,10 +123,9 @@ send_message(const TeNats *n, const TeOutputMessage *message)
 	return s;
 }
 
-TePublishResult
-te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
+TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
 {
-	TeNats *n = (TeNats *) t;
+	TeNats *n = (TeNats *)t;
 	TeNatsOutput *out = &n->out;
 	natsStatus s;
 
@@ -146,9 +134,9 @@ te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
 	if (!follows(out, message))
 		return TE_PUBLISH_BAD_ORDER;
 	if (out->next - out->oldest >= out->capacity ||
-		natsConnection_Buffered(n->link->nc) >= n->config->output_buffer_bytes)
+	    natsConnection_Buffered(n->link->nc) >= n->config->output_buffer_bytes)
 		return TE_PUBLISH_FULL;
-	if (message->len > (size_t) n->link->max_payload)
+	if (message->len > (size_t)n->link->max_payload)
 		return TE_PUBLISH_TOO_LARGE;
 	s = send_message(n, message);
 	if (s == NATS_MAX_PAYLOAD)
@@ -168,8 +156,7 @@ te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
 }
 
 /* Moves the cursor over everything that is acknowledged without a hole. */
-static void
-advance(TeNats *n)
+static void advance(TeNats *n)
 {
 	TeNatsOutput *out = &n->out;
 
@@ -183,8 +170,7 @@ advance(TeNats *n)
 	}
 }
 
-void
-te_nats_output_ack(TeNats *n, uint64_t index, const char *data, size_t len, int64_t now)
+void te_nats_output_ack(TeNats *n, uint64_t index, const char *data, size_t len, int64_t now)
 {
 	TeNatsOutput *out = &n->out;
 	TeJsPubAck ack;
@@ -196,9 +182,9 @@ te_nats_output_ack(TeNats *n, uint64_t index, const char *data, size_t len, int6
 	} else if (ack.error.code != 0) {
 		te_nats_drop(n, now, "output refused: %s (%d)", ack.error.description, ack.error.err_code);
 	} else if (ack.seq != out->base_seq + index + 1 ||
-			   strcmp(ack.stream, n->output_spec.name) != 0) {
+	           strcmp(ack.stream, n->output_spec.name) != 0) {
 		te_nats_drop(n, now, "output stored as %s:%" PRIu64 " instead of %s:%" PRIu64, ack.stream,
-					 ack.seq, n->output_spec.name, out->base_seq + index + 1);
+		             ack.seq, n->output_spec.name, out->base_seq + index + 1);
 	} else {
 		n->stats.duplicates += ack.duplicate;
 		flight_at(out, index)->acked = true;
@@ -206,8 +192,7 @@ te_nats_output_ack(TeNats *n, uint64_t index, const char *data, size_t len, int6
 	}
 }
 
-int64_t
-te_nats_output_deadline(const TeNats *n)
+int64_t te_nats_output_deadline(const TeNats *n)
 {
 	const TeNatsOutput *out = &n->out;
 
@@ -217,8 +202,7 @@ te_nats_output_deadline(const TeNats *n)
 }
 
 /* An acknowledgement can be waited for since the message left, not since it was made. */
-void
-te_nats_output_flushed(TeNats *n, int64_t now)
+void te_nats_output_flushed(TeNats *n, int64_t now)
 {
 	TeNatsOutput *out = &n->out;
 
@@ -227,10 +211,9 @@ te_nats_output_flushed(TeNats *n, int64_t now)
 }
 
 /* A connection that is up proves nothing: only acknowledgements do. */
-void
-te_nats_output_watch(TeNats *n, int64_t now)
+void te_nats_output_watch(TeNats *n, int64_t now)
 {
 	if (now >= te_nats_output_deadline(n))
 		te_nats_drop(n, now, "no acknowledgement for %lld ms, %" PRIu64 " outputs in flight",
-					 (long long) (n->config->ack_timeout / TE_MSEC), n->out.next - n->out.oldest);
+		             (long long)(n->config->ack_timeout / TE_MSEC), n->out.next - n->out.oldest);
 }

@@ -60,11 +60,12 @@ void te_nats_guard_stop(TeNatsGuard *guard);
 bool te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE]);
 
 /* A connection as libnats sees it; belongs to one thread at a time. */
-typedef struct TeNatsLink {
+typedef struct TeNatsLink
+{
 	natsConnection *nc;
 	natsSubscription *sub; /* on <inbox>.*, the only one */
-	int fd;		       /* -1 once libnats is done with it */
-	int close_fd;	       /* libnats 3.10 leaves closing to us */
+	int fd;                /* -1 once libnats is done with it */
+	int close_fd;          /* libnats 3.10 leaves closing to us */
 	bool want_write;
 	bool tls;
 	char inbox[TE_TRANSPORT_NAME_SIZE];
@@ -85,7 +86,7 @@ typedef struct TeNatsAttempt TeNatsAttempt;
 
 /* NULL with `error` set when no thread could be started or too many hang already. */
 TeNatsAttempt *te_nats_attempt_start(TeNatsSettings *settings, int url, int wake_fd, char *error,
-									 size_t size);
+                                     size_t size);
 /* True when it ended: *link is the result, NULL with `error` set when it failed. */
 bool te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, size_t size);
 /* Gives up waiting; the thread frees everything when it comes back. */
@@ -106,14 +107,16 @@ typedef enum {
 } TeNatsAsk;
 
 /* A message between socket and release. */
-typedef struct TeNatsSlot {
+typedef struct TeNatsSlot
+{
 	natsMsg *msg;
 	uint64_t seq, lost_from;
 	int64_t time, read_at, stream_created;
 	size_t bytes;
 } TeNatsSlot;
 
-typedef struct TeNatsInput {
+typedef struct TeNatsInput
+{
 	bool anchored; /* the anchor waits for the caller */
 	bool resumed, consuming;
 	TeInputAnchor anchor;
@@ -128,19 +131,21 @@ typedef struct TeNatsInput {
 
 	char consumer[TE_TRANSPORT_NAME_SIZE];
 	uint64_t expected_seq, expected_delivery;
-	uint64_t pulls;		 /* requests made on this connection */
-	uint64_t credit;	 /* messages that the broker may still send */
+	uint64_t pulls;       /* requests made on this connection */
+	uint64_t credit;      /* messages that the broker may still send */
 	int64_t credit_bytes; /* at most; 0 when credit is */
 	int64_t heard_at;
 } TeNatsInput;
 
-typedef struct TeNatsFlight {
+typedef struct TeNatsFlight
+{
 	uint64_t epoch, seq;
 	int64_t sent_at;
 	bool acked;
 } TeNatsFlight;
 
-typedef struct TeNatsOutput {
+typedef struct TeNatsOutput
+{
 	bool anchored, resumed;
 	TeOutputAnchor anchor;
 	TeOutputCursor acked;
@@ -152,7 +157,8 @@ typedef struct TeNatsOutput {
 	uint64_t last_epoch, last_seq; /* last published on this connection */
 } TeNatsOutput;
 
-typedef struct TeNats {
+typedef struct TeNats
+{
 	TeTransport base;
 	TeNatsSettings *settings;
 	const TeTransportConfig *config;
@@ -188,7 +194,7 @@ void te_nats_drop(TeNats *n, int64_t now, const char *format, ...)
 uint64_t te_nats_random(TeNats *n);
 /* Publishes with a reply subject <inbox>.<suffix>; drops the connection when that fails. */
 bool te_nats_send(TeNats *n, const char *subject, const char *suffix, const char *data, int len,
-				  int64_t now);
+                  int64_t now);
 void te_nats_set_state(TeNats *n, TeTransportState state, int64_t now);
 
 /* nats_check.c */

@@ -6,8 +6,7 @@
 #define SEC INT64_C(1000000)
 #define MEGABYTE INT64_C(1048576)
 
-void
-te_transport_config_init(TeTransportConfig *config)
+void te_transport_config_init(TeTransportConfig *config)
 {
 	*config = (TeTransportConfig){
 		.client_name = "trading_engine",
@@ -34,8 +33,7 @@ te_transport_config_init(TeTransportConfig *config)
 	};
 }
 
-const char *
-te_transport_state_text(TeTransportState state)
+const char *te_transport_state_text(TeTransportState state)
 {
 	static const char *const texts[] = {
 #define LABEL(suffix, label) label,
@@ -43,11 +41,10 @@ te_transport_state_text(TeTransportState state)
 #undef LABEL
 	};
 
-	return (unsigned) state < TE_TRANSPORT_STATE_COUNT ? texts[state] : "unknown";
+	return (unsigned)state < TE_TRANSPORT_STATE_COUNT ? texts[state] : "unknown";
 }
 
-const char *
-te_input_outcome_text(TeInputOutcome outcome)
+const char *te_input_outcome_text(TeInputOutcome outcome)
 {
 	static const char *const texts[] = {
 #define LABEL(suffix, label) label,
@@ -55,5 +52,5 @@ te_input_outcome_text(TeInputOutcome outcome)
 #undef LABEL
 	};
 
-	return (unsigned) outcome < TE_INPUT_OUTCOME_COUNT ? texts[outcome] : "unknown";
+	return (unsigned)outcome < TE_INPUT_OUTCOME_COUNT ? texts[outcome] : "unknown";
 }

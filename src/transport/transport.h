@@ -43,7 +43,7 @@
 #define TE_TRANSPORT_NEVER INT64_MAX
 
 #define TE_TRANSPORT_INSTALLATION_SIZE 40 /* a uuid's text and room for its zero */
-#define TE_TRANSPORT_HASH_SIZE 72	  /* a SHA-256 in hex and room for its zero */
+#define TE_TRANSPORT_HASH_SIZE 72         /* a SHA-256 in hex and room for its zero */
 #define TE_TRANSPORT_ERROR_SIZE 256
 #define TE_TRANSPORT_NAME_SIZE 128
 
@@ -53,21 +53,24 @@
  * CHECKING: streams are looked up or made, anchors are read.  READY: all is known; each
  * direction works as soon as the caller has resumed it.
  */
-#define TE_TRANSPORT_STATES(X)                                                                      \
-	X(DISCONNECTED, "disconnected")                                                             \
-	X(CONNECTING, "connecting")                                                                 \
-	X(CHECKING, "checking")                                                                     \
+#define TE_TRANSPORT_STATES(X)                                                                     \
+	X(DISCONNECTED, "disconnected")                                                                \
+	X(CONNECTING, "connecting")                                                                    \
+	X(CHECKING, "checking")                                                                        \
 	X(READY, "ready")
 
 #define TE_TRANSPORT_STATE_MEMBER(suffix, label) TE_TRANSPORT_##suffix,
-typedef enum { TE_TRANSPORT_STATES(TE_TRANSPORT_STATE_MEMBER) TE_TRANSPORT_STATE_COUNT } TeTransportState;
+typedef enum {
+	TE_TRANSPORT_STATES(TE_TRANSPORT_STATE_MEMBER) TE_TRANSPORT_STATE_COUNT
+} TeTransportState;
 
 /* How the input stream looks, seen from the stored position. */
-#define TE_INPUT_OUTCOMES(X)                                                                        \
-	X(SAME, "same")	     /* the stored message is there, and so is all that follows */         \
-	X(FRESH, "fresh")	     /* nothing was stored, or another stream has this name now */         \
-	X(LOST_TAIL, "lost_tail") /* the stream ends before, or has another message at, the position */ \
-	X(GAP, "gap")	     /* messages after the position were discarded before they were read */
+#define TE_INPUT_OUTCOMES(X)                                                                       \
+	X(SAME, "same")   /* the stored message is there, and so is all that follows */                \
+	X(FRESH, "fresh") /* nothing was stored, or another stream has this name now */                \
+	X(LOST_TAIL,                                                                                   \
+	  "lost_tail") /* the stream ends before, or has another message at, the position */           \
+	X(GAP, "gap")  /* messages after the position were discarded before they were read */
 
 #define TE_INPUT_OUTCOME_MEMBER(suffix, label) TE_INPUT_##suffix,
 typedef enum { TE_INPUT_OUTCOMES(TE_INPUT_OUTCOME_MEMBER) TE_INPUT_OUTCOME_COUNT } TeInputOutcome;
@@ -75,13 +78,13 @@ typedef enum { TE_INPUT_OUTCOMES(TE_INPUT_OUTCOME_MEMBER) TE_INPUT_OUTCOME_COUNT
 /* What te_transport_process() tells; a set of bits. */
 typedef enum {
 	TE_EVENT_NONE = 0,
-	TE_EVENT_FDS = 1 << 0,		 /* te_transport_poll() answers differently now */
-	TE_EVENT_CONNECTED = 1 << 1,	 /* CHECKING began */
-	TE_EVENT_DISCONNECTED = 1 << 2,	 /* the connection is gone; in-flight outputs are unknown */
-	TE_EVENT_INPUT_ANCHOR = 1 << 3,	 /* te_transport_input_anchor() waits for resume_input */
+	TE_EVENT_FDS = 1 << 0,           /* te_transport_poll() answers differently now */
+	TE_EVENT_CONNECTED = 1 << 1,     /* CHECKING began */
+	TE_EVENT_DISCONNECTED = 1 << 2,  /* the connection is gone; in-flight outputs are unknown */
+	TE_EVENT_INPUT_ANCHOR = 1 << 3,  /* te_transport_input_anchor() waits for resume_input */
 	TE_EVENT_OUTPUT_ANCHOR = 1 << 4, /* te_transport_output_anchor() waits for resume_output */
-	TE_EVENT_INPUT = 1 << 5,	 /* te_transport_next_input() has something */
-	TE_EVENT_ACKED = 1 << 6,	 /* te_transport_acked() moved */
+	TE_EVENT_INPUT = 1 << 5,         /* te_transport_next_input() has something */
+	TE_EVENT_ACKED = 1 << 6,         /* te_transport_acked() moved */
 } TeTransportEvent;
 
 typedef enum {
@@ -96,7 +99,8 @@ typedef enum {
  * The settings.  Strings are copied at creation; NULL means not set.  Call
  * te_transport_config_init() first, it fills in the defaults given here.
  */
-typedef struct TeTransportConfig {
+typedef struct TeTransportConfig
+{
 	/* Where, and as whom.  Several URLs are separated by commas and tried in turn. */
 	const char *url; /* nats://[user:password@|token@]host:port; tls:// switches TLS on */
 	const char *user;
@@ -121,63 +125,68 @@ typedef struct TeTransportConfig {
 	/* Streams are created with these when missing; one that exists is used as it is. */
 	const char *input_stream;  /* default <prefix>_input */
 	const char *output_stream; /* default <prefix>_output_<lane> */
-	int replicas;		   /* 1 */
-	int64_t input_max_age;	   /* microseconds, 0 = none; 7 days */
+	int replicas;              /* 1 */
+	int64_t input_max_age;     /* microseconds, 0 = none; 7 days */
 	int64_t input_max_bytes;   /* -1 = none */
-	int64_t output_max_age;	   /* 7 days */
+	int64_t output_max_age;    /* 7 days */
 	int64_t output_max_bytes;  /* -1 */
 	int64_t duplicate_window;  /* 2 minutes */
 
 	/* Bounds of memory. */
-	int input_ring;		    /* messages held between socket and release; 8192 */
-	int64_t input_buffer_bytes; /* their bytes; 64 MB, at least twice the broker's max_payload */
-	int output_window;	    /* published and not acknowledged; 1000 */
+	int input_ring;              /* messages held between socket and release; 8192 */
+	int64_t input_buffer_bytes;  /* their bytes; 64 MB, at least twice the broker's max_payload */
+	int output_window;           /* published and not acknowledged; 1000 */
 	int64_t output_buffer_bytes; /* not yet taken by the socket; 64 MB */
 
 	/* Times, in microseconds. */
 	int64_t connect_timeout; /* an attempt is abandoned after this; 3 s */
 	int64_t request_timeout; /* one answer of the broker's API; 2 s */
-	int64_t ack_timeout;	 /* the oldest output without acknowledgement; 1 s */
-	int64_t heartbeat;	 /* idle input: the broker must speak this often; 1 s */
-	int64_t backoff_min;	 /* 100 ms, doubled with jitter at each failure */
-	int64_t backoff_max;	 /* 2 s, so that an engine is back 2 s after its broker */
+	int64_t ack_timeout;     /* the oldest output without acknowledgement; 1 s */
+	int64_t heartbeat;       /* idle input: the broker must speak this often; 1 s */
+	int64_t backoff_min;     /* 100 ms, doubled with jitter at each failure */
+	int64_t backoff_max;     /* 2 s, so that an engine is back 2 s after its broker */
 } TeTransportConfig;
 
 /* What to wait for.  fd is -1 while there is no connection. */
-typedef struct TeTransportFds {
+typedef struct TeTransportFds
+{
 	uint64_t generation; /* changes whenever fd means another socket than before */
-	int fd;		     /* the broker's socket; always wait until it is readable */
+	int fd;              /* the broker's socket; always wait until it is readable */
 	bool want_write;     /* wait until it is writable too */
-	int wake_fd;	     /* an eventfd for the transport's whole life; wait until readable */
+	int wake_fd;         /* an eventfd for the transport's whole life; wait until readable */
 } TeTransportFds;
 
 /* Where reading stands.  seq 0 is the start of a stream. */
-typedef struct TeInputPosition {
+typedef struct TeInputPosition
+{
 	int64_t stream_created; /* the stream's identity: its creation time */
-	uint64_t seq;		/* last message read */
-	int64_t message_time;	/* the broker's time of that message */
+	uint64_t seq;           /* last message read */
+	int64_t message_time;   /* the broker's time of that message */
 } TeInputPosition;
 
-typedef struct TeInputAnchor {
+typedef struct TeInputAnchor
+{
 	TeInputOutcome outcome;
-	TeInputPosition stored;	 /* the position that was compared */
-	TeInputPosition matched; /* LOST_TAIL: the newest older position that still matches, else seq 0 */
+	TeInputPosition stored; /* the position that was compared */
+	TeInputPosition
+		matched; /* LOST_TAIL: the newest older position that still matches, else seq 0 */
 	int64_t stream_created;
 	uint64_t first_seq, last_seq;
-	uint64_t start_seq;	       /* what te_transport_resume_input() should be given */
-	uint64_t lost_from, lost_to;   /* never to be read any more, 0 when nothing is */
+	uint64_t start_seq;          /* what te_transport_resume_input() should be given */
+	uint64_t lost_from, lost_to; /* never to be read any more, 0 when nothing is */
 } TeInputAnchor;
 
 /*
  * The newest message of the output stream that an engine wrote.  Whether it is ours is the
  * caller's judgement (installation, epoch, hash against the outbox).
  */
-typedef struct TeOutputAnchor {
+typedef struct TeOutputAnchor
+{
 	int64_t stream_created;
 	uint64_t last_stream_seq; /* 0: the stream never had a message */
 	bool found;
-	bool exhausted;		  /* not found, though older messages were left unread */
-	unsigned skipped;	  /* newer messages that no engine wrote */
+	bool exhausted;   /* not found, though older messages were left unread */
+	unsigned skipped; /* newer messages that no engine wrote */
 	uint64_t found_stream_seq;
 	char installation[TE_TRANSPORT_INSTALLATION_SIZE];
 	int lane;
@@ -186,16 +195,17 @@ typedef struct TeOutputAnchor {
 } TeOutputAnchor;
 
 /* A received message.  Pointers live until the message is released. */
-typedef struct TeInputMessage {
+typedef struct TeInputMessage
+{
 	const char *subject;
 	const void *data;
 	size_t len;
-	const char *message_id;	 /* Nats-Msg-Id, or NULL */
+	const char *message_id;  /* Nats-Msg-Id, or NULL */
 	const char *traceparent; /* W3C trace context, or NULL */
-	int64_t stream_created;	 /* with seq and message_time, the position after this message */
+	int64_t stream_created;  /* with seq and message_time, the position after this message */
 	uint64_t seq;
 	int64_t message_time;
-	int64_t read_at;	     /* `now` of the process() call that took it off the socket */
+	int64_t read_at;             /* `now` of the process() call that took it off the socket */
 	uint64_t lost_from, lost_to; /* messages missing right before this one, 0 when none is */
 } TeInputMessage;
 
@@ -204,38 +214,41 @@ typedef struct TeInputMessage {
  * epoch and seq + 1, or a greater epoch.  Nothing is kept of it: after a reconnect the caller
  * publishes again from its outbox what the anchor does not show.
  */
-typedef struct TeOutputMessage {
+typedef struct TeOutputMessage
+{
 	const char *subject;
 	const void *data;
 	size_t len;
 	uint64_t epoch, seq;
-	const char *hash;	 /* of data, as text shorter than TE_TRANSPORT_HASH_SIZE */
+	const char *hash;        /* of data, as text shorter than TE_TRANSPORT_HASH_SIZE */
 	const char *traceparent; /* or NULL */
 } TeOutputMessage;
 
 /* The highest output below which everything is acknowledged; all 0 before the first. */
-typedef struct TeOutputCursor {
+typedef struct TeOutputCursor
+{
 	uint64_t epoch, seq;
 	uint64_t stream_seq;
 } TeOutputCursor;
 
 /* Plain data for views and logs; never contains a secret. */
-typedef struct TeTransportStats {
+typedef struct TeTransportStats
+{
 	TeTransportState state;
 	int64_t since; /* monotonic, of the last change of state */
 	bool input_resumed, output_resumed;
 	uint64_t connects, disconnects, connect_failures;
 	uint64_t received, received_bytes; /* input messages off the socket */
-	uint64_t lost;			   /* input messages found missing */
-	uint64_t published, acked;	   /* outputs; published counts repetitions */
-	uint64_t duplicates;		   /* acknowledgements that said "had it already" */
-	uint64_t dropped;		   /* plain messages that were not sent */
-	uint64_t errors;		   /* every time last_error was written */
-	unsigned in_flight;		   /* outputs without acknowledgement */
-	unsigned input_held;		   /* messages in the ring, released ones not counted */
-	unsigned abandoned;		   /* connect threads that were given up and still run */
-	uint64_t input_seq;		   /* last handed out */
-	uint64_t output_stream_seq;	   /* last acknowledged */
+	uint64_t lost;                     /* input messages found missing */
+	uint64_t published, acked;         /* outputs; published counts repetitions */
+	uint64_t duplicates;               /* acknowledgements that said "had it already" */
+	uint64_t dropped;                  /* plain messages that were not sent */
+	uint64_t errors;                   /* every time last_error was written */
+	unsigned in_flight;                /* outputs without acknowledgement */
+	unsigned input_held;               /* messages in the ring, released ones not counted */
+	unsigned abandoned;                /* connect threads that were given up and still run */
+	uint64_t input_seq;                /* last handed out */
+	uint64_t output_stream_seq;        /* last acknowledged */
 	char server_url[TE_TRANSPORT_NAME_SIZE], server_id[TE_TRANSPORT_NAME_SIZE];
 	char last_error[TE_TRANSPORT_ERROR_SIZE];
 	int64_t last_error_at; /* monotonic */
@@ -244,7 +257,8 @@ typedef struct TeTransportStats {
 /* What an implementation provides; each member is described at the function that calls it. */
 typedef struct TeTransport TeTransport;
 
-typedef struct TeTransportOps {
+typedef struct TeTransportOps
+{
 	void (*poll)(TeTransport *t, TeTransportFds *fds);
 	int64_t (*deadline)(const TeTransport *t);
 	unsigned (*process)(TeTransport *t, int64_t now, bool readable, bool writable);
@@ -266,7 +280,8 @@ typedef struct TeTransportOps {
 } TeTransportOps;
 
 /* Implementations put this first in their own struct. */
-struct TeTransport {
+struct TeTransport
+{
 	const TeTransportOps *ops;
 };
 
@@ -283,15 +298,13 @@ const char *te_input_outcome_text(TeInputOutcome outcome);
 TeTransport *te_nats_create(const TeTransportConfig *config, char *error, size_t error_size);
 
 /* What to wait for, now. */
-static inline void
-te_transport_poll(TeTransport *t, TeTransportFds *fds)
+static inline void te_transport_poll(TeTransport *t, TeTransportFds *fds)
 {
 	t->ops->poll(t, fds);
 }
 
 /* When process() wants to be called though nothing happened; in the past means at once. */
-static inline int64_t
-te_transport_deadline(const TeTransport *t)
+static inline int64_t te_transport_deadline(const TeTransport *t)
 {
 	return t->ops->deadline(t);
 }
@@ -301,8 +314,8 @@ te_transport_deadline(const TeTransport *t)
  * last te_transport_poll(); saying true when unsure costs one system call.  A set of
  * TeTransportEvent; anchors and INPUT are repeated for as long as they wait for the caller.
  */
-static inline unsigned
-te_transport_process(TeTransport *t, int64_t now, bool readable, bool writable)
+static inline unsigned te_transport_process(TeTransport *t, int64_t now, bool readable,
+                                            bool writable)
 {
 	return t->ops->process(t, now, readable, writable);
 }
@@ -312,8 +325,8 @@ te_transport_process(TeTransport *t, int64_t now, bool readable, bool writable)
  * The first is where reading goes on; older ones (16 are kept) serve to find what a broker still
  * has when it lost the newest.  Called once, before the first process().
  */
-static inline void
-te_transport_seed_input(TeTransport *t, const TeInputPosition *newest_first, int count)
+static inline void te_transport_seed_input(TeTransport *t, const TeInputPosition *newest_first,
+                                           int count)
 {
 	t->ops->seed_input(t, newest_first, count);
 }
@@ -322,15 +335,13 @@ te_transport_seed_input(TeTransport *t, const TeInputPosition *newest_first, int
  * What the check of the input found; NULL unless one waits for te_transport_resume_input().
  * The stored position is the last message handed out, or that of te_transport_seed_input().
  */
-static inline const TeInputAnchor *
-te_transport_input_anchor(const TeTransport *t)
+static inline const TeInputAnchor *te_transport_input_anchor(const TeTransport *t)
 {
 	return t->ops->input_anchor(t);
 }
 
 /* Starts reading at this sequence of the stream that the anchor describes. */
-static inline void
-te_transport_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
+static inline void te_transport_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
 {
 	t->ops->resume_input(t, start_seq, now);
 }
@@ -339,15 +350,13 @@ te_transport_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
  * The next message in order of the stream; false when there is none yet.  After a reconnect no
  * message comes twice unless the stream itself changed (an anchor that is not SAME or GAP).
  */
-static inline bool
-te_transport_next_input(TeTransport *t, TeInputMessage *message)
+static inline bool te_transport_next_input(TeTransport *t, TeInputMessage *message)
 {
 	return t->ops->next_input(t, message);
 }
 
 /* Hands out again, from the oldest, the messages that were handed out and not released. */
-static inline void
-te_transport_rewind_input(TeTransport *t)
+static inline void te_transport_rewind_input(TeTransport *t)
 {
 	t->ops->rewind_input(t);
 }
@@ -356,15 +365,13 @@ te_transport_rewind_input(TeTransport *t)
  * Frees the oldest `count` messages that were handed out: they are committed.  The position
  * after the last of them becomes one that an anchor check may go back to.
  */
-static inline void
-te_transport_release_input(TeTransport *t, unsigned count)
+static inline void te_transport_release_input(TeTransport *t, unsigned count)
 {
 	t->ops->release_input(t, count);
 }
 
 /* What the output stream ends with; NULL unless it waits for te_transport_resume_output(). */
-static inline const TeOutputAnchor *
-te_transport_output_anchor(const TeTransport *t)
+static inline const TeOutputAnchor *te_transport_output_anchor(const TeTransport *t)
 {
 	return t->ops->output_anchor(t);
 }
@@ -374,56 +381,50 @@ te_transport_output_anchor(const TeTransport *t)
  * (normally that of the anchor), so that a second writer or a lost message stops the chain.
  * Without this call the transport stays silent.
  */
-static inline void
-te_transport_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now)
+static inline void te_transport_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now)
 {
 	t->ops->resume_output(t, last_stream_seq, now);
 }
 
 /* Appends one message.  OK means queued, no more; it counts when te_transport_acked() covers it. */
-static inline TePublishResult
-te_transport_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
+static inline TePublishResult te_transport_publish(TeTransport *t, const TeOutputMessage *message,
+                                                   int64_t now)
 {
 	return t->ops->publish(t, message, now);
 }
 
 /* Sends without any promise (heartbeats, registration); false when it was dropped. */
-static inline bool
-te_transport_publish_plain(TeTransport *t, const char *subject, const void *data, size_t len)
+static inline bool te_transport_publish_plain(TeTransport *t, const char *subject, const void *data,
+                                              size_t len)
 {
 	return t->ops->publish_plain(t, subject, data, len);
 }
 
 /* Gives the socket what was published; process() does so too. */
-static inline void
-te_transport_flush(TeTransport *t, int64_t now)
+static inline void te_transport_flush(TeTransport *t, int64_t now)
 {
 	t->ops->flush(t, now);
 }
 
 /* Survives reconnects: what was acknowledged stays so. */
-static inline TeOutputCursor
-te_transport_acked(const TeTransport *t)
+static inline TeOutputCursor te_transport_acked(const TeTransport *t)
 {
 	return t->ops->acked(t);
 }
 
 /* Drops the connection and makes a new one (settings changed, the caller distrusts it). */
-static inline void
-te_transport_reconnect(TeTransport *t, const char *reason, int64_t now)
+static inline void te_transport_reconnect(TeTransport *t, const char *reason, int64_t now)
 {
 	t->ops->reconnect(t, reason, now);
 }
 
-static inline const TeTransportStats *
-te_transport_stats(TeTransport *t)
+static inline const TeTransportStats *te_transport_stats(TeTransport *t)
 {
 	return t->ops->stats(t);
 }
 
 /* Frees everything within milliseconds, whatever the broker does.  NULL is fine. */
-static inline void
-te_transport_destroy(TeTransport *t)
+static inline void te_transport_destroy(TeTransport *t)
 {
 	if (t != NULL)
 		t->ops->destroy(t);

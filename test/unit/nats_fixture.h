@@ -31,7 +31,7 @@ static inline int64_t now_us(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static inline void sleep_ms(int ms)
@@ -53,7 +53,8 @@ static void bail_out(const char *format, ...)
 }
 
 /* The server. */
-typedef struct Server {
+typedef struct Server
+{
 	pid_t pid;
 	int port;
 	char folder[256];
@@ -67,8 +68,8 @@ static inline int free_port(void)
 	socklen_t len = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) != 0 ||
-	    getsockname(fd, (struct sockaddr *) &address, &len) != 0)
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &len) != 0)
 		bail_out("no free port: %s", strerror(errno));
 	close(fd);
 	return ntohs(address.sin_port);
@@ -77,11 +78,11 @@ static inline int free_port(void)
 static inline int plain_connect_once(const Server *server)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-	                              .sin_port = htons((uint16_t) server->port),
+	                              .sin_port = htons((uint16_t)server->port),
 	                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	if (connect(fd, (struct sockaddr *) &address, sizeof(address)) != 0) {
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		close(fd);
 		return -1;
 	}
@@ -115,8 +116,8 @@ static inline void server_launch(Server *server)
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp("nats-server", "nats-server", "-c", config, (char *) NULL);
-		execl("/usr/sbin/nats-server", "nats-server", "-c", config, (char *) NULL);
+		execlp("nats-server", "nats-server", "-c", config, (char *)NULL);
+		execl("/usr/sbin/nats-server", "nats-server", "-c", config, (char *)NULL);
 		_exit(127);
 	}
 }
@@ -172,14 +173,15 @@ static inline void server_remove(Server *server)
 
 	server_kill(server);
 	if ((pid = fork()) == 0) {
-		execlp("rm", "rm", "-rf", server->folder, (char *) NULL);
+		execlp("rm", "rm", "-rf", server->folder, (char *)NULL);
 		_exit(127);
 	}
 	waitpid(pid, NULL, 0);
 }
 
 /* A blocking client that speaks the protocol by hand. */
-typedef struct Plain {
+typedef struct Plain
+{
 	int fd;
 	char *buffer;
 	size_t size, start, end;
@@ -199,7 +201,7 @@ static inline void plain_fill(Plain *p)
 	got = read(p->fd, p->buffer + p->end, p->size - p->end);
 	if (got <= 0)
 		bail_out("the plain client lost its connection");
-	p->end += (size_t) got;
+	p->end += (size_t)got;
 }
 
 /* One line without its end; valid until the next read. */
@@ -209,7 +211,7 @@ static inline char *plain_line(Plain *p)
 		char *start = p->buffer + p->start, *end = memchr(start, '\n', p->end - p->start);
 
 		if (end != NULL) {
-			p->start += (size_t) (end - start) + 1;
+			p->start += (size_t)(end - start) + 1;
 			end[end > start && end[-1] == '\r' ? -1 : 0] = '\0';
 			return start;
 		}
@@ -227,11 +229,12 @@ static inline void plain_write(Plain *p, const void *data, size_t len)
 		if (put <= 0)
 			bail_out("the plain client cannot write");
 		from += put;
-		len -= (size_t) put;
+		len -= (size_t)put;
 	}
 }
 
-static inline void plain_text(Plain *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline void plain_text(Plain *p, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 static inline void plain_text(Plain *p, const char *format, ...)
 {
 	char line[4096];
@@ -241,7 +244,7 @@ static inline void plain_text(Plain *p, const char *format, ...)
 	va_start(arguments, format);
 	len = vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
-	plain_write(p, line, (size_t) len);
+	plain_write(p, line, (size_t)len);
 }
 
 static inline void plain_open(Plain *p, const Server *server)
@@ -281,8 +284,8 @@ static inline char *plain_message(Plain *p, size_t *header_len, size_t *len)
 			last[0] = last[1];
 			last[1] = word;
 		}
-		*len = (size_t) atol(last[1]);
-		*header_len = headers ? (size_t) atol(last[0]) : 0;
+		*len = (size_t)atol(last[1]);
+		*header_len = headers ? (size_t)atol(last[0]) : 0;
 		while (p->end - p->start < *len + 2)
 			plain_fill(p);
 		p->start += *len + 2;
@@ -345,7 +348,7 @@ static inline void plain_read_stream(Plain *p, const char *stream, uint64_t mess
 	plain_request(p, subject, body);
 	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s.plain_%llu", stream, readers);
 	plain_text(p, "PUB %s plain.m 52\r\n{\"batch\":%20llu,\"expires\":20000000000}\r\n", subject,
-	           (unsigned long long) messages);
+	           (unsigned long long)messages);
 	for (uint64_t seen = 0; seen < messages; seen++) {
 		char *message = plain_message(p, &header_len, &len);
 
@@ -366,7 +369,8 @@ static inline uint64_t plain_last_seq(Plain *p, const char *stream)
 }
 
 /* The caller: reads inputs "in <n>", writes outputs "out <n>", and keeps account. */
-typedef struct Caller {
+typedef struct Caller
+{
 	TeTransport *t;
 	unsigned events; /* all that were seen */
 	uint64_t polled; /* generation of the descriptors */
@@ -422,7 +426,7 @@ static inline void caller_read(Caller *c)
 		char text[64];
 		int number;
 
-		snprintf(text, sizeof(text), "%.*s", (int) (m.len < 60 ? m.len : 60), (const char *) m.data);
+		snprintf(text, sizeof(text), "%.*s", (int)(m.len < 60 ? m.len : 60), (const char *)m.data);
 		number = atoi(strchr(text, ' ') != NULL ? strchr(text, ' ') : "0");
 		if (number != c->in_last + 1)
 			c->in_out_of_order++;
@@ -440,10 +444,10 @@ static inline void caller_read(Caller *c)
 static inline TePublishResult caller_publish_one(Caller *c)
 {
 	static char data[2 * 1024 * 1024];
-	int len = snprintf(data, sizeof(data), "out %llu", (unsigned long long) c->publish_next);
+	int len = snprintf(data, sizeof(data), "out %llu", (unsigned long long)c->publish_next);
 	TeOutputMessage m = {.subject = "trading.signals.0.acme.u1.EURUSD",
 	                     .data = data,
-	                     .len = (size_t) len + c->padding,
+	                     .len = (size_t)len + c->padding,
 	                     .epoch = c->epoch,
 	                     .seq = c->publish_next,
 	                     .hash = "abcdef0123456789",
@@ -475,9 +479,9 @@ static inline void caller_turn(Caller *c, int ms)
 	te_transport_poll(c->t, &fds);
 	c->polled = fds.generation;
 	set[0] = (struct pollfd){.fd = fds.wake_fd, .events = POLLIN};
-	set[1] = (struct pollfd){.fd = fds.fd,
-	                         .events = (short) (POLLIN | (fds.want_write ? POLLOUT : 0))};
-	poll(set, 2, wait < ms ? (int) wait : ms);
+	set[1] =
+		(struct pollfd){.fd = fds.fd, .events = (short)(POLLIN | (fds.want_write ? POLLOUT : 0))};
+	poll(set, 2, wait < ms ? (int)wait : ms);
 
 	start = now_us();
 	events = te_transport_process(c->t, start, (set[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0,
@@ -494,17 +498,17 @@ static inline void caller_turn(Caller *c, int ms)
 
 /* Turns until the condition holds; false when it doesn't within `seconds`. */
 #define CALLER_UNTIL(c, seconds, condition)                                                        \
-	caller_until_((c), (seconds));                                                             \
-	while (!(condition) && now_us() < caller_deadline_)                                        \
-		caller_turn((c), 20);                                                              \
+	caller_until_((c), (seconds));                                                                 \
+	while (!(condition) && now_us() < caller_deadline_)                                            \
+		caller_turn((c), 20);                                                                      \
 	ok((condition), #condition)
 
 static int64_t caller_deadline_;
 
 static inline void caller_until_(Caller *c, int seconds)
 {
-	(void) c;
-	caller_deadline_ = now_us() + (int64_t) seconds * 1000000;
+	(void)c;
+	caller_deadline_ = now_us() + (int64_t)seconds * 1000000;
 }
 
 static inline TeTransportState caller_state(Caller *c)

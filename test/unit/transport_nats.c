@@ -16,7 +16,8 @@
 static Server server;
 
 /* Checks that a stream holds "out 1".."out n" and their headers, each once and in order. */
-typedef struct OutputCheck {
+typedef struct OutputCheck
+{
 	uint64_t next, wrong;
 	size_t padding;
 } OutputCheck;
@@ -25,12 +26,12 @@ static void visit_output(void *closure, char *message, size_t header_len, size_t
 {
 	OutputCheck *check = closure;
 	char want[64], id[96];
-	int want_len = snprintf(want, sizeof(want), "out %llu", (unsigned long long) check->next);
+	int want_len = snprintf(want, sizeof(want), "out %llu", (unsigned long long)check->next);
 
 	snprintf(id, sizeof(id), "\r\nNats-Msg-Id: 0b5a6b0e-7a31-4f4b-9a53-1a2b3c4d5e6f/0/1/%llu\r\n",
-	         (unsigned long long) check->next);
-	if (len - header_len != (size_t) want_len + check->padding ||
-	    memcmp(message + header_len, want, (size_t) want_len) != 0 ||
+	         (unsigned long long)check->next);
+	if (len - header_len != (size_t)want_len + check->padding ||
+	    memcmp(message + header_len, want, (size_t)want_len) != 0 ||
 	    memmem(message, header_len, id, strlen(id)) == NULL ||
 	    memmem(message, header_len, "\r\nte-hash: abcdef0123456789\r\n", 27) == NULL)
 		check->wrong++;
@@ -48,8 +49,8 @@ static bool output_is_exactly(uint64_t count, size_t padding)
 	plain_read_stream(&p, "trading_output_0", last, visit_output, &check);
 	plain_close(&p);
 	if (last != count || check.wrong != 0)
-		printf("# %llu messages, %llu wrong\n", (unsigned long long) last,
-		       (unsigned long long) check.wrong);
+		printf("# %llu messages, %llu wrong\n", (unsigned long long)last,
+		       (unsigned long long)check.wrong);
 	return last == count && check.wrong == 0;
 }
 
@@ -69,9 +70,11 @@ static void test_server_down_at_start(void)
 	caller_init(&c, make_transport(&server, with_secret));
 	while (now_us() < until)
 		caller_turn(&c, 50);
-	ok(te_transport_stats(c.t)->connect_failures >= 2, "a server that is down is tried again and again");
+	ok(te_transport_stats(c.t)->connect_failures >= 2,
+	   "a server that is down is tried again and again");
 	ok(te_transport_stats(c.t)->connect_failures <= 8, "but not in a tight loop");
-	ok(strstr(te_transport_stats(c.t)->last_error, "127.0.0.1") != NULL, "the error names the server");
+	ok(strstr(te_transport_stats(c.t)->last_error, "127.0.0.1") != NULL,
+	   "the error names the server");
 	ok(strstr(te_transport_stats(c.t)->last_error, "sesame") == NULL, "and no password");
 	printf("# %s\n", te_transport_stats(c.t)->last_error);
 	server_start(&server);
@@ -81,7 +84,8 @@ static void test_server_down_at_start(void)
 	ok(!c.last_output_anchor.found && c.last_output_anchor.last_stream_seq == 0,
 	   "a new output stream has no anchor");
 	ok(te_transport_stats(c.t)->server_id[0] == 'N', "the server's id is known");
-	ok(strstr(te_transport_stats(c.t)->server_url, "sesame") == NULL, "the URL of the statistics has no password");
+	ok(strstr(te_transport_stats(c.t)->server_url, "sesame") == NULL,
+	   "the URL of the statistics has no password");
 	te_transport_destroy(c.t);
 }
 
@@ -131,19 +135,19 @@ static void test_order(void)
 	plain_open(&p, &server);
 	start = now_us();
 	plain_produce(&p, INPUT_SUBJECT, "in", 1, MANY);
-	printf("# %d inputs produced in %lld ms\n", MANY, (long long) (now_us() - start) / 1000);
+	printf("# %d inputs produced in %lld ms\n", MANY, (long long)(now_us() - start) / 1000);
 	plain_close(&p);
 
 	caller_init(&c, make_transport(&server, NULL));
 	c.publish_to = MANY;
 	start = now_us();
 	CALLER_UNTIL(&c, 60, c.inputs >= MANY);
-	printf("# read after %lld ms\n", (long long) (now_us() - start) / 1000);
+	printf("# read after %lld ms\n", (long long)(now_us() - start) / 1000);
 	CALLER_UNTIL(&c, 60, caller_acked(&c) == MANY);
-	printf("# written after %lld ms\n", (long long) (now_us() - start) / 1000);
+	printf("# written after %lld ms\n", (long long)(now_us() - start) / 1000);
 	is_exactly(c.inputs, MANY, "every input came once");
 	is_exactly(c.in_out_of_order, 0, "in order");
-	is_exactly((double) te_transport_stats(c.t)->lost, 0, "none is missing");
+	is_exactly((double)te_transport_stats(c.t)->lost, 0, "none is missing");
 	ok(te_transport_stats(c.t)->disconnects == 0, "on one connection");
 	ok(output_is_exactly(MANY, 0), "every output is in the stream once, in order");
 	te_transport_destroy(c.t);
