@@ -188,6 +188,10 @@ void te_decide(const TeDecisionInput *in, TeDecision *out)
 		out->outcome = TE_OUTCOME_SIGNAL;
 		out->time_in_force = order_time_in_force(&w);
 		te_find_legs(&w);
+	} else {
+		/* Timing found with the entry belongs to an order, and there will be none. */
+		out->timing = TE_TIMING_IMMEDIATE;
+		out->trigger_price = NAN;
 	}
 
 	if (out->outcome == TE_OUTCOME_SIGNAL || out->outcome == TE_OUTCOME_HOLD)

@@ -288,6 +288,12 @@ static void timing(void)
 	decide(&f);
 	is_exactly(f.out.stop_loss, 1.09876, "a waiting order has no spread to cross: 24 ticks");
 
+	extended(1.097);
+	f.a.open_positions = 10;
+	is_outcome(&f, "MAX_POSITIONS", "without a signal");
+	ok(f.out.timing == TE_TIMING_IMMEDIATE && isnan(f.out.trigger_price), "there is no timing");
+	is_exactly(f.out.entry_price, 1.099, "but the price that it gave");
+
 	extended(1.103);
 	ok(f.out.timing == TE_TIMING_IMMEDIATE, "a BUY below its average is IMMEDIATE");
 	f.p.direction = TE_DIR_SELL;
