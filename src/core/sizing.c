@@ -82,7 +82,7 @@ bool te_find_size(TeWork *w)
 
 	w->lots = te_steps_down(te_grid_steps(&w->lot, size));
 	out->position_size = te_grid_value(&w->lot, w->lots);
-	if (te_known(rate) && isfinite(loss_per_lot))
+	if (isfinite(loss_per_lot * out->position_size)) /* not without a rate */
 		out->max_loss = loss_per_lot * out->position_size;
 
 	return te_work_step(w, TE_OUTCOME_POSITION_TOO_SMALL,
