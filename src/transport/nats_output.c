@@ -68,21 +68,33 @@ static natsStatus set_number(natsMsg *msg, const char *key, uint64_t value)
 	return natsMsgHeader_Set(msg, key, text);
 }
 
+/* <installation>/<lane>/<epoch>/<seq>: what the broker recognises a repetition by. */
+static natsStatus set_id(natsMsg *msg, const char *key, const TeNats *n, uint64_t epoch,
+                         uint64_t seq)
+{
+	char id[TE_NATS_SUBJECT_SIZE];
+
+	snprintf(id, sizeof(id), "%s/%d/%" PRIu64 "/%" PRIu64, n->config->installation, n->config->lane,
+	         epoch, seq);
+	return natsMsgHeader_Set(msg, key, id);
+}
+
 /*
- * The message id lets the broker recognise a repetition, the expected sequence lets it refuse
- * everything that isn't the exact successor: a second writer, or a message whose predecessor was
- * lost.  The te-* headers are the identity that outlives the broker's memory of ids.
+ * The broker refuses what isn't the exact successor.  The first message of a connection is bound
+ * to the stream's last sequence (the broker may have forgotten the id of an old message); all
+ * later ones to the id before them as well: by sequence alone, the third of a series would land
+ * when its two predecessors were refused because somebody else had written two messages.  The te-*
+ * headers are the identity that outlives the broker's memory of ids.
  */
 static natsStatus set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessage *message)
 {
-	char id[TE_NATS_SUBJECT_SIZE];
-	natsStatus s;
+	const TeNatsOutput *out = &n->out;
+	natsStatus s = set_id(msg, "Nats-Msg-Id", n, message->epoch, message->seq);
 
-	snprintf(id, sizeof(id), "%s/%d/%" PRIu64 "/%" PRIu64, n->config->installation, n->config->lane,
-	         message->epoch, message->seq);
-	s = natsMsgHeader_Set(msg, "Nats-Msg-Id", id);
 	if (s == NATS_OK)
-		s = set_number(msg, "Nats-Expected-Last-Sequence", n->out.base_seq + n->out.next);
+		s = set_number(msg, "Nats-Expected-Last-Sequence", out->base_seq + out->next);
+	if (s == NATS_OK && out->next > 0)
+		s = set_id(msg, "Nats-Expected-Last-Msg-Id", n, out->last_epoch, out->last_seq);
 	if (s == NATS_OK)
 		s = set_number(msg, "te-lane", (uint64_t)n->config->lane);
 	if (s == NATS_OK)

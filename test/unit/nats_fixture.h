@@ -547,4 +547,43 @@ static inline TeTransport *make_transport(const Server *server,
 	return t;
 }
 
+/* Checks that a stream holds "out 1".."out n" and their headers, each once and in order. */
+typedef struct OutputCheck
+{
+	uint64_t next, wrong;
+	size_t padding;
+} OutputCheck;
+
+static inline void visit_output(void *closure, char *message, size_t header_len, size_t len)
+{
+	OutputCheck *check = closure;
+	char want[64], id[96];
+	int want_len = snprintf(want, sizeof(want), "out %llu", (unsigned long long)check->next);
+
+	snprintf(id, sizeof(id), "\r\nNats-Msg-Id: 0b5a6b0e-7a31-4f4b-9a53-1a2b3c4d5e6f/0/1/%llu\r\n",
+	         (unsigned long long)check->next);
+	if (len - header_len != (size_t)want_len + check->padding ||
+	    memcmp(message + header_len, want, (size_t)want_len) != 0 ||
+	    memmem(message, header_len, id, strlen(id)) == NULL ||
+	    memmem(message, header_len, "\r\nte-hash: abcdef0123456789\r\n", 27) == NULL)
+		check->wrong++;
+	check->next++;
+}
+
+static inline bool output_is_exactly(const Server *server, uint64_t count, size_t padding)
+{
+	OutputCheck check = {.next = 1, .padding = padding};
+	uint64_t last;
+	Plain p;
+
+	plain_open(&p, server);
+	last = plain_last_seq(&p, "trading_output_0");
+	plain_read_stream(&p, "trading_output_0", last, visit_output, &check);
+	plain_close(&p);
+	if (last != count || check.wrong != 0)
+		printf("# %llu messages, %llu wrong\n", (unsigned long long)last,
+		       (unsigned long long)check.wrong);
+	return last == count && check.wrong == 0;
+}
+
 #endif
