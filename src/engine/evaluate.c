@@ -224,11 +224,9 @@ record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionIn
 	te_rows_set(rows, row, TE_SIGNAL_lane, Int32GetDatum(batch->lane->lane));
 	te_rows_set(rows, row, TE_SIGNAL_batch_no, Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
 	te_rows_set(rows, row, TE_SIGNAL_position, Int32GetDatum(e->position));
+	te_rows_set(rows, row, TE_SIGNAL_out_epoch, Int64GetDatum(batch->lane->memory->staged.epoch));
 	if (out_seq > 0)
-	{
-		te_rows_set(rows, row, TE_SIGNAL_out_epoch, Int64GetDatum(batch->lane->memory->staged.epoch));
 		te_rows_set(rows, row, TE_SIGNAL_out_seq, Int64GetDatum(out_seq));
-	}
 	te_rows_set(rows, row, TE_SIGNAL_signal_id, uuid_datum(batch, id));
 	te_rows_set_text(rows, row, TE_SIGNAL_company_id, s->company->company_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_user_id, s->user_id);

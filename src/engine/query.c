@@ -83,10 +83,13 @@ value_of(TeRow *row, const char *column, bool *isnull)
 char *
 te_row_text(TeRow *row, const char *column)
 {
+	TupleDesc descriptor = row->columns->descriptor;
 	bool isnull;
 	Datum value = value_of(row, column, &isnull);
 
-	return isnull ? NULL : TextDatumGetCString(value);
+	if (!isnull && SPI_gettypeid(descriptor, SPI_fnumber(descriptor, column)) == TEXTOID)
+		return TextDatumGetCString(value);
+	return SPI_getvalue(row->tuple, descriptor, SPI_fnumber(descriptor, column));
 }
 
 double
@@ -126,7 +129,7 @@ te_row_bytes(TeRow *row, const char *column)
 	bool isnull;
 	Datum value = value_of(row, column, &isnull);
 
-	return isnull ? NULL : DatumGetByteaP(value);
+	return isnull ? NULL : DatumGetByteaPCopy(value);
 }
 
 int64_t

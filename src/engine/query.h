@@ -35,7 +35,7 @@ typedef void (*TeRowReader)(TeRow *row, void *arg);
 
 /*
  * Run a query and hand every row to "read"; SPI must be connected.  The row is
- * freed afterwards, the reader copies what it keeps.
+ * freed afterwards; texts and bytes are copies in the memory context of the moment.
  */
 extern void te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *arg);
 
@@ -45,7 +45,10 @@ extern char *te_query_text(const char *sql);
 /* Run a statement for its effect and return the rows that it touched. */
 extern uint64 te_query_run(const char *sql, const TeQueryArgs *args);
 
-/* Values by column name; NULL is NULL, NAN, 0 or false.  A missing column is a bug. */
+/*
+ * Values by column name; NULL is NULL, NAN, 0 or false.  A missing column is a bug.
+ * Text is the output of the column's type, whatever that is.
+ */
 extern char *te_row_text(TeRow *row, const char *column);
 extern double te_row_double(TeRow *row, const char *column);
 extern int64 te_row_int(TeRow *row, const char *column);
