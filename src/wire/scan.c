@@ -253,7 +253,7 @@ static bool check_field(const ProtobufCFieldDescriptor *f, const TeScanField *fi
 		return te_wire_fail(err, TE_WIRE_MALFORMED, f->name, "has another type");
 	if (*count >= 1 && !repeated)
 		return te_wire_fail(err, TE_WIRE_DUPLICATE_FIELD, f->name, "comes twice");
-	if (*count >= max_repeated)
+	if (repeated && *count >= max_repeated)
 		return te_wire_fail(err, TE_WIRE_TOO_MANY, f->name, "more than %zu elements", max_repeated);
 	if (!check_element(f, field, max_repeated, depth, err))
 		return within(f, *count, err);
