@@ -23,10 +23,10 @@
 	X(MISSING_FIELD)                                                                               \
 	X(INVALID_FIELD)                                                                               \
 	X(UNKNOWN_FIELD)                                                                               \
-	X(DUPLICATE_FIELD) X(MISMATCH) X(HASH_MISMATCH) X(EMPTY_BATCH) X(TOO_MANY) X(TOO_LARGE)        \
-		X(TOO_DEEP) X(INVALID_JSON) X(UNKNOWN_VERSION) X(INVALID_SUBJECT) X(NO_MEMORY)             \
-			X(NOT_AUTHORISED) X(UNKNOWN_COMPANY) X(UNKNOWN_USER) X(UNKNOWN_SYMBOL) X(CONFLICT)     \
-				X(STORE_FAILED)
+	X(DUPLICATE_FIELD)                                                                             \
+	X(MISMATCH) X(HASH_MISMATCH) X(EMPTY_BATCH) X(TOO_MANY) X(TOO_LARGE) X(TOO_DEEP)               \
+		X(INVALID_JSON) X(UNKNOWN_VERSION) X(INVALID_SUBJECT) X(NO_MEMORY) X(NOT_AUTHORISED)       \
+			X(UNKNOWN_COMPANY) X(UNKNOWN_USER) X(UNKNOWN_SYMBOL) X(CONFLICT) X(STORE_FAILED)
 
 #define TE_WIRE_CODE_MEMBER(label) TE_WIRE_##label,
 typedef enum { TE_WIRE_CODES(TE_WIRE_CODE_MEMBER) TE_WIRE_CODE_COUNT } TeWireCode;

@@ -81,7 +81,7 @@ static bool put_quoted(Writer *w, const char *text)
 	return put(w, text + begin, len - begin) && put(w, "\"", 1);
 }
 
-/* The shortest text that reads back as the same number. */
+/* A text that reads back as the same number, with 17 digits only where it needs them. */
 static bool put_double(Writer *w, double value)
 {
 	char text[NUMBER_SIZE];
