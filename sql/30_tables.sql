@@ -9,14 +9,13 @@ CREATE FUNCTION trading.enum_labels(enum text) RETURNS text[]
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION trading.enum_labels(text) IS 'labels of one of the engine''s enums (direction, outcome, regime, ...), in their order';
 
--- Close a table to everybody but its owner, whatever ALTER DEFAULT PRIVILEGES has given away.
-CREATE FUNCTION trading.close_relation(relation regclass) RETURNS void
+-- Take everything from everybody but the owner, whatever ALTER DEFAULT PRIVILEGES has given away.
+CREATE FUNCTION trading.revoke_all(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	grantee text;
 BEGIN
-	EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relation);
 	FOR grantee IN
 		SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
 		  FROM pg_class AS c, aclexplode(c.relacl) AS a
@@ -26,7 +25,17 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION trading.close_relation(regclass) IS 'takes all privileges on a table away from everybody but its owner and forces row-level security on it';
+COMMENT ON FUNCTION trading.revoke_all(regclass) IS 'takes all privileges on a table or view away from everybody but its owner';
+
+CREATE FUNCTION trading.close_relation(relation regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relation);
+	PERFORM trading.revoke_all(relation);
+END
+$$;
+COMMENT ON FUNCTION trading.close_relation(regclass) IS 'takes all privileges on a table away and forces row-level security on it';
 
 -- Comment on a table and its columns.  What a column of several tables means is said
 -- here once; a column without a comment is an error.

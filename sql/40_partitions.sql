@@ -38,7 +38,7 @@ AS $$
 		  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
 		 WHERE c.relnamespace = 'trading'::regnamespace AND p.partstrat = 'r' AND p.partnatts = 1)
 	SELECT p.oid, format('%s_p%s', p.relname, to_char(t.day + n, 'YYYYMMDD')),
-	       format('FROM (%L) TO (%L)', format('%s 00:00:00+00', t.day + n), format('%s 00:00:00+00', t.day + n + 1))
+	       format('FROM (%L) TO (%L)', to_char(t.day + n, 'YYYY-MM-DD 00:00:00+00'), to_char(t.day + n + 1, 'YYYY-MM-DD 00:00:00+00'))
 	  FROM parents AS p, today AS t, generate_series(0, days_ahead) AS n
 	 WHERE p.key = 'recorded_at'
 	UNION ALL

@@ -240,6 +240,7 @@ BEGIN
 	LOOP
 		EXECUTE format('COMMENT ON COLUMN trading.effective_strategies.%I IS %L', col.attname, col.doc);
 	END LOOP;
+	PERFORM trading.revoke_all('trading.effective_strategies');
 	GRANT SELECT ON trading.effective_strategies TO trading_tenant, trading_admin;
 END
 $$;

@@ -99,7 +99,7 @@ $$;
 COMMENT ON FUNCTION trading.attach() IS 'part of trading.setup(): what hangs on the tables';
 
 CREATE FUNCTION trading.setup() RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
 	stranger record;

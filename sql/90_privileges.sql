@@ -1,12 +1,32 @@
--- PUBLIC gets nothing.  Pure functions, which see no table, are for all three roles.
-REVOKE ALL ON ALL ROUTINES IN SCHEMA trading FROM PUBLIC;
-
+-- PUBLIC gets nothing, nor does anybody else whom nothing here names, whatever ALTER
+-- DEFAULT PRIVILEGES says.  Pure functions, which see no table, are for all three roles.
 DO $grants$
 DECLARE
-	pure record;
+	member record;
 BEGIN
-	FOR pure IN
-		SELECT p.oid::pg_catalog.regprocedure AS routine
+	FOR member IN
+		SELECT m.object, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(r.rolname) END AS grantee
+		  FROM (SELECT 'ROUTINE ' || p.oid::pg_catalog.regprocedure::text AS object, p.proowner AS owner, d.deptype,
+			       COALESCE(p.proacl, pg_catalog.acldefault('f', p.proowner)) AS acl, d.refobjid, d.refclassid
+			  FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_proc AS p ON p.oid = d.objid
+			 WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+			UNION ALL
+			SELECT 'TABLE ' || c.oid::pg_catalog.regclass::text, c.relowner, d.deptype, c.relacl, d.refobjid, d.refclassid
+			  FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
+			 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass) AS m
+		  JOIN pg_catalog.pg_extension AS e ON e.oid = m.refobjid
+		 CROSS JOIN LATERAL pg_catalog.aclexplode(m.acl) AS a
+		  LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
+		 WHERE e.extname = 'trading_engine' AND m.deptype = 'e'
+		   AND m.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+		   AND a.grantee <> m.owner
+		   AND COALESCE(r.rolname NOT IN ('trading_admin', 'trading_tenant', 'trading_worker', 'pg_monitor'), true)
+		 GROUP BY 1, 2
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %s', member.object, member.grantee);
+	END LOOP;
+	FOR member IN
+		SELECT p.oid::pg_catalog.regprocedure AS object
 		  FROM pg_catalog.pg_depend AS d
 		  JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
 		  JOIN pg_catalog.pg_proc AS p ON p.oid = d.objid
@@ -14,7 +34,7 @@ BEGIN
 		   AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 		   AND p.provolatile = 'i' AND NOT p.prosecdef
 	LOOP
-		EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO trading_admin, trading_tenant, trading_worker', pure.routine);
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO trading_admin, trading_tenant, trading_worker', member.object);
 	END LOOP;
 END
 $grants$;

@@ -2,6 +2,7 @@
 \getenv here PG_ABS_SRCDIR
 \set companies :here '/include/companies.sql'
 \set no_companies :here '/include/no_companies.sql'
+\set SHOW_CONTEXT never
 \set superuser :USER
 \set home :DBNAME
 CREATE DATABASE trading_rls;
@@ -28,6 +29,10 @@ SELECT p.oid::regprocedure
 SELECT c.oid::regclass, c.reloptions FROM pg_class AS c
  WHERE c.relnamespace = 'trading'::regnamespace AND c.relkind = 'v'
    AND has_table_privilege('trading_tenant', c.oid, 'SELECT') AND NOT 'security_invoker=true' = ANY (COALESCE(c.reloptions, '{}'));
+
+-- Views over shared memory, which count for all tenants together, are not for tenants.
+SELECT c.oid::regclass FROM pg_class AS c
+ WHERE c.relnamespace = 'trading'::regnamespace AND c.relname ~ '^stat_' AND has_table_privilege('trading_tenant', c.oid, 'SELECT');
 
 -- Functions that read something and that tenants may call; pure ones read nothing.
 SELECT p.oid::regprocedure AS function, p.prosecdef AS runs_as_owner, p.proconfig
