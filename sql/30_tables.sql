@@ -434,7 +434,7 @@ BEGIN
 		'batch_id', 'id that the producer gave the batch',
 		'producer_epoch', 'grows when the producer has lost its counter',
 		'producer_seq', 'the producer''s gapless counter',
-		'payload_hash', 'start of the SHA-256 of the payload, which tells a repeated message from a conflicting one',
+		'payload_hash', 'SHA-256 of the payload, which tells a repeated message from a conflicting one',
 		'predictions', 'predictions in the message',
 		'message', 'the message, byte for byte',
 		'market', 'market state of its symbols when it was decided: trading.MarketSnapshot'));

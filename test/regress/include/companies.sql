@@ -1,7 +1,11 @@
 -- Two companies: acme (ann, its admin; tom, a trader; vic, a viewer) and beta (bob, a trader).
 -- te_nobody is a tenant without a company, te_admin an administrator, te_stranger has no role of ours.
 SET client_min_messages = warning;
+-- No worker runs here, because its lanes aren't 0 to n: rows stay as they are.
+BEGIN;
 CREATE EXTENSION trading_engine;
+UPDATE trading.lanes SET lane = lane + 100;
+COMMIT;
 
 DO $roles$
 DECLARE
@@ -43,8 +47,8 @@ INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, o
 SELECT company_id, user_id, 'main', '2026-01-05 10:00+00', 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
 SELECT company_id, user_id, 'EURUSD', '2026-01-05 10:00+00', 70, 0, 7 FROM everybody;
-INSERT INTO trading.prediction_batches (lane, batch_no, position, source, company_id, user_id, predictions, decided_at, message)
-SELECT 0, 1, 0, 'nats', company_id, user_id, 1, now(), '\x' FROM everybody;
+INSERT INTO trading.prediction_batches (lane, batch_no, position, source, company_id, user_id, payload_hash, predictions, decided_at, message)
+SELECT 0, 1, 0, 'nats', company_id, user_id, sha256(''), 1, now(), '\x' FROM everybody;
 INSERT INTO trading.dead_letters (lane, batch_no, source, company_id, user_id, reason, message)
 SELECT 0, 1, 'nats', company_id, user_id, 'MALFORMED', bytea '\x' FROM everybody UNION ALL SELECT 0, 1, 'nats', NULL, NULL, 'MALFORMED', '\x';
 INSERT INTO trading.outbox (lane, batch_no, epoch, first_seq, last_seq, frames) VALUES (0, 1, 1, 1, 4, '\x');

@@ -21,12 +21,10 @@ DROP SCHEMA trading;
 -- A role of one of our names that already stands for somebody is refused.
 BEGIN;
 CREATE EXTENSION trading_engine;
+UPDATE trading.lanes SET lane = lane + 100;
 COMMIT;
 SET client_min_messages = warning;
-BEGIN;
-SELECT trading.stop_lanes();
 DROP EXTENSION trading_engine CASCADE;
-COMMIT;
 DROP SCHEMA trading CASCADE;
 RESET client_min_messages;
 BEGIN;
@@ -80,7 +78,14 @@ SET search_path = public, pg_catalog;
 -- Nor do default privileges open what it makes.
 ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC, te_mallory;
 ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO te_mallory;
+BEGIN;
 CREATE EXTENSION trading_engine;
+SELECT lane, epoch, adopt_requested, system_identifier = (SELECT system_identifier FROM pg_control_system()) AS here,
+       database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AS this_database
+  FROM trading.lanes ORDER BY 1;
+-- No worker runs here, because lanes aren't 0 to n: rows stay as they are.
+UPDATE trading.lanes SET lane = lane + 100;
+COMMIT;
 RESET search_path;
 ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC, te_mallory;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM te_mallory;
@@ -111,30 +116,27 @@ SELECT d.objid::regclass, d.objsubid FROM pg_depend AS d JOIN pg_depend AS m ON 
    AND d.classid = 'pg_class'::regclass AND d.deptype <> 'e'
    AND (SELECT relkind FROM pg_class WHERE oid = d.objid) IN ('r', 'p');
 
--- What it starts with: 28 pairs of the majors with their pips, metals, crypto, indices; two lanes of ours.
+-- What it starts with: 28 pairs of the majors with their pips, metals, crypto, indices.
 SELECT asset_class, count(*), array_agg(DISTINCT pip_size ORDER BY pip_size) AS pips FROM trading.instruments GROUP BY 1 ORDER BY 1;
 SELECT symbol, pip_size, tick_size, contract_size FROM trading.instruments
  WHERE symbol IN ('EURUSD', 'USDJPY', 'XAUUSD', 'BTCUSD', 'GER40') ORDER BY 1;
 SELECT symbol FROM trading.instruments WHERE (pip_size <> 0.01) = (quote_currency = 'JPY') AND asset_class = 'forex';
-SELECT lane, epoch, adopt_requested, system_identifier = (SELECT system_identifier FROM pg_control_system()) AS here,
-       database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AS this_database
-  FROM trading.lanes ORDER BY 1;
 SELECT count(*), max(octet_length(notify_key)) AS key_bytes FROM trading.installation;
--- OANDA's pip sizes, where that list is at hand (name, type, pipLocation, pip_size, ...).
-CREATE TEMP TABLE oanda (name text, type text, pip_location integer, pip_size float8);
+-- OANDA's pip sizes (name, type, pipLocation, pip_size, ...), where that list is at hand.
 \getenv shared TE_SHARED
 \if :{?shared}
 \set oanda :shared '/vectors/oanda_instruments.csv'
 \else
 \set oanda '/dev/null'
 \endif
-CREATE TEMP TABLE lines (line text);
-COPY lines FROM :'oanda' (DELIMITER E'\x01');
-INSERT INTO oanda SELECT (string_to_array(line, ','))[1], (string_to_array(line, ','))[2], (string_to_array(line, ','))[3]::integer, (string_to_array(line, ','))[4]::float8
-  FROM lines WHERE line ~ '^[A-Z0-9]+_[A-Z]{3},';
-SELECT i.symbol, i.pip_size, o.pip_size FROM trading.instruments AS i
-  JOIN oanda AS o ON replace(o.name, '_', '') = i.symbol OR o.name IN (i.symbol || '_USD', i.symbol || '_GBP') OR (o.name, i.symbol) IN (('SPX500_USD', 'US500'), ('DE30_EUR', 'GER40'), ('JP225Y_JPY', 'JPN225'))
- WHERE i.pip_size <> o.pip_size;
+WITH oanda AS (
+	SELECT split_part(line, ',', 1) AS name, split_part(line, ',', 4)::float8 AS pip_size
+	  FROM regexp_split_to_table(pg_read_file(:'oanda'), '[\r\n]+') AS line
+	 WHERE line ~ '^[A-Z0-9]+_[A-Z]{3},')
+SELECT i.symbol, i.pip_size, o.pip_size AS oanda FROM trading.instruments AS i, oanda AS o
+ WHERE i.pip_size <> o.pip_size
+   AND (i.symbol = replace(o.name, '_', '') OR o.name = i.symbol || '_' || i.quote_currency
+	OR (i.symbol, o.name) IN (('US500', 'SPX500_USD'), ('GER40', 'DE30_EUR'), ('JPN225', 'JP225Y_JPY')));
 
 -- Setup can be called again; nothing is lost.
 UPDATE trading.tiers SET max_position_count = 7 WHERE tier = 'PRO';
@@ -145,10 +147,7 @@ SELECT trading.setup();
 \set VERBOSITY terse
 DROP EXTENSION trading_engine;
 SET client_min_messages = warning;
-BEGIN;
-SELECT trading.stop_lanes();
 DROP EXTENSION trading_engine CASCADE;
-COMMIT;
 RESET client_min_messages;
 SELECT count(*) FROM trading.companies;
 SET ROLE trading_tenant;
@@ -163,10 +162,7 @@ SELECT (SELECT max_position_count FROM trading.tiers WHERE tier = 'PRO') AS edit
        (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'trading.strategies'::regclass AND NOT tgisinternal AND tgenabled = 'A') AS triggers;
 -- Tables of another version are not touched.
 SET client_min_messages = warning;
-BEGIN;
-SELECT trading.stop_lanes();
 DROP EXTENSION trading_engine CASCADE;
-COMMIT;
 RESET client_min_messages;
 \set VERBOSITY default
 UPDATE trading.installation SET schema_version = '0.9';
@@ -184,6 +180,9 @@ SET row_security = off;
 CREATE EXTENSION trading_engine;
 SELECT count(*) FROM pg_class WHERE relnamespace = 'trading'::regnamespace AND relkind IN ('r', 'p');
 RESET row_security;
+-- From here on in one transaction, in which no worker takes part.
+\set ON_ERROR_ROLLBACK on
+BEGIN;
 SELECT trading.setup();
 SELECT count(*) > 20 AS made FROM pg_class WHERE relnamespace = 'trading'::regnamespace AND relkind IN ('r', 'p');
 
@@ -203,7 +202,8 @@ UPDATE trading.batches SET inbox_snapshot = '100:100:';
 SELECT trading.adopt(5);
 SELECT trading.adopt();
 SELECT lane, adopt_requested, adopted_by = session_user AS by_me, system_identifier <> 1 AS here FROM trading.lanes;
-SELECT payload, xid = pg_current_xact_id_if_assigned() OR xid > '200' AS of_this_cluster FROM trading.inbox;
+SELECT payload, xid = pg_current_xact_id() AS of_this_cluster FROM trading.inbox;
+ROLLBACK;
 
 \c :home :superuser
 DROP DATABASE trading_setup WITH (FORCE);
