@@ -1,0 +1,29 @@
+-- The end of the demo.
+\pset border 0
+\pset footer off
+\pset null ''
+
+\echo
+\echo '== signals by strategy'
+SELECT s.company_id || '/' || s.user_id || '/' || s.strategy_id AS strategy, c.tier,
+       count(*) FILTER (WHERE s.outcome = 'SIGNAL') AS signals,
+       count(*) FILTER (WHERE s.signal_type IN ('BUY', 'WEAK_BUY') AND s.outcome = 'SIGNAL') AS buys,
+       count(*) FILTER (WHERE s.signal_type IN ('SELL', 'WEAK_SELL') AND s.outcome = 'SIGNAL') AS sells,
+       count(*) FILTER (WHERE s.outcome = 'HOLD') AS holds,
+       round(avg(s.position_size)::numeric, 2) AS mean_lots
+  FROM trading.signals AS s JOIN trading.companies AS c ON c.company_id = s.company_id
+ GROUP BY 1, 2 ORDER BY min(c.created_at), 2, 1;
+
+\echo '== what became of every decision'
+SELECT d.outcome, sum(d.count) AS decisions
+  FROM trading.stat_decisions AS d GROUP BY d.outcome HAVING sum(d.count) > 0 ORDER BY 2 DESC;
+
+\echo '== lanes'
+SELECT b.lane, count(*) AS batches, sum(b.messages) AS messages, sum(b.predictions) AS predictions,
+       sum(b.signals) AS signals, max(b.last_out_seq) AS published
+  FROM trading.batches AS b GROUP BY b.lane ORDER BY b.lane;
+
+\echo '== latency, milliseconds'
+SELECT l.metric, l.count, round(l.p50_ms::numeric, 2) AS p50, round(l.p90_ms::numeric, 2) AS p90,
+       round(l.p99_ms::numeric, 2) AS p99, round(l.p999_ms::numeric, 2) AS "p99.9", round(l.max_ms::numeric, 1) AS max
+  FROM trading.stat_latency AS l WHERE l.lane IS NULL AND l.count > 0;
