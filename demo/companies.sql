@@ -19,8 +19,8 @@ INSERT INTO trading.accounts (company_id, user_id, currency, equity) VALUES
 	('alder', 'abe', 'USD', 2000),
 	('birch', 'bob', 'USD', 50000),
 	('birch', 'bea', 'USD', 80000),
-	('cedar', 'cid', 'USD', 2000000),
-	('cedar', 'cleo', 'USD', 500000);
+	('cedar', 'cid', 'USD', 200000),
+	('cedar', 'cleo', 'USD', 60000);
 
 -- Anybody's predictions are accepted from the predictor, and from nobody else.
 INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'predictor');
