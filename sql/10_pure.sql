@@ -97,3 +97,10 @@ CREATE FUNCTION trading.lane_of(company text, lanes integer)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'te_sql_lane_of';
 COMMENT ON FUNCTION trading.lane_of(text, integer) IS 'lane that owns a company, when there are so many lanes';
+
+CREATE FUNCTION trading.decision_inputs(inputs bytea)
+	RETURNS jsonb
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'te_sql_decision_inputs';
+COMMENT ON FUNCTION trading.decision_inputs(bytea) IS
+	'what a signal was decided from (trading.signals.inputs): the arguments of trading.decide, by name, to the last bit';

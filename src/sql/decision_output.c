@@ -7,7 +7,9 @@
 
 static void put_step_value(TeJsonbWriter *w, const char *key, const TeStepValue *value)
 {
-	if (value->kind == TE_STEP_NOTHING)
+	/* An absurd parameter can lead to an infinite price, which JSON can't say. */
+	if (value->kind == TE_STEP_NOTHING ||
+	    (value->kind == TE_STEP_NUMBER && !isfinite(value->as.number)))
 		return;
 	te_jsonb_key(w, key);
 	switch (value->kind) {

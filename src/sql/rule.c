@@ -14,6 +14,9 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonpath.h"
 #include "utils/memutils.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "sql/decision_json.h"
 
