@@ -62,14 +62,16 @@ static void check_entitlement(FunctionCallInfo fcinfo, const TeParamSet *own)
 	p = te_strategy_beyond_tier(&tier, own);
 	if (p < 0)
 		return;
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-	                errmsg("tier %s does not allow this value of \"%s\"; tiers that do: %s",
-	                       PG_ARGISNULL(ARG_TIER) ? "(none)"
-	                                              : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)),
-	                       te_params[p].name,
-	                       PG_ARGISNULL(ARG_TIERS)
-	                           ? "none"
-	                           : tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), own, p))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+	     errmsg("tier %s does not allow this value of \"%s\"%s",
+	            PG_ARGISNULL(ARG_TIER) ? "(none)" : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)),
+	            te_params[p].name,
+	            PG_ARGISNULL(ARG_TIERS)
+	                ? ""
+	                : psprintf("; tiers that do: %s",
+	                           tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), own, p)))));
 }
 
 /* check_strategy(tier record, own record, tiers record[]): ranges first, then what the tier allows.

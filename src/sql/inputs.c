@@ -55,6 +55,11 @@ Datum te_sql_decision_inputs(PG_FUNCTION_ARGS)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 			                errmsg("no inputs of a decision: %s", error.detail),
 			                error.field[0] != '\0' ? errdetail("Field: %s.", error.field) : 0));
+		/* Message DecisionInputs has no presence for it, and nothing was decided at the epoch. */
+		if (in.at == 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			                errmsg("no inputs of a decision: one of the inputs is missing"),
+			                errdetail("Field: at.")));
 		result = inputs_object(&in);
 	}
 	PG_FINALLY();

@@ -23,13 +23,17 @@ typedef struct Aggregate
 	TeMarketSettings settings;
 } Aggregate;
 
+/* A day is 24 hours here. */
 static TeTime read_max_gap(const Interval *gap)
 {
+	TeTime max_gap;
+
 	if (gap->month != 0)
 		te_invalid_value("max_gap", "must not have months or years, whose length varies");
-	if (gap->day < 0 || gap->time < 0 || (gap->day == 0 && gap->time == 0))
+	max_gap = gap->day * USECS_PER_DAY + gap->time;
+	if (max_gap <= 0)
 		te_invalid_value("max_gap", "must be > 0");
-	return gap->day * USECS_PER_DAY + gap->time;
+	return max_gap;
 }
 
 /* The state before the first bar; without a sixth argument the gap rule is off. */

@@ -1,0 +1,61 @@
+-- Custom rules: what is a rule, and what rules say.
+\getenv here PG_ABS_SRCDIR
+\set include :here '/include/decision.sql'
+\set ECHO none
+\i :include
+\set ECHO all
+
+-- A rule is an SQL/JSON path predicate.
+SELECT r.rule, trading.check_rule(r.rule)
+  FROM (VALUES
+	('$.prediction.confidence > 0.8'), ('$.consensus >= 0.6 && ($.favorability > 0.4 || $.market.trend == "UP")'), ('!($.market.regime == "UNKNOWN")'),
+	('exists($.prediction.models[*] ? (@.confidence > 0.9 && @.direction starts with "B"))'), ('($.market.atr > 0) is unknown'), ('$.prediction.models.size() >= 3'),
+	('strict $.account.equity / 2 - 1 + 3 * 4 % 5 > -1'), ('$.prediction.models[0 to last].weight.double() > 0.5'), ('$.prediction.symbol starts with "EUR"'),
+	('$.account.*.type() != "null"'), ('$.account.keyvalue().key == "hit_rate"'), ('$.prediction.current_price.ceiling().abs().floor() == 2'),
+	('exists($.prediction.models[*] ? (exists(@ ? (@.weight > 1))))')) AS r (rule);
+SELECT r.about, pg_temp.complaint(format('SELECT trading.check_rule(%L)', r.rule))
+  FROM (VALUES
+	('no predicate', '$.prediction.confidence'), ('a constant', 'true'), ('a method of a predicate', '($.consensus > 1).type()'), ('a filter', '$ ? (@.consensus > 1)'),
+	('like_regex', '$.prediction.symbol like_regex "^EUR"'), ('like_regex inside', 'exists($.prediction.models[*] ? (!(@.model_id like_regex "x")))'),
+	('**', '$.** > 1'), ('** with levels', '$.prediction.**{1 to 2}.confidence > 1'), ('datetime()', '$.prediction.generated_at.datetime() > 1'),
+	('datetime() in a subscript', '$.prediction.models[$.prediction.generated_at.datetime()].weight > 1'), ('datetime() in a range', '$.prediction.models[0 to $.prediction.generated_at.datetime()].weight > 1'),
+	('a variable', '$.consensus > $limit'), ('filters in filters in filters', 'exists($.prediction.models ? (exists(@ ? (exists(@ ? (@.weight > 1))))))'),
+	('no path', 'confidence > 0.8'), ('half a path', '$.prediction.confidence >'), ('empty', ''), ('blank', '  '), ('SQL', 'SELECT 1')) AS r (about, rule);
+-- 1024 bytes at most: '$.a == "' and '"' are 9 of them.
+SELECT trading.check_rule('$.a == "' || repeat('x', 1015) || '"') AS at_the_limit,
+       pg_temp.complaint(format('SELECT trading.check_rule(%L)', '$.a == "' || repeat('x', 1016) || '"')) AS beyond,
+       pg_temp.complaint(format('SELECT trading.check_rule(%L)', '$.a == "' || repeat('é', 508) || '"')) AS beyond_in_bytes;
+-- As deep as 1024 bytes can nest.
+SELECT trading.check_rule(repeat('!(', 330) || '$.a == 1' || repeat(')', 330)) AS deep;
+SELECT trading.check_rule(NULL) IS NULL AS nothing_to_check;
+
+-- What a rule says: true, not true, or that it can't be evaluated, which counts as not true and is said.
+SELECT r.rule, d.d ->> 'outcome' AS outcome, d.d #> '{steps,6,gate}' AS gate, d.d #> '{steps,6,passed}' AS passed, d.d #> '{steps,6,check}' AS looked_at, d.d #> '{steps,6,value}' AS value
+  FROM (VALUES
+	('$.prediction.confidence == 0.9'), ('$.prediction.confidence > 0.9'), ('$.consensus == 1'), ('$.favorability == 0.75'),
+	('$.prediction.prediction_id == "p-1"'), ('$.prediction.symbol == "EURUSD"'), ('$.prediction.direction == "BUY"'), ('$.prediction.generated_at == "2026-01-05T10:00:00.000000Z"'),
+	('$.prediction.current_price == 1.1'), ('$.prediction.predicted_price == 1.11'), ('$.prediction.models.size() == 1'), ('$.prediction.models[0].model_id == "m"'),
+	('$.prediction.models[0].weight == 1'), ('$.prediction.patterns.size() == 0'),
+	('$.market.regime == "RANGING"'), ('$.market.trend == "FLAT"'), ('$.market.volatility_ratio == 1'), ('$.market.ema == 1.1'),
+	('$.account.currency == "USD"'), ('$.account.equity == 10000'), ('$.account.open_positions == 0'), ('$.account.position_size_multiplier == 1'),
+	-- What isn't known is absent: lax paths find nothing, strict ones fail.
+	('exists($.market.atr)'), ('$.market.atr > 0'), ('!exists($.prediction.valid_until)'), ('exists($.account.hit_rate)'), ('strict $.market.atr > 0'),
+	-- Mistakes.
+	('$.prediction.symbol > 1'), ('$.market.ema / 0 > 1'), ('$.prediction.symbol.double() > 1'), ('($.market.ema / 0 > 1) is unknown'), ('$.consensus > 0.5 || $.market.ema / 0 > 1'),
+	-- The rest of the input isn't there.
+	('exists($.strategy)'), ('exists($.instrument)'), ('exists($.at)')) AS r (rule),
+	LATERAL pg_temp.decision('{"models": [{"model_id": "m", "direction": "BUY", "confidence": 0.9}]}', jsonb_build_object('custom_rule', r.rule), '{"ema": 1.1}') AS d (d);
+SELECT pg_temp.last_step(pg_temp.decision(strategy => '{"custom_rule": "$.consensus < 0.5"}'));
+
+-- The spread is what the gate sees: of the quotes unless given.
+SELECT pg_temp.decision('{"bid": 1.1, "ask": 1.1001}', '{"custom_rule": "$.market.spread_pips > 0.99 && $.market.spread_pips < 1.01"}') ->> 'outcome' AS of_the_quotes,
+       pg_temp.decision('{"bid": 1.1, "ask": 1.1001}', '{"custom_rule": "$.market.spread_pips == 2"}', '{"spread_pips": 2}') ->> 'outcome' AS given,
+       pg_temp.decision(strategy => '{"custom_rule": "exists($.market.spread_pips)"}') ->> 'outcome' AS unknown;
+
+-- A rule is asked after the market and before the signal's type, and the outcome has what was computed by then.
+SELECT pg_temp.verdict(pg_temp.decision(strategy => '{"custom_rule": "1 == 2"}'),
+	'{"outcome": "CUSTOM_RULE", "consensus_score": 0.9, "market_favorability": 0.75, "signal_type": null, "signal_strength": null, "expires_at": null}'),
+       pg_temp.decision(strategy => '{"custom_rule": "1 == 2", "max_spread_pips": 0.1}', market => '{"spread_pips": 1}') ->> 'outcome' AS market_first;
+
+-- decide() trusts the strategy as effective, but not its rule.
+SELECT pg_temp.refusal(strategy => '{"custom_rule": "$.** > 1"}'), pg_temp.refusal(strategy => '{"custom_rule": "$.prediction.symbol like_regex \"E\""}');
