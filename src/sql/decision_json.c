@@ -220,8 +220,7 @@ static void read_object(const Object *object, const char *path, JsonbContainer *
 		char *key_path = psprintf("%s.%.*s", path, key.val.string.len, key.val.string.val);
 
 		if (i < 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			                errmsg("unknown key \"%s\"", key_path)));
+			te_unknown_key(key_path);
 		(void)JsonbIteratorNext(&it, &value, true);
 		read_field(&object->fields[i], key_path, &value, out);
 		seen |= 1u << i;

@@ -16,6 +16,11 @@ void te_invalid_value(const char *key, const char *reason)
 	                errmsg("invalid value for \"%s\": %s", key, reason)));
 }
 
+void te_unknown_key(const char *key)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown key \"%s\"", key)));
+}
+
 static const char *type_name(const JsonbValue *value)
 {
 	switch (value->type) {

@@ -16,6 +16,9 @@
 /* Raise 22023: invalid value for "<key>": <reason>. */
 extern void te_invalid_value(const char *key, const char *reason) pg_attribute_noreturn();
 
+/* Raise 22023: unknown key "<key>". */
+extern void te_unknown_key(const char *key) pg_attribute_noreturn();
+
 /* Read a value of the named key, or raise 22023. */
 extern double te_jsonb_number(const char *key, const JsonbValue *value);
 extern int64 te_jsonb_integer(const char *key, const JsonbValue *value);

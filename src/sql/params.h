@@ -57,7 +57,17 @@ extern char *te_param_text(const TeParamInfo *info, const TeStrategy *s);
 extern const char *te_symbols_make(const char **symbols, int count, TeSymbols *out);
 
 /* Value of one parameter within a strategy. */
-#define te_param_field(info, s, type) (*(type *)((char *)(s) + (info)->offset))
-#define te_param_const_field(info, s, type) (*(type const *)((const char *)(s) + (info)->offset))
+static inline void *te_param_address(const TeParamInfo *info, TeStrategy *s)
+{
+	return (char *)s + info->offset;
+}
+
+static inline const void *te_param_const_address(const TeParamInfo *info, const TeStrategy *s)
+{
+	return (const char *)s + info->offset;
+}
+
+#define te_param_field(info, s, type) (*(type *)te_param_address(info, s))
+#define te_param_const_field(info, s, type) (*(type const *)te_param_const_address(info, s))
 
 #endif

@@ -102,8 +102,7 @@ void te_jsonb_read_strategy(Jsonb *jsonb, TeStrategy *out)
 		int p = te_param_find(param);
 
 		if (p < 0)
-			ereport(ERROR,
-			        (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown key \"%s\"", path)));
+			te_unknown_key(path);
 		(void)JsonbIteratorNext(&it, &value, true);
 		read_param(&te_params[p], path, &value, out);
 	}

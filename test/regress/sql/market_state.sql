@@ -3,6 +3,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS trading_engine;
 RESET client_min_messages;
 SET timezone = 'UTC';
+SET intervalstyle = 'postgres';
 
 CREATE FUNCTION pg_temp.complaint(statement text) RETURNS text
 	LANGUAGE plpgsql
