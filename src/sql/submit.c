@@ -36,6 +36,9 @@ typedef TradingEngine__MLPredictionBatch Batch;
 /* Says where a batch came from, and who made it where it doesn't say. */
 #define SQL_SOURCE "sql"
 
+/* How the decoder names a field of the batch within its envelope. */
+#define ENVELOPE_PREFIX "payload."
+
 #define ARENA_BLOCK (64 * 1024)
 /* A batch in memory is some times its size on the wire. */
 #define ARENA_FACTOR 16
@@ -65,10 +68,15 @@ static void pg_attribute_noreturn() report(const TeWireError *err)
 	               ? ERRCODE_PROGRAM_LIMIT_EXCEEDED
 	               : ERRCODE_INVALID_PARAMETER_VALUE;
 
-	if (err->field[0] == '\0')
+	const char *field = err->field;
+
+	/* The envelope around the batch is ours: who submits knows nothing of it. */
+	if (strncmp(field, ENVELOPE_PREFIX, strlen(ENVELOPE_PREFIX)) == 0)
+		field += strlen(ENVELOPE_PREFIX);
+	if (field[0] == '\0')
 		ereport(ERROR, (errcode(code), errmsg("invalid batch of predictions: %s", err->detail)));
-	ereport(ERROR, (errcode(code),
-	                errmsg("invalid batch of predictions: \"%s\" %s", err->field, err->detail)));
+	ereport(ERROR,
+	        (errcode(code), errmsg("invalid batch of predictions: %s: %s", field, err->detail)));
 }
 
 static void pg_attribute_noreturn() forbid(const char *field, const char *value, const char *why)
@@ -109,7 +117,7 @@ static void check_addressee(const Batch *batch)
 	             " WHERE c.company_id OPERATOR(pg_catalog.=) $1 AND $2 IS NOT NULL",
 	             batch->company_id, batch->user_id))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		                errmsg("invalid batch of predictions: \"company_id\" is unknown: \"%s\"",
+		                errmsg("invalid batch of predictions: company_id: unknown company \"%s\"",
 		                       batch->company_id)));
 	if (strcmp(batch->user_id, TE_ALL) != 0 &&
 	    !has_row("SELECT FROM trading.users AS u"
@@ -117,7 +125,7 @@ static void check_addressee(const Batch *batch)
 	             "   AND u.user_id OPERATOR(pg_catalog.=) $2",
 	             batch->company_id, batch->user_id))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		                errmsg("invalid batch of predictions: \"user_id\" is unknown: \"%s\"",
+		                errmsg("invalid batch of predictions: user_id: unknown user \"%s\"",
 		                       batch->user_id)));
 }
 
@@ -146,8 +154,8 @@ static void check_symbols(const TePredictionBatch *batch)
 
 		ereport(ERROR,
 		        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		         errmsg("invalid batch of predictions: \"predictions[" INT64_FORMAT
-		                "].symbol\" is unknown: \"%s\"",
+		         errmsg("invalid batch of predictions: predictions[" INT64_FORMAT
+		                "].symbol: unknown symbol \"%s\"",
 		                n - 1, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2))));
 	}
 }
@@ -242,6 +250,7 @@ Datum te_sql_submit(PG_FUNCTION_ARGS)
 	TeWireError err = {0};
 	ProtobufCMessage *message;
 	Batch *batch;
+	bytea *envelope;
 	char *text, *correlation_id;
 	bool is_admin, is_tenant;
 
@@ -266,8 +275,9 @@ Datum te_sql_submit(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	envelope = make_envelope(batch, correlation_id, arena);
 	check_addressee(batch);
-	insert_into_inbox(batch, make_envelope(batch, correlation_id, arena));
+	insert_into_inbox(batch, envelope);
 	SPI_finish();
 	PG_RETURN_UUID_P(id);
 }
