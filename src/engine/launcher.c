@@ -449,7 +449,8 @@ static void apply_verdict(Known *db, const TeProbe *result, TimestampTz now)
 		              errmsg("trading_engine does not run in database \"%s\": %s",
 		                     NameStr(db->datname), result->reason),
 		              errhint("%s", result->hint)));
-	tell_no_slot(db, !placed);
+	if (!placed)
+		tell_no_slot(db, true);
 }
 
 /* Looks after the prober: its verdict, its failure, its taking too long. */
@@ -459,18 +460,17 @@ static void reap_probe(TimestampTz now)
 	Known *db;
 	pid_t pid;
 
+	if (te_shmem->probe.phase == TE_PROBE_IDLE)
+		return;
+	/* Also with a verdict it has to be gone: a lane may need its place. */
+	if (probe_handle != NULL && GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED) {
+		if (TimestampDifferenceExceeds(probe_started, now, PROBE_TIMEOUT_MS))
+			TerminateBackgroundWorker(probe_handle);
+		return;
+	}
 	LWLockAcquire(te_shmem->lock, LW_SHARED);
 	result = te_shmem->probe;
 	LWLockRelease(te_shmem->lock);
-	if (result.phase == TE_PROBE_IDLE)
-		return;
-	if (result.phase != TE_PROBE_DONE) {
-		if (probe_handle != NULL && GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED) {
-			if (TimestampDifferenceExceeds(probe_started, now, PROBE_TIMEOUT_MS))
-				TerminateBackgroundWorker(probe_handle);
-			return;
-		}
-	}
 	if (probe_handle != NULL)
 		pfree(probe_handle);
 	probe_handle = NULL;
