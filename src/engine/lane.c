@@ -50,6 +50,12 @@ static void connect_lane(const TeLaneSlot *slot)
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
 }
 
+static void end_lane(TeLaneSlot *slot, const char *reason, int code)
+{
+	te_lane_report_failure(slot, reason);
+	proc_exit(code);
+}
+
 /* Ends the worker when its database or extension is wanted away. */
 static void check_database(TeLaneSlot *slot)
 {
@@ -57,14 +63,14 @@ static void check_database(TeLaneSlot *slot)
 	case TE_DATABASE_KEEP:
 		return;
 	case TE_DATABASE_NEEDED:
-		te_lane_report_failure(slot, "the database is being copied, dropped or altered");
-		proc_exit(1);
+		end_lane(slot, "the database is being copied, dropped or altered", 1);
+		break;
 	case TE_DATABASE_NO_EXTENSION:
-		te_lane_report_failure(slot, "the extension was dropped");
-		proc_exit(0);
+		end_lane(slot, "the extension was dropped", 0);
+		break;
 	case TE_DATABASE_OTHER_VERSION:
-		te_lane_report_failure(slot, "the extension has another version than the library");
-		proc_exit(1);
+		end_lane(slot, "the extension has another version than the library", 1);
+		break;
 	}
 }
 
@@ -96,8 +102,7 @@ static void wait_for_adoption(TeLaneSlot *slot)
 		                PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
-	te_lane_report_failure(slot, "the lane was adopted: starting anew");
-	proc_exit(1);
+	end_lane(slot, "the lane was adopted: starting anew", 1);
 }
 
 static void run_lane(TeLaneSlot *slot)
@@ -117,6 +122,24 @@ static void run_lane(TeLaneSlot *slot)
 	wait_for_adoption(slot);
 }
 
+/*
+ * A statement that waited for DROP EXTENSION fails of what isn't there any more:
+ * no error of the lane's, and nothing to be started again for.
+ */
+static void end_of_error(TeLaneSlot *slot)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(TopMemoryContext);
+	error = CopyErrorData();
+	FlushErrorState();
+	te_lane_report_failure(slot, error->message);
+	AbortCurrentTransaction();
+	if (te_database_check() == TE_DATABASE_NO_EXTENSION)
+		end_lane(slot, "the extension was dropped", 0);
+	ReThrowError(error);
+}
+
 void te_lane_main(Datum main_arg)
 {
 	TeLaneSlot *slot = te_shmem_attach_lane(DatumGetInt32(main_arg));
@@ -129,12 +152,7 @@ void te_lane_main(Datum main_arg)
 	}
 	PG_CATCH();
 	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-		ErrorData *error = CopyErrorData();
-
-		te_lane_report_failure(slot, error->message);
-		MemoryContextSwitchTo(old);
-		PG_RE_THROW();
+		end_of_error(slot);
 	}
 	PG_END_TRY();
 }

@@ -3,11 +3,13 @@
  */
 #include "postgres.h"
 
+#include "engine/database.h"
 #include "engine/session.h"
 
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
@@ -71,9 +73,12 @@ te_session_commit(void)
 void
 te_session_abort(void)
 {
-	EmitErrorReport();
-	FlushErrorState();
 	if (IsTransactionState())
 		AbortCurrentTransaction();
+	/* A statement that waited for DROP EXTENSION fails of what isn't there any more. */
+	if (te_database_check() == TE_DATABASE_NO_EXTENSION)
+		proc_exit(0);
+	EmitErrorReport();
+	FlushErrorState();
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
