@@ -160,8 +160,8 @@ static void bad_json_is_named(void)
 static void json_gives_the_bytes_of_the_wire(void)
 {
 	WireFixture f;
-	const uint8_t *sent, *made;
-	size_t sent_len, made_len, json_len;
+	const uint8_t *sent, *made = NULL;
+	size_t sent_len, made_len = 0, json_len;
 	const char *json;
 	ProtobufCMessage *message;
 

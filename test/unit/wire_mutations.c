@@ -159,7 +159,7 @@ static void damaged_storage(void)
 {
 	TeProducerEntry producer = {"acme", "ann", "models-1", {7, 43}};
 	TeOpenBarEntry bar = {"EURUSD", {{WIRE_NOON, 1.1, 1.2, 1.0, 1.15}, WIRE_NOON, 1.15, 0}};
-	TeLaneState state = {WIRE_NOON, 1, &producer, 1, &bar};
+	TeSavedState state = {WIRE_NOON, 1, &producer, 1, &bar};
 	TeArena arena, kept;
 	TeOutboxWriter writer;
 	const uint8_t *data;
@@ -176,7 +176,7 @@ static void damaged_storage(void)
 		                 7, NULL);
 	te_lane_state_pack(&state, &kept, &data, &len, NULL);
 	for (; rounds < ROUNDS / 4; rounds++) {
-		TeLaneState back;
+		TeSavedState back;
 		TeMarketState market;
 		TeDecisionInput in;
 		TeOutboxReader reader;

@@ -149,8 +149,8 @@ static void lane_state_survives(void)
 	TeOpenBarEntry bars[2] = {
 		{"EURUSD", {{WIRE_NOON, 1.1, 1.2, 1.0, 1.15}, WIRE_NOON + 5, 1.15, 3}},
 		{"XAUUSD", {{0}, 0, 0, 0}}};
-	TeLaneState state = {WIRE_NOON, 2, producers, 2, bars};
-	TeLaneState back;
+	TeSavedState state = {WIRE_NOON, 2, producers, 2, bars};
+	TeSavedState back;
 	TeArena arena;
 	const uint8_t *data;
 	size_t len;
@@ -177,7 +177,7 @@ static void lane_state_survives(void)
 	ok(back.bars[1].builder.bar.start == bars[1].builder.bar.start &&
 	       back.bars[1].builder.last_price_at == bars[1].builder.last_price_at,
 	   "a bar without a price stays without");
-	state = (TeLaneState){TE_NO_TIME, 0, NULL, 0, NULL};
+	state = (TeSavedState){TE_NO_TIME, 0, NULL, 0, NULL};
 	ok(te_lane_state_pack(&state, &arena, &data, &len, NULL) && len == 0 &&
 	       te_lane_state_unpack(data, len, &arena, &back, NULL) && back.clock == TE_NO_TIME &&
 	       back.producer_count == 0,
