@@ -93,6 +93,8 @@ static void impossible_numbers(void)
 	is_text(verdict(5, UINT64_MAX, "hash", NULL), "CONFLICT", "a number that can't be stored");
 	is_text(verdict(UINT64_MAX, 1, "hash", NULL), "CONFLICT", "an epoch that can't be stored");
 	ok(unmoved(), "have no effect");
+	is_text(verdict(TE_ADMIT_MAX_NUMBER, TE_ADMIT_MAX_NUMBER, "hash", NULL), "NEW_EPOCH",
+	        "the greatest that can be");
 }
 
 static void lanes(void)

@@ -106,6 +106,7 @@ static void instruments(void)
 	PASSES((f.i.tick_size = 1e-8, f.p.current_price = 10));
 	NAMES((f.i.tick_size = 1e-8, f.p.current_price = 10.001), "instrument.tick_size");
 	NAMES((f.i.tick_size = 1e-8, f.p.predicted_price = 11), "instrument.tick_size");
+	NAMES((f.i.tick_size = 1e-8, f.p.bid = 1, f.p.ask = 11), "instrument.tick_size");
 }
 
 static void accounts(void)

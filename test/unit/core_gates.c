@@ -227,9 +227,12 @@ static void custom_rule(void)
 	f.in.evaluate_rule = fixed_answer;
 	f.in.rule_context = &answer;
 	is_outcome(&f, "SIGNAL", "a rule that is true passes");
+	ok(f.out.steps[6].gate == TE_OUTCOME_CUSTOM_RULE && f.out.steps[6].value.as.boolean,
+	   "and its step says true");
 	answer = TE_RULE_NOT_TRUE;
 	is_outcome(&f, "CUSTOM_RULE", "one that isn't fails");
 	ok(!f.out.rule_failed && nothing_from(&f.out, 8), "without a signal type");
+	ok(!last_step(&f)->value.as.boolean, "its step says false");
 	is_text(last_step(&f)->threshold.as.text, "$.consensus > 0.5", "the step shows the rule");
 	answer = TE_RULE_ERROR;
 	is_outcome(&f, "CUSTOM_RULE", "one that can't be evaluated counts as not true");

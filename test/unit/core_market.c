@@ -173,6 +173,24 @@ static void trend_and_regime(void)
 	   "none are LOW_VOLATILITY");
 }
 
+/* The trend of averages that are this far apart, with an ATR of 2. */
+static TeTrend trend_of(double apart, double atr)
+{
+	start();
+	state = (TeMarketState){.bars = 14, .atr = atr, .ema_fast = 100 + apart, .ema_slow = 100};
+	te_market_read(&state, &settings, &market);
+	return market.trend;
+}
+
+static void trend_threshold(void)
+{
+	ok(trend_of(2, 2) == TE_TREND_FLAT, "averages exactly an ATR apart are FLAT");
+	ok(trend_of(2.001, 2) == TE_TREND_UP, "more is UP");
+	ok(trend_of(-2, 2) == TE_TREND_FLAT, "and so downwards");
+	ok(trend_of(-2.001, 2) == TE_TREND_DOWN, "more is DOWN");
+	ok(trend_of(1, 0) == TE_TREND_FLAT, "nothing is a trend with an ATR of 0");
+}
+
 /* The regime that settings with the ratio itself as threshold give. */
 static void thresholds(void)
 {
@@ -284,6 +302,9 @@ static void building(void)
 	te_bar_builder_init(&b);
 	te_bar_builder_add(&b, -1, 1, length, &closed);
 	ok(b.bar.start == -length, "bars before 1970 start below");
+	te_bar_builder_add(&b, t + 9 * length, 1.8, length, &closed);
+	ok(b.bar.close == 1.8, "of two prices at one instant the later to arrive is the close");
+
 	te_bar_builder_init(&b);
 	te_bar_builder_add(&b, t + 20, 1.3, length, &closed);
 	te_bar_builder_add(&b, t + 10, 1.2, length, &closed);
@@ -299,6 +320,7 @@ int main(void)
 	volatility();
 	gaps();
 	trend_and_regime();
+	trend_threshold();
 	thresholds();
 	lean_atr();
 	bar_checks();

@@ -154,6 +154,18 @@ static void layers(void)
 	is_text(from(stop_loss_pips), "COMPANY", "and is the layer");
 }
 
+static void ties(void)
+{
+	start(TE_TIER_PRO);
+	SET(own, risk_percent, 2);
+	SET(company, risk_percent, 2);
+	SET(own, min_consensus_score, 0.8);
+	SET(company, min_consensus_score, 0.8);
+	merge();
+	is_text(from(risk_percent), "COMPANY", "of two equal limits the company's counts");
+	is_text(from(min_consensus_score), "COMPANY", "whichever way is stricter");
+}
+
 /* The user's and the company's value of a limit, and the one that wins. */
 #define STRICTER(name, loose, strict)                                                              \
 	do {                                                                                           \
@@ -396,6 +408,7 @@ int main(void)
 	the_table();
 	tiers();
 	layers();
+	ties();
 	the_stricter_wins();
 	sets_are_intersected();
 	ceilings();

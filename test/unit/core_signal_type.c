@@ -143,6 +143,9 @@ static void trend(void)
 	decide(&f);
 	ok(f.out.hold_reason == TE_HOLD_REASON_NEUTRAL,
 	   "level 0 before the trend is looked at is NEUTRAL");
+	f.m.trend = TE_TREND_UP;
+	decide(&f);
+	ok(f.out.hold_reason == TE_HOLD_REASON_NEUTRAL, "whichever way the trend goes");
 }
 
 static void strength(void)
@@ -169,6 +172,7 @@ static void strength(void)
 	decide(&f);
 	is_near(f.out.signal_strength, 0.6225 / 0.8, 1e-15, "a neutral pattern is absent");
 
+	f.patterns[0].direction = TE_BIAS_BULLISH;
 	f.p.pattern_count = 0;
 	f.p.model_count = 0;
 	f.p.volume_confirmation = NAN;

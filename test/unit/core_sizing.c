@@ -76,6 +76,10 @@ static void by_volatility(void)
 	is_exactly(size(), 0.25, "100 USD per ATR of 400 per lot");
 	f.m.atr = 0.001;
 	is_exactly(size(), 0.5, "not more than RISK_PERCENT gives");
+	f.m.atr = 0.004;
+	f.a.conversion_rate = 2;
+	is_exactly(size(), 0.12, "in account currency: 100 per ATR of 800 per lot");
+	f.a.conversion_rate = NAN;
 	f.m.atr = 0;
 	is_exactly(size(), 0.5, "an ATR of 0 is as RISK_PERCENT");
 	f.m.atr = NAN;
