@@ -45,7 +45,7 @@ Datum te_sql_merge_strategy(PG_FUNCTION_ARGS)
 	TeStrategy merged;
 	uint8_t layer[TE_PARAM_COUNT];
 	TupleDesc desc;
-	TeParamColumns columns;
+	const TeParamColumns *columns;
 	Datum *values;
 	bool *nulls;
 
@@ -56,12 +56,13 @@ Datum te_sql_merge_strategy(PG_FUNCTION_ARGS)
 	te_param_set_from_argument(fcinfo, ARG_COMPANY, &company);
 	te_strategy_merge(&tier, &own, &company, symbol_room(&tier, &own, &company), &merged, layer);
 
-	te_param_columns_resolve(desc, &columns);
+	desc = BlessTupleDesc(desc);
+	columns = te_param_columns_of_call(fcinfo, PG_NARGS(), desc);
 	values = palloc0_array(Datum, desc->natts);
 	nulls = palloc_array(bool, desc->natts);
 	memset(nulls, true, desc->natts * sizeof(bool));
 	for (int p = 0; p < TE_PARAM_COUNT; p++) {
-		int i = columns.attnum[p] - 1;
+		int i = columns->attnum[p] - 1;
 
 		if (i >= 0)
 			values[i] = te_param_datum(&te_params[p], &merged, &nulls[i]);
@@ -72,5 +73,5 @@ Datum te_sql_merge_strategy(PG_FUNCTION_ARGS)
 		values[i] = layers_datum(layer);
 		nulls[i] = false;
 	}
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

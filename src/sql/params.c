@@ -214,24 +214,64 @@ void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColum
 	}
 }
 
-void te_param_set_from_row(HeapTupleHeader row, TeParamSet *out)
+static TupleDesc row_type(HeapTupleHeader row)
+{
+	return lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+}
+
+static void read_row(HeapTupleHeader row, TupleDesc desc, const TeParamColumns *columns,
+                     TeParamSet *out)
 {
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
-	TupleDesc desc =
-		lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+
+	te_param_set_from_tuple(&tuple, desc, columns, out);
+}
+
+void te_param_set_from_row(HeapTupleHeader row, TeParamSet *out)
+{
+	TupleDesc desc = row_type(row);
 	TeParamColumns columns;
 
 	te_param_columns_resolve(desc, &columns);
-	te_param_set_from_tuple(&tuple, desc, &columns, out);
+	read_row(row, desc, &columns, out);
 	ReleaseTupleDesc(desc);
+}
+
+typedef struct CachedColumns
+{
+	uint64 identifier; /* of the row type as it is now; 0: none yet */
+	TeParamColumns columns;
+} CachedColumns;
+
+const TeParamColumns *te_param_columns_of_call(FunctionCallInfo fcinfo, int slot, TupleDesc desc)
+{
+	uint64 identifier = assign_record_type_identifier(desc->tdtypeid, desc->tdtypmod);
+	CachedColumns *cache = fcinfo->flinfo->fn_extra;
+
+	if (cache == NULL)
+		cache = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(
+			fcinfo->flinfo->fn_mcxt, (PG_NARGS() + 1) * sizeof(CachedColumns));
+	cache += slot;
+	if (cache->identifier != identifier) {
+		te_param_columns_resolve(desc, &cache->columns);
+		cache->identifier = identifier;
+	}
+	return &cache->columns;
 }
 
 void te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, TeParamSet *out)
 {
-	if (PG_ARGISNULL(argument))
+	HeapTupleHeader row;
+	TupleDesc desc;
+
+	if (PG_ARGISNULL(argument)) {
 		*out = (TeParamSet){0};
-	else
-		te_param_set_from_row(PG_GETARG_HEAPTUPLEHEADER(argument), out);
+		return;
+	}
+	row = PG_GETARG_HEAPTUPLEHEADER(argument);
+	desc = row_type(row);
+	read_row(row, desc, te_param_columns_of_call(fcinfo, argument, desc), out);
+	ReleaseTupleDesc(desc);
 }
 
 static Datum text_array(Datum *elements, int count)

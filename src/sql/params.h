@@ -37,6 +37,13 @@ extern void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TePar
 extern void te_param_set_from_row(HeapTupleHeader row, TeParamSet *out);
 extern void te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, TeParamSet *out);
 
+/*
+ * The columns of a row type, kept from one call of a function to the next: one
+ * slot per argument, and the last one (PG_NARGS()) for the result.
+ */
+extern const TeParamColumns *te_param_columns_of_call(FunctionCallInfo fcinfo, int slot,
+                                                      TupleDesc desc);
+
 /* Raise 23514: invalid value for parameter "<name>": <reason>. */
 extern void te_param_invalid(const char *name, const char *reason) pg_attribute_noreturn();
 
