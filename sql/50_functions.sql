@@ -149,25 +149,163 @@ END
 $$;
 COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all; its worker begins an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
 
+-- Lanes can be cut anew only where all have come equally far: a broadcast that one lane
+-- has applied and another hasn't would else be lost or applied twice.
+CREATE FUNCTION trading.check_drained() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lane record;
+	first_seq bigint;
+	first_created timestamptz;
+BEGIN
+	FOR lane IN
+		SELECT l.lane, b.* FROM trading.lanes AS l
+		  LEFT JOIN LATERAL (SELECT n.epoch, n.last_out_seq, n.publish_epoch, n.publish_seq, n.input_created,
+					    COALESCE(n.input_seq, 0) AS input_seq, n.inbox_snapshot
+				       FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true
+		 ORDER BY l.lane
+	LOOP
+		IF lane.lane = 0 THEN
+			first_seq := COALESCE(lane.input_seq, 0);
+			first_created := lane.input_created;
+		ELSIF (COALESCE(lane.input_seq, 0), lane.input_created) IS DISTINCT FROM (first_seq, first_created) THEN
+			RAISE EXCEPTION 'lanes haven''t read equally far'
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      DETAIL = format('Lane 0 has read up to message %s of the input stream, lane %s up to %s.',
+					first_seq, lane.lane, COALESCE(lane.input_seq, 0)),
+				      HINT = 'Stop the producers, wait until every lane has read everything, and try again.';
+		END IF;
+		IF current_setting('trading_engine.nats_url', true) <> '' AND lane.last_out_seq > 0
+			AND (lane.publish_epoch, lane.publish_seq) < (lane.epoch, lane.last_out_seq)
+		THEN
+			RAISE EXCEPTION 'lane % has messages that the broker hasn''t acknowledged', lane.lane
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      HINT = 'Wait until they are, and try again.';
+		END IF;
+		IF EXISTS (SELECT FROM trading.inbox AS i
+			    WHERE (i.company_id = '_all' OR trading.lane_of(i.company_id, (SELECT count(*)::integer FROM trading.lanes)) = lane.lane)
+			      AND pg_visible_in_snapshot(i.xid, lane.inbox_snapshot) IS NOT TRUE)
+		THEN
+			RAISE EXCEPTION 'lane % hasn''t read everything in trading.inbox', lane.lane
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      HINT = 'Try again.';
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.check_drained() IS 'error unless all lanes, whose workers are stopped, have read and sent everything';
+
+-- A lane's state is in its newest rows of trading.batches: the last complete one and the
+-- differences since.  Every new lane gets those of all old ones, because it may become
+-- the owner of any company; what it doesn't own does no harm.
+CREATE FUNCTION trading.hand_over_state(lanes integer, new_epoch bigint) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH pieces AS (
+		SELECT b.state, row_number() OVER (ORDER BY b.lane, b.batch_no) AS n
+		  FROM trading.lanes AS l
+		  JOIN trading.batches AS b ON b.lane = l.lane
+		 WHERE b.batch_no >= (SELECT f.batch_no FROM trading.batches AS f
+				       WHERE f.lane = l.lane AND f.state_full ORDER BY f.batch_no DESC LIMIT 1)),
+	place AS (
+		SELECT max(b.input_created) AS input_created, max(b.input_incarnation) AS input_incarnation,
+		       max(b.input_seq) AS input_seq, max(b.input_time) AS input_time, max(b.lane_clock) AS lane_clock
+		  FROM trading.lanes AS l,
+		       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b)
+	INSERT INTO trading.batches (lane, batch_no, epoch, decided_at, input_created, input_incarnation, input_seq, input_time,
+		last_out_seq, publish_epoch, publish_seq, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
+	SELECT new.lane, COALESCE((SELECT max(b.batch_no) FROM trading.batches AS b WHERE b.lane = new.lane), 0) + p.n,
+	       new_epoch, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time,
+	       0, new_epoch, 0, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
+	  FROM generate_series(0, lanes - 1) AS new (lane), pieces AS p, place AS o;
+
+	INSERT INTO trading.market_conditions (lane, symbol, bar_start, regime, trend, volatility_ratio, bars, last_close, atr,
+		ema_fast, ema_slow, returns, var_fast, var_slow)
+	SELECT DISTINCT ON (new.lane, c.symbol) new.lane, c.symbol, c.bar_start, c.regime, c.trend, c.volatility_ratio, c.bars,
+	       c.last_close, c.atr, c.ema_fast, c.ema_slow, c.returns, c.var_fast, c.var_slow
+	  FROM trading.market_conditions AS c, generate_series(1, lanes - 1) AS new (lane)
+	 WHERE c.lane = 0
+	 ORDER BY new.lane, c.symbol, c.bar_start DESC
+	    ON CONFLICT (lane, symbol, bar_start) DO NOTHING;
+$$;
+COMMENT ON FUNCTION trading.hand_over_state(integer, bigint) IS 'gives the state of all lanes to every lane of a new number of lanes';
+
 CREATE FUNCTION trading.set_lanes(lanes integer) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	new_epoch bigint;
 BEGIN
 	IF set_lanes.lanes IS NULL OR set_lanes.lanes NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'the number of lanes must be between 1 and 1024' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM trading.stop_lanes();
 	LOCK TABLE trading.lanes IN ACCESS EXCLUSIVE MODE;
+	LOCK TABLE trading.inbox IN SHARE ROW EXCLUSIVE MODE; -- whoever is submitting comes before or after
+	IF EXISTS (SELECT FROM trading.lanes AS l WHERE l.adopt_requested
+		OR (l.system_identifier, l.database_oid) IS DISTINCT FROM (SELECT (s.system_identifier, s.database_oid) FROM trading.this_system() AS s))
+	THEN
+		RAISE EXCEPTION 'the lanes belong to another installation'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'See trading.adopt().';
+	END IF;
+	SELECT GREATEST(max(l.epoch), (SELECT max(b.epoch) FROM trading.batches AS b)) + 1 INTO new_epoch FROM trading.lanes AS l;
 	IF EXISTS (SELECT FROM trading.batches) THEN
-		RAISE EXCEPTION 'the number of lanes can''t be changed once a lane has taken input'
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-			      DETAIL = 'The windows of duplicates and reserved positions of a company would stay behind in its old lane.';
+		PERFORM trading.check_drained();
+		PERFORM trading.hand_over_state(set_lanes.lanes, new_epoch);
 	END IF;
 	DELETE FROM trading.lanes AS l WHERE l.lane >= set_lanes.lanes;
-	INSERT INTO trading.lanes (lane, system_identifier, database_oid, timeline, data_directory)
-	SELECT n, s.system_identifier, s.database_oid, s.timeline, s.data_directory
+	INSERT INTO trading.lanes (lane, epoch, system_identifier, database_oid, timeline, data_directory)
+	SELECT n, COALESCE(new_epoch, 1), s.system_identifier, s.database_oid, s.timeline, s.data_directory
 	  FROM trading.this_system() AS s, generate_series(0, set_lanes.lanes - 1) AS n
-	    ON CONFLICT (lane) DO NOTHING;
+	    ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch;
 END
 $$;
-COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes, with their workers stopped';
+COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: stops their workers, and lets the new ones go on from where all of them were, in a new epoch';
+
+-- Rows that every lane has read are of no more use to the engine.  A lane's newest batch says
+-- what it has read, so that a lane which never had a batch keeps everything.
+CREATE FUNCTION trading.prune(keep interval DEFAULT '7 days') RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lane_count constant integer := (SELECT count(*) FROM trading.lanes);
+	inbox_rows bigint;
+	change_rows bigint;
+BEGIN
+	IF prune.keep IS NULL OR prune.keep < interval '0' THEN
+		RAISE EXCEPTION 'keep must not be negative' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	WITH seen AS MATERIALIZED (
+		SELECT l.lane, b.inbox_snapshot AS snapshot FROM trading.lanes AS l
+		  LEFT JOIN LATERAL (SELECT n.inbox_snapshot FROM trading.batches AS n
+				      WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true)
+	DELETE FROM trading.inbox AS i
+	 WHERE i.submitted_at <= now() - prune.keep
+	   AND NOT EXISTS (SELECT FROM seen AS s
+		WHERE (i.company_id = '_all' OR trading.lane_of(i.company_id, lane_count) = s.lane)
+		  AND pg_visible_in_snapshot(i.xid, s.snapshot) IS NOT TRUE);
+	GET DIAGNOSTICS inbox_rows = ROW_COUNT;
+	WITH seen AS MATERIALIZED (
+		SELECT b.change_snapshot AS snapshot FROM trading.lanes AS l
+		  LEFT JOIN LATERAL (SELECT n.change_snapshot FROM trading.batches AS n
+				      WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true)
+	DELETE FROM trading.strategy_changes AS c
+	 WHERE c.changed_at <= now() - prune.keep
+	   AND NOT EXISTS (SELECT FROM seen AS s WHERE pg_visible_in_snapshot(c.xid, s.snapshot) IS NOT TRUE);
+	GET DIAGNOSTICS change_rows = ROW_COUNT;
+	RETURN inbox_rows + change_rows;
+END
+$$;
+COMMENT ON FUNCTION trading.prune(interval) IS 'deletes rows of trading.inbox and trading.strategy_changes that are older than that and that every lane has read; returns how many';
+
+CREATE FUNCTION trading.upkeep(keep interval DEFAULT '30 days') RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM trading.ensure_partitions();
+	PERFORM trading.prune();
+	PERFORM trading.drop_partitions(upkeep.keep);
+END
+$$;
+COMMENT ON FUNCTION trading.upkeep(interval) IS 'makes partitions, drops those older than that, prunes. Run it daily, with pg_cron: SELECT cron.schedule(''trading_engine'', ''17 3 * * *'', ''SELECT trading.upkeep()'')';

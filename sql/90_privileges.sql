@@ -48,5 +48,6 @@ GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.this_system()
 	TO trading_worker;
 GRANT EXECUTE ON FUNCTION trading.ensure_partitions(integer), trading.old_partitions(interval),
-	trading.drop_partitions(interval, integer), trading.adopt(integer), trading.set_lanes(integer)
+	trading.drop_partitions(interval, integer), trading.adopt(integer), trading.set_lanes(integer),
+	trading.prune(interval), trading.upkeep(interval)
 	TO trading_admin;
