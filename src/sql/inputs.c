@@ -53,13 +53,12 @@ Datum te_sql_decision_inputs(PG_FUNCTION_ARGS)
 		if (!te_inputs_unpack((const uint8_t *)VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed),
 		                      &arena, &in, &error))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			                errmsg("no inputs of a decision: %s", error.detail),
-			                error.field[0] != '\0' ? errdetail("Field: %s.", error.field) : 0));
+			                errmsg("no inputs of a decision: %s%s%s", error.field,
+			                       error.field[0] != '\0' ? ": " : "", error.detail)));
 		/* Message DecisionInputs has no presence for it, and nothing was decided at the epoch. */
 		if (in.at == 0)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			                errmsg("no inputs of a decision: one of the inputs is missing"),
-			                errdetail("Field: at.")));
+			                errmsg("no inputs of a decision: at: is missing")));
 		result = inputs_object(&in);
 	}
 	PG_FINALLY();
