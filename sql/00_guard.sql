@@ -27,5 +27,11 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege',
 			      HINT = 'REVOKE CREATE ON SCHEMA trading, after looking at what is in it.';
 	END IF;
+
+	-- Texts of messages are stored as they come, and rules compare them byte by byte.
+	IF pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.<>) ALL (ARRAY['UTF8'::name, 'SQL_ASCII'::name]) THEN
+		RAISE EXCEPTION 'trading_engine needs a database with encoding UTF8, not %', pg_catalog.getdatabaseencoding()
+			USING ERRCODE = 'feature_not_supported';
+	END IF;
 END
 $guard$;

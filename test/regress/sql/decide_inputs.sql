@@ -34,4 +34,7 @@ SELECT o.i = trading.decision_inputs(s.inputs) AS same, (o.i ->> 'at')::timestam
 -- What is cut off, empty or something else is refused, and says so.
 SELECT pg_temp.complaint($$SELECT trading.decision_inputs('')$$), pg_temp.complaint($$SELECT trading.decision_inputs('\xff')$$), pg_temp.complaint($$SELECT trading.decision_inputs('nonsense')$$);
 SELECT DISTINCT left(pg_temp.complaint(format('SELECT trading.decision_inputs(%L)', substr(s.inputs, 1, n))), 30) FROM stored AS s, generate_series(1, octet_length(s.inputs) - 1) AS n;
+-- The symbol's first byte is no text, and the version of the defaults is none that is known.
+SELECT pg_temp.complaint(format('SELECT trading.decision_inputs(%L)', set_byte(s.inputs, 10, 255))) FROM stored AS s;
+SELECT pg_temp.complaint(format('SELECT trading.decision_inputs(%L)', set_byte(s.inputs, position('\xc03e01'::bytea IN s.inputs) + 1, 9))) FROM stored AS s;
 SELECT trading.decision_inputs(NULL) IS NULL AS nothing;
