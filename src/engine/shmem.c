@@ -237,6 +237,13 @@ static void wake_launcher(void)
 		SetLatch(&te_shmem->launcher_proc->procLatch);
 }
 
+void te_shmem_request_stop(TeLaneSlot *slot)
+{
+	slot->stop_requested = true;
+	if (slot->proc != NULL)
+		SetLatch(&slot->proc->procLatch);
+}
+
 /* --- a lane's worker ------------------------------------------------------- */
 
 static void detach_lane(int code, Datum arg)
@@ -424,11 +431,8 @@ static void take_hold(Oid dboid, const char *datname)
 		for (int i = 0; i < te_shmem->max_lanes; i++) {
 			TeLaneSlot *slot = &te_shmem->lanes[i];
 
-			if (slot->dboid != dboid || slot->pid == 0)
-				continue;
-			slot->stop_requested = true;
-			if (slot->proc != NULL)
-				SetLatch(&slot->proc->procLatch);
+			if (slot->dboid == dboid && slot->pid != 0)
+				te_shmem_request_stop(slot);
 		}
 		held_database = dboid;
 	}

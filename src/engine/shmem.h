@@ -283,6 +283,8 @@ extern TeDatabaseSlot *te_shmem_find_database(Oid dboid);
  * exclusively. */
 extern TeLaneSlot *te_shmem_add_lane(Oid dboid, int lane);
 extern TeDatabaseSlot *te_shmem_add_database(Oid dboid, const char *datname);
+/* Asks a lane to stop; the caller holds the lock exclusively. */
+extern void te_shmem_request_stop(TeLaneSlot *slot);
 /* A lane's worker is gone, or couldn't be started: the next one may start after the delay. */
 extern void te_shmem_lane_ended(TeLaneSlot *slot, const char *reason);
 extern void te_shmem_set_lane_state(TeLaneSlot *slot, TeLaneState state, const char *reason);
