@@ -232,19 +232,23 @@ static Jsonb *empty_object(void)
 
 TeRule *te_rule_compile(const char *text, MemoryContext parent)
 {
-	JsonPath *path = parse_and_check(text, "strategy.custom_rule", ERRCODE_INVALID_PARAMETER_VALUE);
 	MemoryContext context =
 		AllocSetContextCreate(parent, "trading_engine rule", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	TeRule *rule = palloc(sizeof(TeRule));
+	JsonPath *path;
 
 	rule->context = context;
+	rule->no_variables = empty_object();
 	rule->scratch =
 		AllocSetContextCreate(context, "trading_engine rule input", ALLOCSET_DEFAULT_SIZES);
-	rule->path = memcpy(palloc(VARSIZE(path)), path, VARSIZE(path));
-	rule->no_variables = empty_object();
+
+	/* What the parser leaves behind goes with the scratch context. */
+	MemoryContextSwitchTo(rule->scratch);
+	path = parse_and_check(text, "strategy.custom_rule", ERRCODE_INVALID_PARAMETER_VALUE);
+	rule->path = memcpy(MemoryContextAlloc(context, VARSIZE(path)), path, VARSIZE(path));
 	MemoryContextSwitchTo(caller);
-	pfree(path);
+	MemoryContextReset(rule->scratch);
 	return rule;
 }
 
