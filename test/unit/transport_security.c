@@ -1,0 +1,340 @@
+/*
+ * Who may connect, and what TLS changes: credentials of every kind, certificates, and a broker
+ * that falls silent in the middle of an encrypted record.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "nats_fixture.h"
+
+#include "transport/nats_private.h"
+
+/* The pair that NATS' documentation shows: docs.nats.io, "NKeys", server configuration. */
+#define SEED "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+#define PUBLIC "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+
+static Server server;
+static char seed_file[300], ca_file[300], other_ca_file[300], url[128];
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL || fputs(text, f) < 0)
+		bail_out("cannot write %s", path);
+	fclose(f);
+}
+
+static void test_nkey(void)
+{
+	char got[TE_NKEY_SIZE] = "";
+	char wrong[] = SEED;
+
+	ok(te_nkey_public(SEED, got), "a seed is read");
+	is_text(got, PUBLIC, "its public key is the documented one");
+	wrong[20] = wrong[20] == 'A' ? 'B' : 'A';
+	ok(!te_nkey_public(wrong, got), "a seed with a changed letter is refused");
+	ok(!te_nkey_public(PUBLIC, got), "a public key is no seed");
+	ok(!te_nkey_public("", got), "nothing is no seed");
+}
+
+/* Runs a transport against a server with this configuration; true when it gets to work. */
+static bool works(const char *configuration, void (*change)(TeTransportConfig *config), char *error)
+{
+	Caller c;
+	int64_t until;
+	bool running;
+
+	server.extra = configuration;
+	server_start(&server);
+	caller_init(&c, make_transport(&server, change));
+	until = now_us() + 3000000;
+	do
+		caller_turn(&c, 20);
+	while (!(running = caller_running(&c)) && te_transport_stats(c.t)->connect_failures < 2 &&
+	       now_us() < until);
+	snprintf(error, TE_TRANSPORT_ERROR_SIZE, "%s", te_transport_stats(c.t)->last_error);
+	te_transport_destroy(c.t);
+	server_kill(&server);
+	return running;
+}
+
+static void with_password(TeTransportConfig *config)
+{
+	config->user = "engine";
+	config->password = "open-sesame";
+}
+
+static void with_wrong_password(TeTransportConfig *config)
+{
+	config->user = "engine";
+	config->password = "open-barley";
+}
+
+static void with_token(TeTransportConfig *config)
+{
+	config->token = "tok-3n";
+}
+
+static void with_token_in_url(TeTransportConfig *config)
+{
+	snprintf(url, sizeof(url), "nats://tok-3n@127.0.0.1:%d", server.port);
+	config->url = url;
+}
+
+static void with_nkey(TeTransportConfig *config)
+{
+	config->nkey_seed_file = seed_file;
+}
+
+static void with_missing_nkey(TeTransportConfig *config)
+{
+	config->nkey_seed_file = "/nonexistent/seed";
+}
+
+static void with_second_url(TeTransportConfig *config)
+{
+	snprintf(url, sizeof(url), "nats://127.0.0.1:%d, nats://127.0.0.1:%d", free_port(),
+	         server.port);
+	config->url = url;
+}
+
+static void test_credentials(void)
+{
+	char error[TE_TRANSPORT_ERROR_SIZE];
+	const char *users = "authorization { user: engine, password: \"open-sesame\" }";
+	const char *token = "authorization { token: \"tok-3n\" }";
+	const char *nkeys = "authorization { users = [ { nkey: " PUBLIC " } ] }";
+
+	ok(works(users, with_password, error), "user and password");
+	ok(!works(users, NULL, error), "nobody without them");
+	ok(!works(users, with_wrong_password, error), "a wrong password is refused");
+	ok(strstr(error, "uthorization") != NULL, "and the error says so");
+	ok(strstr(error, "barley") == NULL, "without the password");
+	printf("# %s\n", error);
+	ok(works(token, with_token, error), "a token");
+	ok(works(token, with_token_in_url, error), "a token in the URL");
+	ok(works(nkeys, with_nkey, error), "an NKey seed file");
+	ok(!works(nkeys, with_missing_nkey, error), "no seed file");
+	ok(strstr(error, "nkey_seed_file") != NULL, "and the error names the setting");
+	ok(works(NULL, with_second_url, error), "the second of two URLs");
+}
+
+static void test_redact(void)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "bad nats://u:p@w@h:1, tls://tok@h2 and nats://h3:4");
+	te_nats_redact(text);
+	is_text(text, "bad nats://h:1, tls://h2 and nats://h3:4", "user, password and token are cut");
+}
+
+/* Certificates by the openssl program, valid for "localhost". */
+static bool make_certificates(void)
+{
+	char command[2048];
+
+	snprintf(command, sizeof(command),
+	         "cd '%s' && exec >openssl.log 2>&1 && for ca in ca other; do"
+	         " openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=$ca -keyout $ca.key"
+	         " -out $ca.pem || exit 1; done;"
+	         " openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key"
+	         " -out server.csr &&"
+	         " printf 'subjectAltName=DNS:localhost' >san &&"
+	         " openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2"
+	         " -extfile san -out server.pem",
+	         server.folder);
+	snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", server.folder);
+	snprintf(other_ca_file, sizeof(other_ca_file), "%s/other.pem", server.folder);
+	return system(command) == 0;
+}
+
+static void with_tls(TeTransportConfig *config)
+{
+	snprintf(url, sizeof(url), "tls://localhost:%d", server.port);
+	config->url = url;
+	config->tls_ca_file = ca_file;
+}
+
+static void with_other_ca(TeTransportConfig *config)
+{
+	with_tls(config);
+	config->tls_ca_file = other_ca_file;
+}
+
+static void with_other_name(TeTransportConfig *config)
+{
+	with_tls(config);
+	snprintf(url, sizeof(url), "tls://127.0.0.1:%d", server.port);
+}
+
+static void test_tls_flow(void)
+{
+	enum { COUNT = 20000 };
+	const char *with_tls_only = server.extra;
+	Caller c;
+
+	server_start(&server);
+	caller_init(&c, make_transport(&server, with_tls));
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	for (int i = 1; i <= COUNT; i++) {
+		char text[32];
+		int len = snprintf(text, sizeof(text), "in %d", i);
+
+		te_transport_publish_plain(c.t, "trading.predictions.acme.u1", text, (size_t)len);
+		if (i % 100 == 0)
+			caller_turn(&c, 0);
+	}
+	c.publish_to = COUNT;
+	c.padding = 1000;
+	CALLER_UNTIL(&c, 30, c.inputs == COUNT && caller_acked(&c) == COUNT);
+	is_exactly(c.in_out_of_order, 0, "everything comes through TLS in order");
+	is_exactly((double)te_transport_stats(c.t)->disconnects, 0, "on one connection");
+	te_transport_destroy(c.t);
+	server_kill(&server);
+	server.extra = NULL; /* the plain client can't do TLS */
+	server_start(&server);
+	ok(output_is_exactly(&server, COUNT, 1000), "every output is there once, in order");
+	server_kill(&server);
+	server.extra = with_tls_only;
+}
+
+/*
+ * A proxy in a process of its own.  After SIGUSR1 it lets ten more bytes pass to the client, less
+ * than a TLS record, and then nothing.
+ */
+static volatile sig_atomic_t proxy_stopping;
+
+static void stop_proxy(int signal)
+{
+	(void)signal;
+	proxy_stopping = 1;
+}
+
+static void proxy_bytes(int from, int to, size_t limit)
+{
+	char buffer[16384];
+	ssize_t got = read(from, buffer, limit < sizeof(buffer) ? limit : sizeof(buffer));
+
+	if (got <= 0 || write(to, buffer, (size_t)got) != got)
+		_exit(0);
+}
+
+static void proxy_main(int listener)
+{
+	int client = accept(listener, NULL, NULL), broker = plain_connect_once(&server);
+	bool stopped = false;
+
+	while (!stopped) {
+		struct pollfd p[2] = {{.fd = client, .events = POLLIN}, {.fd = broker, .events = POLLIN}};
+
+		if (poll(p, 2, 50) < 0)
+			continue;
+		if (p[0].revents != 0)
+			proxy_bytes(client, broker, SIZE_MAX);
+		if (p[1].revents != 0) {
+			stopped = proxy_stopping;
+			proxy_bytes(broker, client, stopped ? 10 : SIZE_MAX);
+		}
+	}
+	for (;;)
+		pause();
+}
+
+static pid_t start_proxy(int *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	pid_t pid;
+
+	*port = free_port();
+	address.sin_port = htons((uint16_t)*port);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    listen(listener, 8) != 0)
+		bail_out("the proxy cannot listen");
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGUSR1, stop_proxy);
+		proxy_main(listener);
+	}
+	close(listener);
+	return pid;
+}
+
+static void test_tls_stall(void)
+{
+	Caller c;
+	Server through;
+	int64_t start;
+	pid_t proxy;
+
+	server_start(&server);
+	through = server;
+	proxy = start_proxy(&through.port);
+	{
+		int port = server.port;
+
+		server.port = through.port; /* what with_tls() puts into the URL */
+		caller_init(&c, make_transport(&server, with_tls));
+		server.port = port;
+	}
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	kill(proxy, SIGUSR1);
+	sleep_ms(100);
+	c.publish_to = 10; /* their acknowledgements are what is cut */
+	c.events = 0;
+	c.slowest = 0;
+	start = now_us();
+	while (!(c.events & TE_EVENT_DISCONNECTED) && now_us() < start + 10000000)
+		caller_turn(&c, 20);
+	printf("# noticed after %lld ms, slowest call %lld ms\n", (long long)(now_us() - start) / 1000,
+	       (long long)c.slowest / 1000);
+	ok(c.events & TE_EVENT_DISCONNECTED, "a record that never ends ends the connection");
+	ok(c.slowest < 1500000, "and holds the caller for a moment only");
+	te_transport_destroy(c.t);
+	kill(proxy, SIGKILL);
+	waitpid(proxy, NULL, 0);
+	server_kill(&server);
+}
+
+static void test_tls(void)
+{
+	char error[TE_TRANSPORT_ERROR_SIZE], extra[1024];
+
+	if (!make_certificates()) {
+		skip("no openssl program to make certificates");
+		return;
+	}
+	snprintf(extra, sizeof(extra),
+	         "tls { cert_file: \"%s/server.pem\", key_file: "
+	         "\"%s/server.key\" }",
+	         server.folder, server.folder);
+	ok(works(extra, with_tls, error), "TLS with the right authority");
+	printf("# %s\n", error);
+	ok(!works(extra, with_other_ca, error), "not with another authority");
+	printf("# %s\n", error);
+	ok(!works(extra, with_other_name, error), "not under another name");
+	printf("# %s\n", error);
+	server.extra = extra;
+	test_tls_flow();
+	test_tls_stall();
+	server.extra = NULL;
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGPIPE, SIG_IGN);
+	server_init(&server);
+	snprintf(seed_file, sizeof(seed_file), "%s/seed", server.folder);
+	write_file(seed_file, "# the engine's key\n" SEED "\n");
+	test_nkey();
+	test_redact();
+	test_credentials();
+	test_tls();
+	server_remove(&server);
+	/* No nats_Close(): after TLS, libnats 3.4 frees what OpenSSL frees again at exit. */
+	return done_testing();
+}
