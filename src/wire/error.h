@@ -16,17 +16,13 @@
  * Codes.  The label is stored, so codes are only ever added.  Those of the last
  * line are never raised here: they are the engine's own reasons for a dead letter.
  */
-#define TE_WIRE_CODES(X)                                                                           \
-	X(OK)                                                                                          \
-	X(MALFORMED)                                                                                   \
-	X(UNKNOWN_TYPE)                                                                                \
-	X(MISSING_FIELD)                                                                               \
-	X(INVALID_FIELD)                                                                               \
-	X(UNKNOWN_FIELD)                                                                               \
-	X(DUPLICATE_FIELD)                                                                             \
-	X(MISMATCH) X(HASH_MISMATCH) X(EMPTY_BATCH) X(TOO_MANY) X(TOO_LARGE) X(TOO_DEEP)               \
-		X(INVALID_JSON) X(UNKNOWN_VERSION) X(INVALID_SUBJECT) X(NO_MEMORY) X(NOT_AUTHORISED)       \
-			X(UNKNOWN_COMPANY) X(UNKNOWN_USER) X(UNKNOWN_SYMBOL) X(CONFLICT) X(STORE_FAILED)
+/* clang-format off */
+#define TE_WIRE_CODES(X) \
+	X(OK) X(MALFORMED) X(UNKNOWN_TYPE) X(MISSING_FIELD) X(INVALID_FIELD) X(UNKNOWN_FIELD) \
+	X(DUPLICATE_FIELD) X(MISMATCH) X(HASH_MISMATCH) X(EMPTY_BATCH) X(TOO_MANY) X(TOO_LARGE) \
+	X(TOO_DEEP) X(INVALID_JSON) X(UNKNOWN_VERSION) X(INVALID_SUBJECT) X(NO_MEMORY) \
+	X(NOT_AUTHORISED) X(UNKNOWN_COMPANY) X(UNKNOWN_USER) X(UNKNOWN_SYMBOL) X(CONFLICT) X(STORE_FAILED)
+/* clang-format on */
 
 #define TE_WIRE_CODE_MEMBER(label) TE_WIRE_##label,
 typedef enum { TE_WIRE_CODES(TE_WIRE_CODE_MEMBER) TE_WIRE_CODE_COUNT } TeWireCode;

@@ -86,8 +86,8 @@ static bool bars_to_proto(const TeSavedState *state, TeArena *arena, TradingEngi
 	return true;
 }
 
-bool te_lane_state_pack(const TeSavedState *state, TeArena *arena, const uint8_t **data, size_t *len,
-                        TeWireError *err)
+bool te_lane_state_pack(const TeSavedState *state, TeArena *arena, const uint8_t **data,
+                        size_t *len, TeWireError *err)
 {
 	TradingEngine__LaneState out = TRADING_ENGINE__LANE_STATE__INIT;
 
