@@ -129,7 +129,7 @@ struct  TradingEngine__TradingProcessingEnvelope
   TradingEngine__TraceContext *trace_context;
   TradingEngine__StrategyInfo *strategy_info;
   /*
-   * JSON Web Token of the sender, where the company demands one; at most 8192 bytes.
+   * Proves who sends, where the producer or its company demands that; at most 8192 bytes.
    */
   char *auth_token;
   /*
