@@ -2,7 +2,7 @@
  * counts.h - decisions per strategy and predictions per confidence, minute by minute.
  *
  * They are statistics: kept in the worker's memory, written once a minute and when
- * the worker ends, and outside of the exactly-once promise.  Strategies that a
+ * the worker is stopped on request, and outside of the exactly-once promise.  Strategies that a
  * prediction doesn't reach because of their threshold are not touched; their
  * LOW_CONFIDENCE decisions follow from the predictions per confidence.
  */

@@ -82,6 +82,13 @@ record_condition(TeBatch *batch, const char *symbol, const TeMarketState *state,
 	te_rows_set_double(rows, row, TE_CONDITION_var_slow, state->var_slow);
 }
 
+/* From a clock that is ahead of ours: it would keep later prices out of the bar. */
+static bool
+from_the_future(const TeBatch *batch, TeTime at)
+{
+	return te_guc_clock == TE_CLOCK_SYSTEM && at > batch->at + TE_USEC_PER_SEC;
+}
+
 /* A price that everybody sees moves the symbol's market state. */
 static void
 take_price(TeBatch *batch, const char *symbol, TeTime at, double price)
@@ -126,6 +133,8 @@ te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick, T
 		return te_wire_fail(err, TE_WIRE_MISMATCH, "symbol", "differs from the subject's");
 	if (te_cache_instrument(batch->lane->cache, tick->symbol) == NULL)
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_SYMBOL, "symbol", "is not in trading.instruments");
+	if (from_the_future(batch, tick->at))
+		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "at", "is more than a second in the future");
 	m->staged.clock = te_lane_clock(m->staged.clock, tick->at);
 	take_price(batch, tick->symbol, tick->at, tick->price);
 	te_count(&batch->lane->slot->counters.ticks, 1);
@@ -455,7 +464,7 @@ te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 	lane->memory->staged.clock = te_lane_clock(lane->memory->staged.clock, p->generated_at);
 	if (te_guc_clock == TE_CLOCK_INPUT)
 		e->at = lane->memory->staged.clock;
-	if (broadcast)
+	if (broadcast && !from_the_future(e->batch, p->generated_at))
 		take_price(e->batch, p->symbol, p->generated_at,
 		           te_known(p->bid) ? (p->bid + p->ask) / 2 : p->current_price);
 	market = te_arena_alloc(e->batch->arena, sizeof(TeMarket));

@@ -81,6 +81,11 @@ static void attend(TeLaneSlot *slot, TeWork *work)
 	if (ConfigReloadPending) {
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
+		if (work != NULL && te_work_outdated(work)) {
+			te_lane_report_failure(slot, "settings of the connection have changed: starting anew");
+			te_work_finish(work);
+			proc_exit(1);
+		}
 	}
 	if (te_lane_stop_requested(slot)) {
 		te_lane_report(slot, TE_LANE_DRAINING, "stopped on request");

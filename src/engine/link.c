@@ -27,6 +27,7 @@ struct TeLink
 	uint64_t generation; /* of the socket in the set */
 	int socket_at;       /* its position in the set, or -1 */
 	bool want_write;
+	char *settings; /* that the transport was made with */
 };
 
 static const char *
@@ -48,6 +49,25 @@ close_transport(int code pg_attribute_unused(), Datum arg)
 
 	te_transport_destroy(link->transport);
 	link->transport = NULL;
+}
+
+/* Everything that a change of calls for another connection. */
+static char *
+connection_settings(void)
+{
+	return psprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", te_guc_nats_url, te_guc_nats_credentials_file,
+	                te_guc_nats_nkey_file, te_guc_nats_ca_file, te_guc_nats_cert_file, te_guc_nats_key_file,
+	                te_guc_subject_prefix, te_guc_input_stream, te_guc_output_stream);
+}
+
+bool
+te_link_outdated(const TeLink *link)
+{
+	char *now = connection_settings();
+	bool outdated = strcmp(now, link->settings) != 0;
+
+	pfree(now);
+	return outdated;
 }
 
 static TeTransport *
@@ -93,6 +113,7 @@ te_link_create(TeLaneSlot *slot, int lane, const char *installation)
 	TeLink *link = MemoryContextAllocZero(TopMemoryContext, sizeof(TeLink));
 
 	link->slot = slot;
+	link->settings = MemoryContextStrdup(TopMemoryContext, connection_settings());
 	link->socket_at = -1;
 	before_shmem_exit(close_transport, PointerGetDatum(link));
 	if (te_guc_nats_url[0] != '\0')

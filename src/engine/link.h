@@ -14,6 +14,9 @@ typedef struct TeLink TeLink;
 /* A link without a broker (trading_engine.nats_url is empty) only waits for the latch. */
 extern TeLink *te_link_create(TeLaneSlot *slot, int lane, const char *installation);
 
+/* Are the settings of the connection others than those that it was made with? */
+extern bool te_link_outdated(const TeLink *link);
+
 /* NULL without a broker. */
 extern TeTransport *te_link_transport(const TeLink *link);
 

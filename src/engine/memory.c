@@ -435,8 +435,10 @@ te_memory_load(int lane)
 	              "         ORDER BY f.batch_no DESC LIMIT 1)"
 	              " ORDER BY b.batch_no",
 	              &by_lane, read_state, m);
-	te_query_each("SELECT DISTINCT ON (c.symbol) c.* FROM trading.market_conditions AS c"
-	              " WHERE c.lane OPERATOR(pg_catalog.=) $1 ORDER BY c.symbol, c.bar_start DESC",
+	te_query_each("SELECT c.* FROM trading.instruments AS i CROSS JOIN LATERAL"
+	              " (SELECT n.* FROM trading.market_conditions AS n"
+	              "   WHERE n.lane OPERATOR(pg_catalog.=) $1 AND n.symbol OPERATOR(pg_catalog.=) i.symbol"
+	              "   ORDER BY n.bar_start DESC LIMIT 1) AS c",
 	              &by_lane, read_condition, m);
 	values[1] = Int32GetDatum(TE_RECENT_CAPACITY);
 	te_query_each("SELECT r.* FROM (SELECT p.company_id, p.user_id, p.producer_id, p.producer_epoch,"

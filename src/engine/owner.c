@@ -3,13 +3,27 @@
  */
 #include "postgres.h"
 
+#include "engine/database.h"
 #include "engine/owner.h"
 #include "engine/query.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
+
+bool
+te_owner_lock(int lane)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
+	                   get_extension_oid(TE_EXTENSION_NAME, false), (uint16) (lane + 1));
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
 
 /* Columns of the lane's row as its owner recorded them. */
 typedef struct Recorded

@@ -28,6 +28,13 @@ typedef struct TeOwner
 	char installation[40];
 } TeOwner;
 
+/*
+ * Take the lane for this session, so that no second worker of this database writes it.
+ * Tenants can't take this lock: it is on the extension, not an advisory key.  False when
+ * somebody else has it; in a transaction.
+ */
+extern bool te_owner_lock(int lane);
+
 /* Read and compare; in a transaction with SPI connected. */
 extern void te_owner_read(int lane, TeOwner *owner);
 

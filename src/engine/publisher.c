@@ -218,8 +218,9 @@ expired(const TeFrame *frame)
 		frame->expires_at <= te_time_from_timestamptz(GetCurrentTimestamp());
 }
 
+/* A record that the sequence has no message, for a reason, goes out in the message's place. */
 static void
-replace_by_gap_fill(TePublisher *p, const TeFrame *frame, TeOutputMessage *message,
+replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char *reason, TeOutputMessage *message,
                     char hash[TE_HASH_TEXT_SIZE])
 {
 	TeSubject subject;
@@ -228,7 +229,7 @@ replace_by_gap_fill(TePublisher *p, const TeFrame *frame, TeOutputMessage *messa
 
 	te_arena_reset(&p->arena);
 	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject, &err) ||
-	    !te_encode_gap_fill((uint32_t) p->lane, message->epoch, frame->seq, frame->seq, "EXPIRED",
+	    !te_encode_gap_fill((uint32_t) p->lane, message->epoch, frame->seq, frame->seq, reason,
 	                        subject.company, subject.user, te_time_from_timestamptz(GetCurrentTimestamp()),
 	                        &p->arena, &data, &message->len, &err))
 		elog(ERROR, "could not encode a gap-fill record: %s", err.detail);
@@ -252,8 +253,17 @@ send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
 
 	te_hash_text(frame->hash, hash);
 	if (expired(frame))
-		replace_by_gap_fill(p, frame, &message, hash);
+		replace_by_gap_fill(p, frame, "EXPIRED", &message, hash);
 	result = te_transport_publish(p->transport, &message, now);
+	if (result == TE_PUBLISH_TOO_LARGE && message.data == frame->message)
+	{
+		replace_by_gap_fill(p, frame, "TOO_LARGE", &message, hash);
+		result = te_transport_publish(p->transport, &message, now);
+	}
+	if (result == TE_PUBLISH_BAD_ORDER)
+		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+		        errmsg("the outbox of lane %d has a hole before message " INT64_FORMAT "/" UINT64_FORMAT,
+		               p->lane, epoch, frame->seq));
 	if (result == TE_PUBLISH_OK && message.data != frame->message)
 		te_count(&p->slot->counters.gap_fills, 1);
 	return result;

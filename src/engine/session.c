@@ -73,8 +73,7 @@ te_session_commit(void)
 void
 te_session_abort(void)
 {
-	if (IsTransactionState())
-		AbortCurrentTransaction();
+	AbortCurrentTransaction();
 	/* A statement that waited for DROP EXTENSION fails of what isn't there any more. */
 	if (te_database_check() == TE_DATABASE_NO_EXTENSION)
 		proc_exit(0);

@@ -47,6 +47,12 @@
 /* Input by SQL waits so long for a broker that can't be reached at the start. */
 #define ANCHOR_PATIENCE_US INT64_C(5000000)
 
+/* Messages taken from each source by the batch at hand. */
+typedef struct Taken
+{
+	int inbox, stream;
+} Taken;
+
 struct TeWork
 {
 	TeLaneContext context;
@@ -57,6 +63,8 @@ struct TeWork
 	MemoryContext batch_memory;
 	TeArena arena;
 	int64 started_at;
+
+	Taken taken;
 
 	bool settled; /* the lane is ours beyond doubt: input may be taken */
 
@@ -157,6 +165,9 @@ te_work_start(TeLaneSlot *slot)
 	TeOutPlace cursor, last;
 
 	te_session_begin("loading the lane");
+	if (!te_owner_lock(slot->lane))
+		ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+		        errmsg("another session has lane %d", slot->lane));
 	te_owner_read(slot->lane, &work->owner);
 	if (work->owner.ownership == TE_OWNER_FOREIGN)
 	{
@@ -254,11 +265,18 @@ handle_events(TeWork *work, unsigned events)
  * Batches
  *----------------------------------------------------------------------*/
 
+/* "No partition of relation found": a check violation without a constraint. */
+static bool
+lacks_partition(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_CHECK_VIOLATION && error->constraint_name == NULL;
+}
+
 /* Errors that have nothing to do with what was being stored: worth another try. */
 static bool
-is_transient(int sqlstate)
+is_transient(const ErrorData *error)
 {
-	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
 		case ERRCODE_CONNECTION_EXCEPTION:
 		case ERRCODE_TRANSACTION_ROLLBACK:
@@ -266,24 +284,17 @@ is_transient(int sqlstate)
 		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
 		case ERRCODE_OPERATOR_INTERVENTION:
 		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION: /* a missing table or privilege */
 			return true;
 		default:
-			/* A missing privilege, table or partition is the database's fault, too. */
-			return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-				sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION || sqlstate == ERRCODE_CHECK_VIOLATION;
+			return error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION || lacks_partition(error);
 	}
 }
 
-/* Messages taken from each source by the batch at hand. */
-typedef struct Taken
-{
-	int inbox, stream;
-} Taken;
-
 static bool
-may_take_more(const TeWork *work, const TeBatch *batch, const Taken *taken)
+may_take_more(const TeWork *work, const TeBatch *batch)
 {
-	return work->single > 0 ? taken->inbox + taken->stream == 0 : !te_batch_full(batch);
+	return work->single > 0 ? work->taken.inbox + work->taken.stream == 0 : !te_batch_full(batch);
 }
 
 static void
@@ -317,19 +328,20 @@ record_anchor(TeWork *work, TeBatch *batch)
 }
 
 static void
-gather(TeWork *work, TeBatch *batch, Taken *taken)
+gather(TeWork *work, TeBatch *batch)
 {
+	Taken *taken = &work->taken;
 	TeTransport *transport = te_link_transport(work->link);
 	TeInputMessage message;
 	TeInput input;
 
 	record_anchor(work, batch);
-	while (may_take_more(work, batch, taken) && te_inbox_peek(work->inbox, taken->inbox, &input))
+	while (may_take_more(work, batch) && te_inbox_peek(work->inbox, taken->inbox, &input))
 	{
 		taken->inbox++;
 		take(work, batch, &input);
 	}
-	while (transport != NULL && may_take_more(work, batch, taken) && te_transport_next_input(transport, &message))
+	while (transport != NULL && may_take_more(work, batch) && te_transport_next_input(transport, &message))
 	{
 		taken->stream++;
 		record_lost(batch, message.lost_from, message.lost_to);
@@ -373,8 +385,9 @@ cursor_is_due(const TeWork *work)
 
 /* After the commit: what was staged is what is. */
 static void
-batch_committed(TeWork *work, TeBatch *batch, const Taken *taken, TeOutPlace cursor)
+batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
 {
+	const Taken *taken = &work->taken;
 	TeMemory *m = work->context.memory;
 	ListCell *cell;
 
@@ -401,16 +414,18 @@ batch_committed(TeWork *work, TeBatch *batch, const Taken *taken, TeOutPlace cur
 
 /* Nothing of the batch has happened; decide how its messages are tried again. */
 static void
-batch_failed(TeWork *work, const Taken *taken, const ErrorData *error)
+batch_failed(TeWork *work, const ErrorData *error)
 {
-	int messages = taken->inbox + taken->stream;
+	int messages = work->taken.inbox + work->taken.stream;
 
 	te_memory_discard(work->context.memory);
 	if (te_link_transport(work->link) != NULL)
 		te_transport_rewind_input(te_link_transport(work->link));
 	te_count(&work->context.slot->counters.errors, 1);
 	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
-	if (is_transient(error->sqlerrcode) || messages == 0 || work->poisoned)
+	if (lacks_partition(error))
+		work->partitions_at = work->upkeep_at = 0;
+	if (is_transient(error) || messages == 0 || work->poisoned)
 	{
 		work->retry_delay = Min(RETRY_MAX_US, Max(RETRY_MIN_US, 2 * work->retry_delay));
 		work->retry_at = te_monotonic_us() + work->retry_delay;
@@ -429,21 +444,20 @@ static bool
 run_batch(TeWork *work)
 {
 	TeBatch batch;
-	Taken volatile taken = {0};
-	Taken now = {0};
 	bool volatile stored = false;
 	TeOutPlace cursor = cursor_of(work);
 
 	MemoryContextReset(work->batch_memory);
 	te_arena_reset(&work->arena);
+	work->taken = (Taken){0};
 	PG_TRY();
 	{
 		te_batch_begin(&batch, &work->context, work->batch_memory, &work->arena);
-		gather(work, &batch, &now);
-		taken = now;
-		if (now.inbox + now.stream > 0 || work->lost_from > 0 || cursor_is_due(work))
+		gather(work, &batch);
+		if (work->taken.inbox + work->taken.stream > 0 || work->lost_from > 0 || cursor_is_due(work))
 		{
-			te_batch_store(&batch, te_inbox_snapshot(work->inbox, now.inbox), cursor.epoch, cursor.seq);
+			te_batch_store(&batch, te_inbox_snapshot(work->inbox, work->taken.inbox), cursor.epoch,
+			               cursor.seq);
 			stored = true;
 		}
 	}
@@ -454,9 +468,7 @@ run_batch(TeWork *work)
 		MemoryContextSwitchTo(work->batch_memory);
 		error = CopyErrorData();
 		te_session_abort();
-		taken = now;
-		now = taken;
-		batch_failed(work, &now, error);
+		batch_failed(work, error);
 		return false;
 	}
 	PG_END_TRY();
@@ -466,12 +478,11 @@ run_batch(TeWork *work)
 		te_memory_discard(work->context.memory);
 		return false;
 	}
-	now = taken;
-	batch_committed(work, &batch, &now, cursor);
+	batch_committed(work, &batch, cursor);
 	if (work->publisher != NULL)
 		te_publisher_run(work->publisher, te_monotonic_us());
 	te_notify_batch(&batch, work->context.memory->committed.batch_no);
-	return now.inbox + now.stream > 0;
+	return work->taken.inbox + work->taken.stream > 0;
 }
 
 /*----------------------------------------------------------------------
@@ -579,10 +590,17 @@ te_work_turn(TeWork *work, int64 until_us)
 			te_publisher_run(work->publisher, te_monotonic_us());
 		upkeep(work, now);
 		show(work);
-		if (!more)
+		/* The caller has duties of its own, however much input there is. */
+		if (!more || now >= until_us)
 			return true;
 		events = te_link_poll(work->link);
 	}
+}
+
+bool
+te_work_outdated(const TeWork *work)
+{
+	return te_link_outdated(work->link);
 }
 
 void

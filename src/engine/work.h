@@ -23,6 +23,9 @@ extern TeWork *te_work_start(TeLaneSlot *slot);
  */
 extern bool te_work_turn(TeWork *work, int64 until_us);
 
+/* Have settings changed that need a new start? */
+extern bool te_work_outdated(const TeWork *work);
+
 /* Has trading.adopt() made a lane that was FOREIGN ours?  Then the worker starts anew. */
 extern bool te_work_adopted(TeLaneSlot *slot);
 
