@@ -22,6 +22,8 @@ te_owner_lock(int lane)
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
 	                   get_extension_oid(TE_EXTENSION_NAME, false), (uint16) (lane + 1));
+	/* Of all session locks, only those of this method are released by the end of the process. */
+	tag.locktag_lockmethodid = USER_LOCKMETHOD;
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
