@@ -293,14 +293,13 @@ static unsigned nats_process(TeTransport *t, int64_t now, bool readable, bool wr
 	unsigned events;
 
 	(void)writable; /* whether there is something to write is known, and trying is cheap */
-	if (n->attempt != NULL) {
-		if (read(n->wake_fd, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
-			te_nats_drop(n, now, "cannot read the wake descriptor");
-		if (n->attempt != NULL)
-			watch_attempt(n, now);
-	} else if (n->link == NULL && now >= n->retry_at) {
+	/* Always: a thread may wake us after its result was seen. */
+	if (read(n->wake_fd, &wakes, sizeof(wakes)) < 0 && errno != EAGAIN)
+		te_nats_drop(n, now, "cannot read the wake descriptor");
+	if (n->attempt != NULL)
+		watch_attempt(n, now);
+	else if (n->link == NULL && now >= n->retry_at)
 		start_attempt(n, now);
-	}
 	if (n->link != NULL)
 		process_link(n, readable, now);
 

@@ -6,6 +6,7 @@
 #define TE_TEST_NATS_FIXTURE_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -584,6 +585,18 @@ static inline bool output_is_exactly(const Server *server, uint64_t count, size_
 		printf("# %llu messages, %llu wrong\n", (unsigned long long)last,
 		       (unsigned long long)check.wrong);
 	return last == count && check.wrong == 0;
+}
+
+/* Entries of a folder of /proc: descriptors or threads of this process. */
+static inline int count_entries(const char *path)
+{
+	DIR *folder = opendir(path);
+	int count = 0;
+
+	while (readdir(folder) != NULL)
+		count++;
+	closedir(folder);
+	return count;
 }
 
 #endif

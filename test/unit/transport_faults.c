@@ -57,10 +57,13 @@ static void test_kill(void)
 {
 	enum { ROUNDS = 8, INPUTS = 4000, OUTPUTS = 40000 };
 	Caller c;
-	int produced = 0;
+	int produced = 0, descriptors, threads;
 
 	start_fresh();
 	open_caller(&c, NULL);
+	sleep_ms(20); /* the connecting thread ends */
+	descriptors = count_entries("/proc/self/fd");
+	threads = count_entries("/proc/self/task");
 	c.publish_to = OUTPUTS;
 	for (int round = 1; round <= ROUNDS; round++) {
 		uint64_t acked = caller_acked(&c);
@@ -92,6 +95,8 @@ static void test_kill(void)
 	ok(output_is_exactly(&server, OUTPUTS, 0), "every output is there once, in order");
 	is_text(te_input_outcome_text(c.last_input_anchor.outcome), "same",
 	        "the position was found again");
+	is_exactly(count_entries("/proc/self/fd"), descriptors, "no descriptor leaked");
+	is_exactly(count_entries("/proc/self/task"), threads, "no thread is left");
 	te_transport_destroy(c.t);
 	server_remove(&server);
 }

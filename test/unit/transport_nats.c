@@ -7,7 +7,6 @@
 #endif
 #include "nats_fixture.h"
 
-#include <dirent.h>
 #include <nats/nats.h>
 
 #define INPUT_SUBJECT "trading.predictions.acme.u1"
@@ -56,7 +55,7 @@ static void test_threads(void)
 	Caller c;
 	DIR *tasks;
 	struct dirent *entry;
-	int threads = 0, open_masks = 0;
+	int threads = 0, open_masks = 0, turns = 0;
 
 	caller_init(&c, make_transport(&server, NULL));
 	CALLER_UNTIL(&c, 10, caller_running(&c));
@@ -87,6 +86,10 @@ static void test_threads(void)
 #endif
 	is_exactly(threads, 4, "four threads: ours and three idle ones of libnats");
 	is_exactly(open_masks, 0, "no other thread can receive a signal");
+	c.events = 0;
+	for (int64_t until = now_us() + 300000; now_us() < until; turns++)
+		caller_turn(&c, 1000);
+	ok(turns < 10, "with nothing to do, nothing is done");
 	te_transport_destroy(c.t);
 }
 
