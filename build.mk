@@ -66,7 +66,10 @@ TE_INCLUDES := -Isrc -I$(PROTO_OUT) \
 	$(patsubst -I%,-isystem %,$(filter-out -I. -I./ -I$(srcdir),$(CPPFLAGS))) \
 	$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)) \
 	-DTE_VERSION='"$(EXTVERSION)"'
-TE_WARNINGS := -Wall -Wextra -Wno-declaration-after-statement $(if $(WERROR),-Werror)
+# The server's flags are gcc's, which clang doesn't all know.
+FOREIGN_FLAGS := $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option \
+	-Wno-ignored-optimization-argument -Wno-unused-command-line-argument -Wno-ignored-attributes)
+TE_WARNINGS := -Wall -Wextra -Wno-declaration-after-statement $(if $(WERROR),-Werror) $(FOREIGN_FLAGS)
 TE_CFLAGS = $(CFLAGS) $(TE_WARNINGS) $(SANITIZE_FLAGS)
 
 # Decisions are recomputed to the last bit, so no fused multiply-add; and so everywhere, because

@@ -128,7 +128,7 @@ static bool csv_next(BarSource *source, Bar *bar)
 	CsvSource *csv = (CsvSource *)source;
 	char line[LINE_SIZE];
 	char *fields[MAX_COLUMNS];
-	double values[NONE];
+	double values[NONE] = {0};
 
 	if (!read_line(csv, line))
 		return false;

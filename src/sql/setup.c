@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(te_sql_stop_lanes);
 /* Longest wait for the lanes to finish their batches and stop. */
 #define STOP_TIMEOUT_MS 30000
 
-Datum te_sql_version(PG_FUNCTION_ARGS)
+Datum te_sql_version(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	PG_RETURN_TEXT_P(cstring_to_text(TE_VERSION));
 }
@@ -113,7 +113,7 @@ Datum te_sql_announce(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-Datum te_sql_stop_lanes(PG_FUNCTION_ARGS)
+Datum te_sql_stop_lanes(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	/* Without shared memory there are no workers. */
 	if (te_shmem_available())

@@ -361,7 +361,7 @@ Datum te_sql_stat_launcher(PG_FUNCTION_ARGS)
 }
 
 /* trading.stat_reset(): the lanes of this database begin to count anew. */
-Datum te_sql_stat_reset(PG_FUNCTION_ARGS)
+Datum te_sql_stat_reset(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	te_require_preload();
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
@@ -388,7 +388,7 @@ static void send_request(XactEvent event, void *arg pg_attribute_unused())
 }
 
 /* trading.request_check(): at commit the launcher looks at this database. */
-Datum te_sql_request_check(PG_FUNCTION_ARGS)
+Datum te_sql_request_check(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	static bool registered = false;
 

@@ -116,7 +116,7 @@ static void set_identities(const TeIdentity *id)
 	set_identity("trading_engine.role", id->role);
 }
 
-Datum te_sql_login(PG_FUNCTION_ARGS)
+Datum te_sql_login(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	TeIdentity id;
 
@@ -129,7 +129,7 @@ Datum te_sql_login(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-Datum te_sql_logout(PG_FUNCTION_ARGS)
+Datum te_sql_logout(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	set_identities(&(TeIdentity){"", "", ""});
 	PG_RETURN_VOID();
