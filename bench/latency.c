@@ -135,8 +135,8 @@ static void on_signal(natsConnection *nc, natsSubscription *sub, natsMsg *msg, v
 	(void)nc;
 	(void)sub;
 	te_arena_init(&arena, 16384, 1 << 24);
-	if (!te_envelope_decode((const uint8_t *)natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg),
-	                        &arena, &envelope, &err))
+	if (!te_envelope_decode((const uint8_t *)natsMsg_GetData(msg),
+	                        (size_t)natsMsg_GetDataLength(msg), &arena, &envelope, &err))
 		die("signal", err.detail);
 	delivered(closure, strtoll(envelope.correlation_id, NULL, 10));
 	te_arena_free(&arena);
@@ -144,7 +144,8 @@ static void on_signal(natsConnection *nc, natsSubscription *sub, natsMsg *msg, v
 }
 
 /* New messages of a stream, pushed by an ephemeral consumer. */
-static void subscribe(jsCtx *js, const char *stream, const char *subject, natsMsgHandler handler, Run *run)
+static void subscribe(jsCtx *js, const char *stream, const char *subject, natsMsgHandler handler,
+                      Run *run)
 {
 	natsSubscription *sub;
 	jsSubOptions options;
@@ -158,7 +159,8 @@ static void subscribe(jsCtx *js, const char *stream, const char *subject, natsMs
 }
 
 /* Publish every message when it is due, then wait for what is still on its way. */
-static void drive(Run *run, jsCtx *js, int64_t rate, int64_t seconds, void (*send)(jsCtx *js, int64_t n))
+static void drive(Run *run, jsCtx *js, int64_t rate, int64_t seconds,
+                  void (*send)(jsCtx *js, int64_t n))
 {
 	int64_t start = clock_us(CLOCK_MONOTONIC) + 100000, last;
 
@@ -174,7 +176,8 @@ static void drive(Run *run, jsCtx *js, int64_t rate, int64_t seconds, void (*sen
 	}
 	must(js_PublishAsyncComplete(js, NULL), "publish");
 	last = clock_us(CLOCK_MONOTONIC);
-	while (atomic_load(&run->delivered) < run->count && clock_us(CLOCK_MONOTONIC) - last < PATIENCE_US)
+	while (atomic_load(&run->delivered) < run->count &&
+	       clock_us(CLOCK_MONOTONIC) - last < PATIENCE_US)
 		usleep(1000);
 	if (atomic_load(&run->delivered) < run->count)
 		die("deliveries", "not all messages came back");
@@ -213,7 +216,8 @@ static void send_prediction(jsCtx *js, int64_t n)
 	prediction.prediction_id = batch_id;
 	prediction.symbol = (char *)symbol;
 	prediction.has_current_price_case = TRADING_ENGINE__PREDICTION__HAS_CURRENT_PRICE_CURRENT_PRICE;
-	prediction.has_predicted_price_case = TRADING_ENGINE__PREDICTION__HAS_PREDICTED_PRICE_PREDICTED_PRICE;
+	prediction.has_predicted_price_case =
+		TRADING_ENGINE__PREDICTION__HAS_PREDICTED_PRICE_PREDICTED_PRICE;
 	prediction.has_confidence_case = TRADING_ENGINE__PREDICTION__HAS_CONFIDENCE_CONFIDENCE;
 	prediction.current_price = strstr(symbol, "JPY") ? EPOCH_PRICE * 100 : EPOCH_PRICE;
 	prediction.predicted_price = prediction.current_price * 1.01;

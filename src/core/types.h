@@ -45,7 +45,8 @@ typedef int64_t TeTime;
 #define TE_HOLD_REASONS(X) X(NONE) X(NEUTRAL) X(COUNTER_TREND)
 #define TE_OUTCOMES(X)                                                                             \
 	X(SIGNAL)                                                                                      \
-	X(HOLD) X(DISABLED) X(INSTRUMENT_NOT_ALLOWED) X(STALE) X(LOW_CONFIDENCE) X(LOW_CONSENSUS)      \
+	X(HOLD)                                                                                        \
+	X(DISABLED) X(INSTRUMENT_NOT_ALLOWED) X(STALE) X(LOW_CONFIDENCE) X(LOW_CONSENSUS)              \
 		X(UNFAVORABLE_MARKET) X(CUSTOM_RULE) X(POOR_REWARD_RISK) X(NO_CONVERSION_RATE)             \
 			X(NEGATIVE_EXPECTANCY) X(POSITION_TOO_SMALL) X(MAX_POSITIONS) X(DUPLICATE)             \
 				X(RISK_REJECTED)

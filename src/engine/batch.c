@@ -17,13 +17,13 @@
 
 /* A batch is stored when it has made so many signals, or filled so much memory. */
 #define FULL_SIGNALS 5000
-#define FULL_ARENA_BYTES ((size_t) 64 * 1024 * 1024)
+#define FULL_ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
 /* Models, and patterns, of one prediction. */
 #define MAX_VOTES 256
 
-void
-te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context, TeArena *arena)
+void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context,
+                    TeArena *arena)
 {
 	*batch = (TeBatch){.lane = lane, .context = context, .arena = arena};
 	te_store_init(&batch->rows, context);
@@ -31,11 +31,10 @@ te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context,
 	batch->at = te_time_from_timestamptz(GetCurrentTimestamp());
 }
 
-bool
-te_batch_full(const TeBatch *batch)
+bool te_batch_full(const TeBatch *batch)
 {
 	return batch->messages >= te_guc_batch_limit || batch->signals >= FULL_SIGNALS ||
-		batch->arena->used >= FULL_ARENA_BYTES;
+	       batch->arena->used >= FULL_ARENA_BYTES;
 }
 
 /*----------------------------------------------------------------------
@@ -48,15 +47,15 @@ typedef struct Sender
 	const char *company_id, *user_id, *producer_id;
 } Sender;
 
-static void
-add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *sender, const char *reason,
-                const char *detail, int prediction_index)
+static void add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *sender,
+                            const char *reason, const char *detail, int prediction_index)
 {
 	TeRows *rows = &batch->rows.dead_letters;
 	int row = te_rows_add(rows);
 
 	te_rows_set(rows, row, TE_DEAD_LETTER_lane, Int32GetDatum(batch->lane->lane));
-	te_rows_set(rows, row, TE_DEAD_LETTER_batch_no, Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
+	te_rows_set(rows, row, TE_DEAD_LETTER_batch_no,
+	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
 	te_rows_set_text(rows, row, TE_DEAD_LETTER_source, input->source);
 	te_rows_set(rows, row, TE_DEAD_LETTER_input_seq, Int64GetDatum(input->seq));
 	te_rows_set_text(rows, row, TE_DEAD_LETTER_subject, te_text_or_null(input->subject));
@@ -71,14 +70,12 @@ add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *sender, cons
 	te_count(&batch->lane->slot->counters.dead_letters, 1);
 }
 
-static const char *
-describe_error(const TeWireError *err)
+static const char *describe_error(const TeWireError *err)
 {
 	return err->field[0] ? psprintf("%s: %s", err->field, err->detail) : err->detail;
 }
 
-void
-te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
+void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
 {
 	const Sender unknown = {0};
 
@@ -86,21 +83,21 @@ te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
 	add_dead_letter(batch, input, &unknown, te_wire_code_label(TE_WIRE_STORE_FAILED), detail, -1);
 }
 
-void
-te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uint64 epoch, uint64 from,
-                 uint64 to, const char *reason)
+void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uint64 epoch,
+                      uint64 from, uint64 to, const char *reason)
 {
 	TeRows *rows = &batch->rows.gaps;
 	int row = te_rows_add(rows);
 
 	te_rows_set(rows, row, TE_GAP_lane, Int32GetDatum(batch->lane->lane));
-	te_rows_set(rows, row, TE_GAP_batch_no, Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
+	te_rows_set(rows, row, TE_GAP_batch_no,
+	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
 	te_rows_set_text(rows, row, TE_GAP_source, TE_SOURCE_NATS);
 	te_rows_set_text(rows, row, TE_GAP_scope, scope);
 	te_rows_set_text(rows, row, TE_GAP_producer_id, producer_id);
-	te_rows_set(rows, row, TE_GAP_epoch, Int64GetDatum((int64) epoch));
-	te_rows_set(rows, row, TE_GAP_from_seq, Int64GetDatum((int64) from));
-	te_rows_set(rows, row, TE_GAP_to_seq, Int64GetDatum((int64) to));
+	te_rows_set(rows, row, TE_GAP_epoch, Int64GetDatum((int64)epoch));
+	te_rows_set(rows, row, TE_GAP_from_seq, Int64GetDatum((int64)from));
+	te_rows_set(rows, row, TE_GAP_to_seq, Int64GetDatum((int64)to));
 	te_rows_set_text(rows, row, TE_GAP_reason, reason);
 	te_count(&batch->lane->slot->counters.gaps, 1);
 }
@@ -109,14 +106,12 @@ te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uin
  * Authorisation
  *----------------------------------------------------------------------*/
 
-static bool
-same_tenant(const char *stated, const char *subject)
+static bool same_tenant(const char *stated, const char *subject)
 {
 	return stated == NULL || stated[0] == '\0' || strcmp(stated, subject) == 0;
 }
 
-static bool
-token_matches(const TeCachedProducer *producer, const char *token)
+static bool token_matches(const TeCachedProducer *producer, const char *token)
 {
 	uint8_t digest[TE_SHA256_BYTES];
 
@@ -128,29 +123,33 @@ token_matches(const TeCachedProducer *producer, const char *token)
  * Subject, envelope and batch name the same company and user; the producer is on
  * that company's list, or on the broadcast list; the token is right where one is due.
  */
-static bool
-authorise(TeBatch *batch, const TeInput *input, const TeSubject *subject, const TeMessage *message,
-          const char *stated_company, const char *stated_user, TeWireError *err)
+static bool authorise(TeBatch *batch, const TeInput *input, const TeSubject *subject,
+                      const TeMessage *message, const char *stated_company, const char *stated_user,
+                      TeWireError *err)
 {
 	const TeEnvelope *envelope = &message->envelope;
 	TeCachedCompany *company = te_cache_company(batch->lane->cache, subject->company);
 	const TeCachedProducer *producer;
 	bool broadcast = strcmp(subject->company, TE_ALL) == 0;
 
-	if (!same_tenant(envelope->company_id, subject->company) || !same_tenant(stated_company, subject->company))
+	if (!same_tenant(envelope->company_id, subject->company) ||
+	    !same_tenant(stated_company, subject->company))
 		return te_wire_fail(err, TE_WIRE_MISMATCH, "company_id", "differs from the subject's");
 	if (!same_tenant(envelope->user_id, subject->user) || !same_tenant(stated_user, subject->user))
 		return te_wire_fail(err, TE_WIRE_MISMATCH, "user_id", "differs from the subject's");
 	if (!broadcast && company == NULL)
-		return te_wire_fail(err, TE_WIRE_UNKNOWN_COMPANY, "company_id", "is not in trading.companies");
-	if (!broadcast && strcmp(subject->user, TE_ALL) != 0 && !te_cache_has_user(company, subject->user))
+		return te_wire_fail(err, TE_WIRE_UNKNOWN_COMPANY, "company_id",
+		                    "is not in trading.companies");
+	if (!broadcast && strcmp(subject->user, TE_ALL) != 0 &&
+	    !te_cache_has_user(company, subject->user))
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_USER, "user_id", "is not in trading.users");
 	if (input->authorised)
 		return true;
 	producer = te_cache_producer(batch->lane->cache, subject->company, envelope->producer_id);
 	if (producer == NULL)
 		return te_wire_fail(err, TE_WIRE_NOT_AUTHORISED, "producer_id",
-		                    "is not an enabled producer of %s", broadcast ? "broadcasts" : "this company");
+		                    "is not an enabled producer of %s",
+		                    broadcast ? "broadcasts" : "this company");
 	if ((producer->has_token || (company != NULL && company->require_token)) &&
 	    !(producer->has_token && token_matches(producer, envelope->auth_token)))
 		return te_wire_fail(err, TE_WIRE_NOT_AUTHORISED, "auth_token", "is missing or wrong");
@@ -161,8 +160,8 @@ authorise(TeBatch *batch, const TeInput *input, const TeSubject *subject, const 
  * Admission
  *----------------------------------------------------------------------*/
 
-static void
-record_gaps(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope, const TeAdmission *admission)
+static void record_gaps(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope,
+                        const TeAdmission *admission)
 {
 	const char *scope = psprintf("%s/%s", subject->company, subject->user);
 
@@ -174,8 +173,8 @@ record_gaps(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope
 		                 admission->gap_from, admission->gap_to, "MISSING");
 }
 
-static bool
-admit_sequence(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope, TeWireError *err)
+static bool admit_sequence(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope,
+                           TeWireError *err)
 {
 	TeMemory *m = batch->lane->memory;
 	TeLaneCounters *counters = &batch->lane->slot->counters;
@@ -189,39 +188,36 @@ admit_sequence(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envel
 	                                 known ? &stored : NULL, sizeof(stored));
 
 	record_gaps(batch, subject, envelope, &admission);
-	switch (admission.verdict)
-	{
-		case TE_ADMIT_STALE:
-			te_count(&counters->stale, 1);
-			break;
-		case TE_ADMIT_DUPLICATE:
-			te_count(&counters->duplicates, 1);
-			break;
-		case TE_ADMIT_LATE:
-			(void) te_wire_fail(err, TE_WIRE_CONFLICT, "seq", "was recorded as missing before it came");
-			te_count(&counters->conflicts, 1);
-			break;
-		case TE_ADMIT_CONFLICT:
-			(void) te_wire_fail(err, TE_WIRE_CONFLICT, "seq", "was used for other content");
-			te_count(&counters->conflicts, 1);
-			break;
-		default:
-			te_memory_remember(m, key, hash);
+	switch (admission.verdict) {
+	case TE_ADMIT_STALE:
+		te_count(&counters->stale, 1);
+		break;
+	case TE_ADMIT_DUPLICATE:
+		te_count(&counters->duplicates, 1);
+		break;
+	case TE_ADMIT_LATE:
+		(void)te_wire_fail(err, TE_WIRE_CONFLICT, "seq", "was recorded as missing before it came");
+		te_count(&counters->conflicts, 1);
+		break;
+	case TE_ADMIT_CONFLICT:
+		(void)te_wire_fail(err, TE_WIRE_CONFLICT, "seq", "was used for other content");
+		te_count(&counters->conflicts, 1);
+		break;
+	default:
+		te_memory_remember(m, key, hash);
 	}
 	return te_admit_applies(admission.verdict);
 }
 
 /* A producer without sequence is deduplicated by its batch ids, in a window. */
-static bool
-admit_batch_id(TeBatch *batch, const TeSubject *subject, const TeMessage *message)
+static bool admit_batch_id(TeBatch *batch, const TeSubject *subject, const TeMessage *message)
 {
 	TeMemory *m = batch->lane->memory;
 	uint64 key = te_memory_batch_key(subject->company, subject->user, message->envelope.producer_id,
 	                                 message->as.batch.batch_id);
 	uint64 stored;
 
-	if (te_memory_seen(m, key, &stored))
-	{
+	if (te_memory_seen(m, key, &stored)) {
 		te_count(&batch->lane->slot->counters.duplicates, 1);
 		return false;
 	}
@@ -229,9 +225,10 @@ admit_batch_id(TeBatch *batch, const TeSubject *subject, const TeMessage *messag
 	return true;
 }
 
-/* Does the message take effect?  If not, err says whether that needs a dead letter (code is not OK). */
-static bool
-admit(TeBatch *batch, const TeSubject *subject, const TeMessage *message, TeWireError *err)
+/* Does the message take effect?  If not, err says whether that needs a dead letter (code is not
+ * OK). */
+static bool admit(TeBatch *batch, const TeSubject *subject, const TeMessage *message,
+                  TeWireError *err)
 {
 	if (message->envelope.seq > 0)
 		return admit_sequence(batch, subject, &message->envelope, err);
@@ -242,9 +239,8 @@ admit(TeBatch *batch, const TeSubject *subject, const TeMessage *message, TeWire
  * Intake
  *----------------------------------------------------------------------*/
 
-static void
-record_predictions(TeBatch *batch, const TeInput *input, const TeSubject *subject, const TeMessage *message,
-                   const TeEvaluation *evaluation)
+static void record_predictions(TeBatch *batch, const TeInput *input, const TeSubject *subject,
+                               const TeMessage *message, const TeEvaluation *evaluation)
 {
 	const TeEnvelope *envelope = &message->envelope;
 	TeRows *rows = &batch->rows.messages;
@@ -254,7 +250,8 @@ record_predictions(TeBatch *batch, const TeInput *input, const TeSubject *subjec
 	TeWireError err;
 
 	te_rows_set(rows, row, TE_MESSAGE_lane, Int32GetDatum(batch->lane->lane));
-	te_rows_set(rows, row, TE_MESSAGE_batch_no, Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
+	te_rows_set(rows, row, TE_MESSAGE_batch_no,
+	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
 	te_rows_set(rows, row, TE_MESSAGE_position, Int32GetDatum(evaluation->position));
 	te_rows_set_text(rows, row, TE_MESSAGE_source, input->source);
 	te_rows_set(rows, row, TE_MESSAGE_input_seq, Int64GetDatum(input->seq));
@@ -263,51 +260,52 @@ record_predictions(TeBatch *batch, const TeInput *input, const TeSubject *subjec
 	te_rows_set_text(rows, row, TE_MESSAGE_user_id, subject->user);
 	te_rows_set_text(rows, row, TE_MESSAGE_batch_id, message->as.batch.batch_id);
 	te_rows_set_text(rows, row, TE_MESSAGE_producer_id, envelope->producer_id);
-	te_rows_set(rows, row, TE_MESSAGE_producer_epoch, Int64GetDatum((int64) envelope->producer_epoch));
-	te_rows_set(rows, row, TE_MESSAGE_producer_seq, Int64GetDatum((int64) envelope->seq));
+	te_rows_set(rows, row, TE_MESSAGE_producer_epoch,
+	            Int64GetDatum((int64)envelope->producer_epoch));
+	te_rows_set(rows, row, TE_MESSAGE_producer_seq, Int64GetDatum((int64)envelope->seq));
 	te_rows_set_bytes(rows, row, TE_MESSAGE_payload_hash, envelope->payload_hash,
 	                  sizeof(envelope->payload_hash));
 	te_rows_set_text(rows, row, TE_MESSAGE_correlation_id, evaluation->correlation_id);
-	te_rows_set(rows, row, TE_MESSAGE_predictions, Int32GetDatum((int32) message->as.batch.count));
+	te_rows_set(rows, row, TE_MESSAGE_predictions, Int32GetDatum((int32)message->as.batch.count));
 	te_rows_set_time(rows, row, TE_MESSAGE_decided_at, evaluation->at);
 	te_rows_set_bytes(rows, row, TE_MESSAGE_message, input->data, input->len);
-	if (!te_markets_pack(evaluation->markets, message->as.batch.count, batch->arena, &markets, &length, &err))
+	if (!te_markets_pack(evaluation->markets, message->as.batch.count, batch->arena, &markets,
+	                     &length, &err))
 		elog(ERROR, "could not pack market states: %s", err.detail);
 	te_rows_set_bytes(rows, row, TE_MESSAGE_market, markets, length);
 }
 
-static void
-take_predictions(TeBatch *batch, const TeInput *input, const TeSubject *subject, const TeMessage *message)
+static void take_predictions(TeBatch *batch, const TeInput *input, const TeSubject *subject,
+                             const TeMessage *message)
 {
 	const TePredictionBatch *predictions = &message->as.batch;
 	const Sender sender = {subject->company, subject->user, message->envelope.producer_id};
 	TeEvaluation evaluation;
 
 	te_evaluate_begin(&evaluation, batch, input, subject, message);
-	for (size_t i = 0; i < predictions->count; i++)
-	{
+	for (size_t i = 0; i < predictions->count; i++) {
 		TeWireError err = predictions->faults[i];
 
 		if (err.code == TE_WIRE_OK)
-			(void) te_evaluate_prediction(&evaluation, i, &err);
+			(void)te_evaluate_prediction(&evaluation, i, &err);
 		if (err.code != TE_WIRE_OK && te_batch_answers_for(batch, subject))
-			add_dead_letter(batch, input, &sender, te_wire_code_label(err.code), describe_error(&err),
-			                (int) i);
+			add_dead_letter(batch, input, &sender, te_wire_code_label(err.code),
+			                describe_error(&err), (int)i);
 	}
 	record_predictions(batch, input, subject, message, &evaluation);
-	batch->predictions += (int) predictions->count;
+	batch->predictions += (int)predictions->count;
 }
 
 /* Keep the time at which the message was read, for the latency of the commit. */
-static void
-note_read(TeBatch *batch, const TeInput *input)
+static void note_read(TeBatch *batch, const TeInput *input)
 {
-	if (batch->messages == batch->message_read_at_capacity)
-	{
+	if (batch->messages == batch->message_read_at_capacity) {
 		batch->message_read_at_capacity = Max(64, 2 * batch->message_read_at_capacity);
-		batch->message_read_at = batch->message_read_at
-			? repalloc(batch->message_read_at, sizeof(int64) * batch->message_read_at_capacity)
-			: MemoryContextAlloc(batch->context, sizeof(int64) * batch->message_read_at_capacity);
+		batch->message_read_at =
+			batch->message_read_at
+				? repalloc(batch->message_read_at, sizeof(int64) * batch->message_read_at_capacity)
+				: MemoryContextAlloc(batch->context,
+		                             sizeof(int64) * batch->message_read_at_capacity);
 	}
 	batch->message_read_at[batch->messages++] = input->read_at;
 }
@@ -316,17 +314,16 @@ note_read(TeBatch *batch, const TeInput *input)
  * What every lane reads, one of them reports: the company's, or the first for
  * broadcasts and for subjects that name nobody.
  */
-bool
-te_batch_answers_for(const TeBatch *batch, const TeSubject *subject)
+bool te_batch_answers_for(const TeBatch *batch, const TeSubject *subject)
 {
 	if (subject->company[0] == '\0' || strcmp(subject->company, TE_ALL) == 0)
 		return batch->lane->lane == 0;
-	return te_lane_of(subject->company, batch->lane->lane_count) == (uint32_t) batch->lane->lane;
+	return te_lane_of(subject->company, batch->lane->lane_count) == (uint32_t)batch->lane->lane;
 }
 
 /* Decode, authorise, admit and act; false with err when the message as a whole is turned away. */
-static bool
-take(TeBatch *batch, const TeInput *input, const TeSubject *subject, TeMessage *message, TeWireError *err)
+static bool take(TeBatch *batch, const TeInput *input, const TeSubject *subject, TeMessage *message,
+                 TeWireError *err)
 {
 	const TeWireLimits limits = {
 		.max_message = te_guc_max_message_bytes,
@@ -339,8 +336,10 @@ take(TeBatch *batch, const TeInput *input, const TeSubject *subject, TeMessage *
 	if (subject->kind == TE_SUBJECT_MARKET && message->kind == TE_MESSAGE_TICK)
 		return te_evaluate_tick(batch, subject, &message->as.tick, err);
 	if (subject->kind != TE_SUBJECT_PREDICTIONS || message->kind != TE_MESSAGE_PREDICTIONS)
-		return te_wire_fail(err, TE_WIRE_UNKNOWN_TYPE, "message_type", "does not belong on this subject");
-	if (!authorise(batch, input, subject, message, message->as.batch.company_id, message->as.batch.user_id, err))
+		return te_wire_fail(err, TE_WIRE_UNKNOWN_TYPE, "message_type",
+		                    "does not belong on this subject");
+	if (!authorise(batch, input, subject, message, message->as.batch.company_id,
+	               message->as.batch.user_id, err))
 		return false;
 	if (!admit(batch, subject, message, err))
 		return err->code == TE_WIRE_OK;
@@ -348,8 +347,7 @@ take(TeBatch *batch, const TeInput *input, const TeSubject *subject, TeMessage *
 	return true;
 }
 
-void
-te_batch_add(TeBatch *batch, const TeInput *input)
+void te_batch_add(TeBatch *batch, const TeInput *input)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	TeLaneCounters *counters = &batch->lane->slot->counters;
@@ -360,22 +358,22 @@ te_batch_add(TeBatch *batch, const TeInput *input)
 
 	if (message == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
-	taken = te_subject_parse(te_guc_subject_prefix, input->subject, strlen(input->subject), &subject, &err);
+	taken = te_subject_parse(te_guc_subject_prefix, input->subject, strlen(input->subject),
+	                         &subject, &err);
 	ours = te_batch_answers_for(batch, &subject);
 	note_read(batch, input);
-	if (!ours && subject.company[0] != '\0' && strcmp(subject.company, TE_ALL) != 0)
-	{
+	if (!ours && subject.company[0] != '\0' && strcmp(subject.company, TE_ALL) != 0) {
 		te_count(&counters->dropped, 1);
 		MemoryContextSwitchTo(old);
 		return;
 	}
 	te_envelope_init(&message->envelope, TE_MESSAGE_NONE);
 	taken = taken && take(batch, input, &subject, message, &err);
-	if (err.code != TE_WIRE_OK && ours)
-	{
+	if (err.code != TE_WIRE_OK && ours) {
 		const Sender sender = {subject.company, subject.user, message->envelope.producer_id};
 
-		add_dead_letter(batch, input, &sender, te_wire_code_label(err.code), describe_error(&err), -1);
+		add_dead_letter(batch, input, &sender, te_wire_code_label(err.code), describe_error(&err),
+		                -1);
 	}
 	if (taken)
 		te_count(&counters->messages, 1);
@@ -386,8 +384,7 @@ te_batch_add(TeBatch *batch, const TeInput *input)
  * Storing
  *----------------------------------------------------------------------*/
 
-void
-te_batch_close_frames(TeBatch *batch)
+void te_batch_close_frames(TeBatch *batch)
 {
 	TeBatchFrames *frames;
 	TeRows *rows = &batch->rows.outbox;
@@ -397,8 +394,8 @@ te_batch_close_frames(TeBatch *batch)
 		return;
 	frames = MemoryContextAlloc(batch->context, sizeof(TeBatchFrames));
 	*frames = (TeBatchFrames){
-		.first_seq = (int64) batch->outbox.first_seq,
-		.last_seq = (int64) batch->outbox.last_seq,
+		.first_seq = (int64)batch->outbox.first_seq,
+		.last_seq = (int64)batch->outbox.last_seq,
 		.data = batch->outbox.data,
 		.len = batch->outbox.len,
 		.read_at = batch->read_at,
@@ -406,7 +403,8 @@ te_batch_close_frames(TeBatch *batch)
 	batch->frames = lappend(batch->frames, frames);
 	row = te_rows_add(rows);
 	te_rows_set(rows, row, TE_OUTBOX_lane, Int32GetDatum(batch->lane->lane));
-	te_rows_set(rows, row, TE_OUTBOX_batch_no, Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
+	te_rows_set(rows, row, TE_OUTBOX_batch_no,
+	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
 	te_rows_set(rows, row, TE_OUTBOX_epoch, Int64GetDatum(batch->lane->memory->staged.epoch));
 	te_rows_set(rows, row, TE_OUTBOX_first_seq, Int64GetDatum(frames->first_seq));
 	te_rows_set(rows, row, TE_OUTBOX_last_seq, Int64GetDatum(frames->last_seq));
@@ -417,19 +415,19 @@ te_batch_close_frames(TeBatch *batch)
 	batch->read_at_count = batch->read_at_capacity = 0;
 }
 
-static Datum
-snapshot_datum(const char *text)
+static Datum snapshot_datum(const char *text)
 {
 	return DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text));
 }
 
-static void
-add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, int64 cursor_seq)
+static void add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
+                          int64 cursor_seq)
 {
 	TeMemory *m = batch->lane->memory;
 	TeRows *rows = &batch->rows.batch;
 	int row = te_rows_add(rows);
-	bool full = m->committed.batch_no == 0 || (m->committed.batch_no + 1) % TE_STATE_FULL_EVERY == 0;
+	bool full =
+		m->committed.batch_no == 0 || (m->committed.batch_no + 1) % TE_STATE_FULL_EVERY == 0;
 	const uint8_t *state;
 	size_t length;
 
@@ -441,7 +439,7 @@ add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, in
 	te_rows_set_time(rows, row, TE_BATCH_decided_at, batch->at);
 	te_rows_set_time(rows, row, TE_BATCH_input_created, m->staged.input.stream_created);
 	te_rows_set(rows, row, TE_BATCH_input_incarnation, Int64GetDatum(m->staged.incarnation));
-	te_rows_set(rows, row, TE_BATCH_input_seq, Int64GetDatum((int64) m->staged.input.seq));
+	te_rows_set(rows, row, TE_BATCH_input_seq, Int64GetDatum((int64)m->staged.input.seq));
 	if (m->staged.input.seq > 0)
 		te_rows_set_time(rows, row, TE_BATCH_input_time, m->staged.input.message_time);
 	if (m->staged.out_seq > m->committed.out_seq && m->staged.epoch == m->committed.epoch)
@@ -449,7 +447,8 @@ add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, in
 	te_rows_set(rows, row, TE_BATCH_last_out_seq, Int64GetDatum(m->staged.out_seq));
 	te_rows_set(rows, row, TE_BATCH_publish_epoch, Int64GetDatum(cursor_epoch));
 	te_rows_set(rows, row, TE_BATCH_publish_seq, Int64GetDatum(cursor_seq));
-	te_rows_set(rows, row, TE_BATCH_change_snapshot, snapshot_datum(te_cache_snapshot(batch->lane->cache)));
+	te_rows_set(rows, row, TE_BATCH_change_snapshot,
+	            snapshot_datum(te_cache_snapshot(batch->lane->cache)));
 	if (inbox_snapshot != NULL)
 		te_rows_set(rows, row, TE_BATCH_inbox_snapshot, snapshot_datum(inbox_snapshot));
 	te_rows_set_time(rows, row, TE_BATCH_lane_clock, m->staged.clock);
@@ -460,8 +459,8 @@ add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, in
 	te_rows_set_bytes(rows, row, TE_BATCH_state, state, length);
 }
 
-void
-te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, int64 cursor_seq)
+void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
+                    int64 cursor_seq)
 {
 	TeLaneSlot *slot = batch->lane->slot;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);

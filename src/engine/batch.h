@@ -75,7 +75,7 @@ typedef struct TeBatch
 	TeBatchRows rows;
 	TeOutboxWriter outbox;
 	int messages, predictions, signals;
-	TeTime at; /* of the system's clock; one for the batch */
+	TeTime at;      /* of the system's clock; one for the batch */
 	int64 *read_at; /* of the messages in the frames not yet closed */
 	int read_at_count, read_at_capacity;
 	int64 *message_read_at; /* of every message */
@@ -85,7 +85,8 @@ typedef struct TeBatch
 } TeBatch;
 
 /* An empty batch; context and arena are reset by the caller between batches. */
-extern void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context, TeArena *arena);
+extern void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context,
+                           TeArena *arena);
 
 extern void te_batch_add(TeBatch *batch, const TeInput *input);
 
@@ -99,8 +100,8 @@ extern void te_batch_close_frames(TeBatch *batch);
 extern void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail);
 
 /* A range of the input that will never be read. */
-extern void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uint64 epoch,
-                             uint64 from, uint64 to, const char *reason);
+extern void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id,
+                             uint64 epoch, uint64 from, uint64 to, const char *reason);
 
 /* Is it time to store?  Under load a batch takes all that is waiting, up to this. */
 extern bool te_batch_full(const TeBatch *batch);
@@ -109,6 +110,7 @@ extern bool te_batch_full(const TeBatch *batch);
  * Write and commit.  inbox_snapshot is what the lane has read of the inbox,
  * cursor_epoch and cursor_seq where the publisher stands.
  */
-extern void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch, int64 cursor_seq);
+extern void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
+                           int64 cursor_seq);
 
 #endif

@@ -27,9 +27,9 @@ struct TeCache
 	int lane, lane_count;
 	bool loaded;
 	bool index_stale;
-	MemoryContext context;         /* everything below */
-	MemoryContext tiers_context;   /* reset at each reload of the tiers */
-	MemoryContext shared_context;  /* instruments and producers */
+	MemoryContext context;        /* everything below */
+	MemoryContext tiers_context;  /* reset at each reload of the tiers */
+	MemoryContext shared_context; /* instruments and producers */
 	HTAB *tiers, *companies, *instruments, *producers, *symbols, *tallies;
 	TeStrategyIndex any;
 	char *snapshot;
@@ -53,26 +53,23 @@ typedef struct CachedInstrument
 static volatile bool changes_announced = true;
 static Oid change_log = InvalidOid;
 
-static void
-on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
+static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
 {
 	if (relation == change_log || !OidIsValid(relation))
 		changes_announced = true;
 }
 
-static HTAB *
-string_table(TeCache *cache, const char *name, Size key_size, Size entry_size)
+static HTAB *string_table(TeCache *cache, const char *name, Size key_size, Size entry_size)
 {
 	HASHCTL control = {.keysize = key_size, .entrysize = entry_size, .hcxt = cache->context};
 
 	return hash_create(name, 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
-TeCache *
-te_cache_create(int lane, int lane_count)
+TeCache *te_cache_create(int lane, int lane_count)
 {
-	MemoryContext context =
-		AllocSetContextCreate(TopMemoryContext, "trading_engine strategy cache", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "trading_engine strategy cache",
+	                                              ALLOCSET_DEFAULT_SIZES);
 	TeCache *cache = MemoryContextAllocZero(context, sizeof(TeCache));
 
 	cache->lane = lane;
@@ -83,38 +80,33 @@ te_cache_create(int lane, int lane_count)
 	cache->tiers = string_table(cache, "tiers", TE_ID_SIZE, sizeof(CachedTier));
 	cache->companies = string_table(cache, "companies", TE_ID_SIZE, sizeof(TeCachedCompany));
 	cache->instruments = string_table(cache, "instruments", 33, sizeof(CachedInstrument));
-	cache->producers = string_table(cache, "producers", sizeof(((TeCachedProducer *) 0)->key),
+	cache->producers = string_table(cache, "producers", sizeof(((TeCachedProducer *)0)->key),
 	                                sizeof(TeCachedProducer));
 	cache->symbols = string_table(cache, "symbols", 33, sizeof(TeStrategyIndex));
-	cache->tallies =
-		string_table(cache, "tallies", sizeof(((TeTally *) 0)->key), sizeof(TeTally));
+	cache->tallies = string_table(cache, "tallies", sizeof(((TeTally *)0)->key), sizeof(TeTally));
 
 	change_log = get_relname_relid("strategy_changes", get_namespace_oid("trading", false));
 	changes_announced = true;
-	CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum) 0);
+	CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum)0);
 	return cache;
 }
 
-bool
-te_cache_stale(const TeCache *cache)
+bool te_cache_stale(const TeCache *cache)
 {
 	return changes_announced || !cache->loaded;
 }
 
-const char *
-te_cache_snapshot(const TeCache *cache)
+const char *te_cache_snapshot(const TeCache *cache)
 {
 	return cache->snapshot;
 }
 
-int
-te_cache_strategy_count(const TeCache *cache)
+int te_cache_strategy_count(const TeCache *cache)
 {
 	return cache->strategy_count;
 }
 
-uint64
-te_cache_reloads(const TeCache *cache)
+uint64 te_cache_reloads(const TeCache *cache)
 {
 	return cache->reloads;
 }
@@ -123,33 +115,32 @@ te_cache_reloads(const TeCache *cache)
  * Reading rows
  *----------------------------------------------------------------------*/
 
-static void
-clear_table(HTAB *table)
+static void clear_table(HTAB *table)
 {
 	HASH_SEQ_STATUS scan;
 	void *entry;
 
 	hash_seq_init(&scan, table);
 	while ((entry = hash_seq_search(&scan)) != NULL)
-		(void) hash_search(table, entry, HASH_REMOVE, NULL); /* keys stand first */
+		(void)hash_search(table, entry, HASH_REMOVE, NULL); /* keys stand first */
 }
 
-static void
-read_tier(TeRow *row, void *arg)
+static void read_tier(TeRow *row, void *arg)
 {
 	TeCache *cache = arg;
 	CachedTier *tier = hash_search(cache->tiers, te_row_text(row, "tier"), HASH_ENTER, NULL);
 	MemoryContext old = MemoryContextSwitchTo(cache->tiers_context);
 
-	te_param_set_from_tuple(row->tuple, row->columns->descriptor, &row->columns->params, &tier->params);
+	te_param_set_from_tuple(row->tuple, row->columns->descriptor, &row->columns->params,
+	                        &tier->params);
 	MemoryContextSwitchTo(old);
 }
 
-static void
-read_instrument(TeRow *row, void *arg)
+static void read_instrument(TeRow *row, void *arg)
 {
 	TeCache *cache = arg;
-	CachedInstrument *c = hash_search(cache->instruments, te_row_text(row, "symbol"), HASH_ENTER, NULL);
+	CachedInstrument *c =
+		hash_search(cache->instruments, te_row_text(row, "symbol"), HASH_ENTER, NULL);
 	MemoryContext old = MemoryContextSwitchTo(cache->shared_context);
 
 	c->instrument = (TeInstrument){
@@ -167,14 +158,12 @@ read_instrument(TeRow *row, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
-static void
-producer_key(char *key, Size size, const char *scope, const char *producer_id)
+static void producer_key(char *key, Size size, const char *scope, const char *producer_id)
 {
 	snprintf(key, size, "%s/%s", scope, producer_id);
 }
 
-static void
-read_producer(TeRow *row, void *arg)
+static void read_producer(TeRow *row, void *arg)
 {
 	TeCache *cache = arg;
 	TeCachedProducer *p;
@@ -198,8 +187,7 @@ typedef struct CompanyReader
 	int capacity; /* room in the array that grows */
 } CompanyReader;
 
-static void
-read_company(TeRow *row, void *arg)
+static void read_company(TeRow *row, void *arg)
 {
 	CompanyReader *reader = arg;
 	TeCache *cache = reader->cache;
@@ -218,13 +206,11 @@ read_company(TeRow *row, void *arg)
 }
 
 /* The company of a row, which are read in the order of companies. */
-static TeCachedCompany *
-company_of(CompanyReader *reader, TeRow *row)
+static TeCachedCompany *company_of(CompanyReader *reader, TeRow *row)
 {
 	const char *id = te_row_text(row, "company_id");
 
-	if (reader->company == NULL || strcmp(reader->company->company_id, id) != 0)
-	{
+	if (reader->company == NULL || strcmp(reader->company->company_id, id) != 0) {
 		reader->company = hash_search(reader->cache->companies, id, HASH_FIND, NULL);
 		reader->override.set = 0;
 		reader->capacity = 0;
@@ -232,15 +218,13 @@ company_of(CompanyReader *reader, TeRow *row)
 	return reader->company;
 }
 
-static void
-read_user(TeRow *row, void *arg)
+static void read_user(TeRow *row, void *arg)
 {
 	CompanyReader *reader = arg;
 	TeCachedCompany *c = company_of(reader, row);
 	MemoryContext old = MemoryContextSwitchTo(c->context);
 
-	if (c->user_count == reader->capacity)
-	{
+	if (c->user_count == reader->capacity) {
 		reader->capacity = reader->capacity ? 2 * reader->capacity : 4;
 		c->users = c->users ? repalloc(c->users, sizeof(char *) * reader->capacity)
 		                    : palloc(sizeof(char *) * reader->capacity);
@@ -249,8 +233,8 @@ read_user(TeRow *row, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
-static TeTally *
-tally_of(TeCache *cache, const char *company, const char *user, const char *strategy)
+static TeTally *tally_of(TeCache *cache, const char *company, const char *user,
+                         const char *strategy)
 {
 	TeTally *tally;
 	char key[sizeof(tally->key)];
@@ -259,13 +243,12 @@ tally_of(TeCache *cache, const char *company, const char *user, const char *stra
 	snprintf(key, sizeof(key), "%s/%s/%s", company, user, strategy);
 	tally = hash_search(cache->tallies, key, HASH_ENTER, &found);
 	if (!found)
-		memset((char *) tally + sizeof(tally->key), 0, sizeof(*tally) - sizeof(tally->key));
+		memset((char *)tally + sizeof(tally->key), 0, sizeof(*tally) - sizeof(tally->key));
 	return tally;
 }
 
 /* Merge the layers of a strategy; the symbols of an intersection live with the company. */
-static void
-merge(const CompanyReader *reader, const TeParamSet *own, TeStrategy *out)
+static void merge(const CompanyReader *reader, const TeParamSet *own, TeStrategy *out)
 {
 	int room = Max(reader->tier->params.values.available_instruments.count,
 	               Max(own->values.available_instruments.count,
@@ -275,8 +258,7 @@ merge(const CompanyReader *reader, const TeParamSet *own, TeStrategy *out)
 	te_strategy_merge(&reader->tier->params, own, &reader->override, symbols, out, NULL);
 }
 
-static void
-read_account(TeRow *row, TeAccount *account)
+static void read_account(TeRow *row, TeAccount *account)
 {
 	*account = (TeAccount){
 		.currency = pstrdup(te_row_text(row, "account_currency")),
@@ -288,8 +270,7 @@ read_account(TeRow *row, TeAccount *account)
 	};
 }
 
-static void
-read_strategy(TeRow *row, void *arg)
+static void read_strategy(TeRow *row, void *arg)
 {
 	CompanyReader *reader = arg;
 	TeCachedCompany *c = company_of(reader, row);
@@ -300,18 +281,16 @@ read_strategy(TeRow *row, void *arg)
 
 	reader->tier = hash_search(reader->cache->tiers, te_row_text(row, "tier"), HASH_FIND, NULL);
 	te_param_set_from_tuple(row->tuple, row->columns->descriptor, &row->columns->params, &own);
-	if (strcmp(user_id, "_all") == 0)
-	{
+	if (strcmp(user_id, "_all") == 0) {
 		reader->override = own; /* sorts before the company's users: see the query */
 		MemoryContextSwitchTo(old);
 		return;
 	}
-	if (c->strategy_count == reader->capacity)
-	{
+	if (c->strategy_count == reader->capacity) {
 		reader->capacity = reader->capacity ? 2 * reader->capacity : 2;
 		c->strategies = c->strategies
-			? repalloc(c->strategies, sizeof(TeCachedStrategy) * reader->capacity)
-			: palloc(sizeof(TeCachedStrategy) * reader->capacity);
+		                    ? repalloc(c->strategies, sizeof(TeCachedStrategy) * reader->capacity)
+		                    : palloc(sizeof(TeCachedStrategy) * reader->capacity);
 	}
 	s = &c->strategies[c->strategy_count++];
 	s->company = c;
@@ -329,16 +308,14 @@ read_strategy(TeRow *row, void *arg)
  * Loading
  *----------------------------------------------------------------------*/
 
-static void
-load_tiers(TeCache *cache)
+static void load_tiers(TeCache *cache)
 {
 	clear_table(cache->tiers);
 	MemoryContextReset(cache->tiers_context);
 	te_query_each("SELECT t.* FROM trading.tiers AS t", NULL, read_tier, cache);
 }
 
-static void
-load_shared(TeCache *cache)
+static void load_shared(TeCache *cache)
 {
 	clear_table(cache->instruments);
 	clear_table(cache->producers);
@@ -349,22 +326,20 @@ load_shared(TeCache *cache)
 	              NULL, read_producer, cache);
 }
 
-static void
-drop_company(TeCache *cache, TeCachedCompany *c)
+static void drop_company(TeCache *cache, TeCachedCompany *c)
 {
 	cache->strategy_count -= c->strategy_count;
 	MemoryContextDelete(c->context);
-	(void) hash_search(cache->companies, c->company_id, HASH_REMOVE, NULL);
+	(void)hash_search(cache->companies, c->company_id, HASH_REMOVE, NULL);
 }
 
 /* Companies of this lane; $1 the lane, $2 the number of lanes, $3 NULL or the ids wanted. */
-#define OF_THIS_LANE \
-	" WHERE trading.lane_of(c.company_id, $2) OPERATOR(pg_catalog.=) $1" \
+#define OF_THIS_LANE                                                                               \
+	" WHERE trading.lane_of(c.company_id, $2) OPERATOR(pg_catalog.=) $1"                           \
 	"   AND ($3 IS NULL OR c.company_id OPERATOR(pg_catalog.=) ANY ($3))"
 
 /* Read the companies in "ids", or all of the lane when it is NULL. */
-static void
-load_companies(TeCache *cache, ArrayType *ids)
+static void load_companies(TeCache *cache, ArrayType *ids)
 {
 	Oid types[] = {INT4OID, INT4OID, TEXTARRAYOID};
 	Datum values[] = {Int32GetDatum(cache->lane), Int32GetDatum(cache->lane_count),
@@ -376,27 +351,27 @@ load_companies(TeCache *cache, ArrayType *ids)
 	TeCachedCompany *c;
 
 	te_query_each("SELECT c.company_id, c.require_token,"
-	                   "       trading.channel_of(c.company_id) AS channel"
-	                   "  FROM trading.companies AS c" OF_THIS_LANE,
-	                   &args, read_company, &reader);
-	te_query_each("SELECT u.company_id, u.user_id"
-	                   "  FROM trading.users AS u JOIN trading.companies AS c USING (company_id)"
-	                   OF_THIS_LANE
-	                   " ORDER BY u.company_id COLLATE \"C\", u.user_id COLLATE \"C\"",
-	                   &args, read_user, &reader);
+	              "       trading.channel_of(c.company_id) AS channel"
+	              "  FROM trading.companies AS c" OF_THIS_LANE,
+	              &args, read_company, &reader);
+	te_query_each(
+		"SELECT u.company_id, u.user_id"
+		"  FROM trading.users AS u JOIN trading.companies AS c USING (company_id)" OF_THIS_LANE
+		" ORDER BY u.company_id COLLATE \"C\", u.user_id COLLATE \"C\"",
+		&args, read_user, &reader);
 	reader = (CompanyReader){.cache = cache};
-	te_query_each("SELECT s.*, c.tier, a.currency AS account_currency,"
-	                   "       a.equity AS account_equity, a.open_positions AS account_open_positions,"
-	                   "       a.position_size_multiplier AS account_multiplier,"
-	                   "       a.conversion_rate AS account_conversion_rate"
-	                   "  FROM trading.strategies AS s JOIN trading.companies AS c USING (company_id)"
-	                   "  LEFT JOIN trading.accounts AS a USING (company_id, user_id, account_id)"
-	                   OF_THIS_LANE
-	                   "   AND (a.account_id IS NOT NULL OR s.user_id OPERATOR(pg_catalog.=) '_all')"
-	                   " ORDER BY s.company_id COLLATE \"C\","
-	                   "          s.user_id OPERATOR(pg_catalog.<>) '_all',"
-	                   "          s.user_id COLLATE \"C\", s.strategy_id COLLATE \"C\"",
-	                   &args, read_strategy, &reader);
+	te_query_each(
+		"SELECT s.*, c.tier, a.currency AS account_currency,"
+		"       a.equity AS account_equity, a.open_positions AS account_open_positions,"
+		"       a.position_size_multiplier AS account_multiplier,"
+		"       a.conversion_rate AS account_conversion_rate"
+		"  FROM trading.strategies AS s JOIN trading.companies AS c USING (company_id)"
+		"  LEFT JOIN trading.accounts AS a USING (company_id, user_id, account_id)" OF_THIS_LANE
+		"   AND (a.account_id IS NOT NULL OR s.user_id OPERATOR(pg_catalog.=) '_all')"
+		" ORDER BY s.company_id COLLATE \"C\","
+		"          s.user_id OPERATOR(pg_catalog.<>) '_all',"
+		"          s.user_id COLLATE \"C\", s.strategy_id COLLATE \"C\"",
+		&args, read_strategy, &reader);
 
 	cache->strategy_count = 0;
 	hash_seq_init(&scan, cache->companies);
@@ -405,8 +380,7 @@ load_companies(TeCache *cache, ArrayType *ids)
 	cache->index_stale = true;
 }
 
-static void
-load_all(TeCache *cache)
+static void load_all(TeCache *cache)
 {
 	HASH_SEQ_STATUS scan;
 	TeCachedCompany *c;
@@ -427,8 +401,7 @@ typedef struct Changes
 	ArrayBuildState *companies;
 } Changes;
 
-static void
-read_change(TeRow *row, void *arg)
+static void read_change(TeRow *row, void *arg)
 {
 	Changes *changes = arg;
 	const char *kind = te_row_text(row, "kind");
@@ -439,19 +412,17 @@ read_change(TeRow *row, void *arg)
 	else if (company_id == NULL)
 		changes->everything = true;
 	else
-		changes->companies = accumArrayResult(changes->companies, CStringGetTextDatum(company_id), false,
-		                                      TEXTOID, changes->context);
+		changes->companies = accumArrayResult(changes->companies, CStringGetTextDatum(company_id),
+		                                      false, TEXTOID, changes->context);
 }
 
-static void
-apply_changes(TeCache *cache, const Changes *changes)
+static void apply_changes(TeCache *cache, const Changes *changes)
 {
 	ArrayType *ids;
 	Datum *elements;
 	int n;
 
-	if (changes->everything)
-	{
+	if (changes->everything) {
 		load_all(cache);
 		return;
 	}
@@ -461,8 +432,7 @@ apply_changes(TeCache *cache, const Changes *changes)
 		return;
 	ids = DatumGetArrayTypeP(makeArrayResult(changes->companies, CurrentMemoryContext));
 	deconstruct_array(ids, TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &n);
-	for (int i = 0; i < n; i++)
-	{
+	for (int i = 0; i < n; i++) {
 		TeCachedCompany *c = te_cache_company(cache, TextDatumGetCString(elements[i]));
 
 		if (c != NULL)
@@ -475,24 +445,21 @@ apply_changes(TeCache *cache, const Changes *changes)
  * The index
  *----------------------------------------------------------------------*/
 
-static void
-index_add(TeCache *cache, TeStrategyIndex *index, TeCachedStrategy *strategy)
+static void index_add(TeCache *cache, TeStrategyIndex *index, TeCachedStrategy *strategy)
 {
-	if (index->count == index->capacity)
-	{
+	if (index->count == index->capacity) {
 		int capacity = index->capacity ? 2 * index->capacity : 8;
 
 		index->entries = index->entries
-			? repalloc_huge(index->entries, sizeof(TeIndexEntry) * capacity)
-			: MemoryContextAlloc(cache->context, sizeof(TeIndexEntry) * capacity);
+		                     ? repalloc_huge(index->entries, sizeof(TeIndexEntry) * capacity)
+		                     : MemoryContextAlloc(cache->context, sizeof(TeIndexEntry) * capacity);
 		index->capacity = capacity;
 	}
 	index->entries[index->count++] =
 		(TeIndexEntry){strategy->params.min_confidence_threshold, strategy};
 }
 
-static int
-compare_entries(const void *left, const void *right)
+static int compare_entries(const void *left, const void *right)
 {
 	const TeIndexEntry *a = left, *b = right;
 	int order;
@@ -505,22 +472,19 @@ compare_entries(const void *left, const void *right)
 	return strcmp(a->strategy->strategy_id, b->strategy->strategy_id);
 }
 
-static TeStrategyIndex *
-index_of(TeCache *cache, const char *symbol)
+static TeStrategyIndex *index_of(TeCache *cache, const char *symbol)
 {
 	bool found;
 	TeStrategyIndex *index = hash_search(cache->symbols, symbol, HASH_ENTER, &found);
 
-	if (!found)
-	{
+	if (!found) {
 		index->count = index->capacity = 0;
 		index->entries = NULL;
 	}
 	return index;
 }
 
-static void
-index_strategy(TeCache *cache, TeCachedStrategy *s)
+static void index_strategy(TeCache *cache, TeCachedStrategy *s)
 {
 	const TeSymbols *symbols = &s->params.available_instruments;
 
@@ -531,8 +495,7 @@ index_strategy(TeCache *cache, TeCachedStrategy *s)
 			index_add(cache, index_of(cache, symbols->symbols[i]), s);
 }
 
-static void
-rebuild_index(TeCache *cache)
+static void rebuild_index(TeCache *cache)
 {
 	HASH_SEQ_STATUS scan;
 	TeStrategyIndex *index;
@@ -558,8 +521,7 @@ rebuild_index(TeCache *cache)
  * Refresh and look-ups
  *----------------------------------------------------------------------*/
 
-void
-te_cache_refresh(TeCache *cache)
+void te_cache_refresh(TeCache *cache)
 {
 	char *previous = cache->snapshot;
 	bool was_loaded = cache->loaded;
@@ -571,18 +533,18 @@ te_cache_refresh(TeCache *cache)
 		cache->context, te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"));
 	if (!was_loaded)
 		load_all(cache);
-	else
-	{
+	else {
 		Oid types[] = {TEXTOID};
 		Datum values[] = {CStringGetTextDatum(previous)};
 		TeQueryArgs args = {1, types, values, NULL};
 		Changes changes = {.context = CurrentMemoryContext};
 
-		te_query_each("SELECT c.kind, c.company_id FROM trading.strategy_changes AS c"
-		                   " WHERE c.xid OPERATOR(pg_catalog.>=)"
-		                   "       pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot)"
-		                   "   AND NOT pg_catalog.pg_visible_in_snapshot(c.xid, $1::pg_catalog.pg_snapshot)",
-		                   &args, read_change, &changes);
+		te_query_each(
+			"SELECT c.kind, c.company_id FROM trading.strategy_changes AS c"
+			" WHERE c.xid OPERATOR(pg_catalog.>=)"
+			"       pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot)"
+			"   AND NOT pg_catalog.pg_visible_in_snapshot(c.xid, $1::pg_catalog.pg_snapshot)",
+			&args, read_change, &changes);
 		apply_changes(cache, &changes);
 	}
 	if (cache->index_stale)
@@ -593,55 +555,49 @@ te_cache_refresh(TeCache *cache)
 	cache->reloads++;
 }
 
-const TeInstrument *
-te_cache_instrument(const TeCache *cache, const char *symbol)
+const TeInstrument *te_cache_instrument(const TeCache *cache, const char *symbol)
 {
 	CachedInstrument *c = hash_search(cache->instruments, symbol, HASH_FIND, NULL);
 
 	return c ? &c->instrument : NULL;
 }
 
-TeCachedCompany *
-te_cache_company(const TeCache *cache, const char *company_id)
+TeCachedCompany *te_cache_company(const TeCache *cache, const char *company_id)
 {
 	return hash_search(cache->companies, company_id, HASH_FIND, NULL);
 }
 
-static int
-compare_ids(const void *left, const void *right)
+static int compare_ids(const void *left, const void *right)
 {
-	return strcmp(*(const char *const *) left, *(const char *const *) right);
+	return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-bool
-te_cache_has_user(const TeCachedCompany *company, const char *user_id)
+bool te_cache_has_user(const TeCachedCompany *company, const char *user_id)
 {
-	return bsearch(&user_id, company->users, company->user_count, sizeof(char *), compare_ids) != NULL;
+	return bsearch(&user_id, company->users, company->user_count, sizeof(char *), compare_ids) !=
+	       NULL;
 }
 
-const TeCachedProducer *
-te_cache_producer(const TeCache *cache, const char *scope, const char *producer_id)
+const TeCachedProducer *te_cache_producer(const TeCache *cache, const char *scope,
+                                          const char *producer_id)
 {
-	char key[sizeof(((TeCachedProducer *) 0)->key)];
+	char key[sizeof(((TeCachedProducer *)0)->key)];
 
 	producer_key(key, sizeof(key), scope, producer_id);
 	return hash_search(cache->producers, key, HASH_FIND, NULL);
 }
 
-const TeStrategyIndex *
-te_cache_symbol(const TeCache *cache, const char *symbol)
+const TeStrategyIndex *te_cache_symbol(const TeCache *cache, const char *symbol)
 {
 	return hash_search(cache->symbols, symbol, HASH_FIND, NULL);
 }
 
-const TeStrategyIndex *
-te_cache_any(const TeCache *cache)
+const TeStrategyIndex *te_cache_any(const TeCache *cache)
 {
 	return &cache->any;
 }
 
-void
-te_cache_tallies(TeCache *cache, void (*visit)(TeTally *tally, void *arg), void *arg)
+void te_cache_tallies(TeCache *cache, void (*visit)(TeTally *tally, void *arg), void *arg)
 {
 	HASH_SEQ_STATUS scan;
 	TeTally *tally;

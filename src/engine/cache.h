@@ -46,7 +46,7 @@ struct TeCachedCompany
 	char company_id[TE_ID_SIZE]; /* hash key */
 	MemoryContext context;
 	char channel[TE_CHANNEL_SIZE]; /* its own NOTIFY channel */
-	int notice; /* scratch of a batch: index of its notice */
+	int notice;                    /* scratch of a batch: index of its notice */
 	bool require_token;
 	int user_count;
 	char **users; /* sorted */

@@ -42,54 +42,52 @@ static TeRowsSpec decision_spec = {
 	.table = "trading.decision_counts AS t",
 	.columns = decision_columns,
 	.column_count = lengthof(decision_columns),
-	.on_conflict = "(company_id, user_id, strategy_id, minute, outcome, lane)"
-	               " DO UPDATE SET decisions = t.decisions OPERATOR(pg_catalog.+) EXCLUDED.decisions",
+	.on_conflict =
+		"(company_id, user_id, strategy_id, minute, outcome, lane)"
+		" DO UPDATE SET decisions = t.decisions OPERATOR(pg_catalog.+) EXCLUDED.decisions",
 };
 static TeRowsSpec confidence_spec = {
 	.table = "trading.confidence_counts AS t",
 	.columns = confidence_columns,
 	.column_count = lengthof(confidence_columns),
-	.on_conflict = "(company_id, user_id, symbol, minute, confidence, lane)"
-	               " DO UPDATE SET predictions = t.predictions OPERATOR(pg_catalog.+) EXCLUDED.predictions",
+	.on_conflict =
+		"(company_id, user_id, symbol, minute, confidence, lane)"
+		" DO UPDATE SET predictions = t.predictions OPERATOR(pg_catalog.+) EXCLUDED.predictions",
 };
 
-static TimestampTz
-this_minute(void)
+static TimestampTz this_minute(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
 	return now - now % USECS_PER_MINUTE;
 }
 
-TeCounts *
-te_counts_create(int lane)
+TeCounts *te_counts_create(int lane)
 {
 	TeCounts *counts = MemoryContextAllocZero(TopMemoryContext, sizeof(TeCounts));
-	HASHCTL control = {.keysize = sizeof(((ConfidenceCounts *) 0)->key), .entrysize = sizeof(ConfidenceCounts)};
+	HASHCTL control = {.keysize = sizeof(((ConfidenceCounts *)0)->key),
+	                   .entrysize = sizeof(ConfidenceCounts)};
 
 	counts->lane = lane;
 	counts->confidences = hash_create("confidences", 64, &control, HASH_ELEM | HASH_STRINGS);
 	return counts;
 }
 
-static void
-start_counting(TeCounts *counts)
+static void start_counting(TeCounts *counts)
 {
 	if (counts->minute == 0)
 		counts->minute = this_minute();
 }
 
-void
-te_counts_decision(TeCounts *counts, TeTally *tally, TeOutcome outcome)
+void te_counts_decision(TeCounts *counts, TeTally *tally, TeOutcome outcome)
 {
 	start_counting(counts);
 	tally->counts[outcome]++;
 	tally->dirty = true;
 }
 
-void
-te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_id, const char *symbol,
-                     double confidence)
+void te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_id,
+                          const char *symbol, double confidence)
 {
 	ConfidenceCounts *c;
 	char key[sizeof(c->key)];
@@ -100,19 +98,17 @@ te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_
 	c = hash_search(counts->confidences, key, HASH_ENTER, &found);
 	if (!found)
 		memset(c->counts, 0, sizeof(c->counts));
-	c->counts[(int) (confidence * 100)]++;
+	c->counts[(int)(confidence * 100)]++;
 	c->dirty = true;
 }
 
-bool
-te_counts_due(const TeCounts *counts)
+bool te_counts_due(const TeCounts *counts)
 {
 	return counts->minute != 0 && counts->minute != this_minute();
 }
 
 /* Split "a/b/c"; the parts end where the slashes were. */
-static void
-split(char *key, char **a, char **b, char **c)
+static void split(char *key, char **a, char **b, char **c)
 {
 	*a = key;
 	*b = strchr(*a, '/');
@@ -127,8 +123,7 @@ typedef struct Flush
 	TeRows rows;
 } Flush;
 
-static int
-add_row(Flush *flush, const char *key, int64 count)
+static int add_row(Flush *flush, const char *key, int64 count)
 {
 	char *company, *user, *last;
 	int row = te_rows_add(&flush->rows);
@@ -143,8 +138,7 @@ add_row(Flush *flush, const char *key, int64 count)
 	return row;
 }
 
-static void
-flush_tally(TeTally *tally, void *arg)
+static void flush_tally(TeTally *tally, void *arg)
 {
 	Flush *flush = arg;
 
@@ -154,15 +148,13 @@ flush_tally(TeTally *tally, void *arg)
 			                 te_outcome_enum.labels[outcome]);
 }
 
-static void
-clear_tally(TeTally *tally, void *arg pg_attribute_unused())
+static void clear_tally(TeTally *tally, void *arg pg_attribute_unused())
 {
 	memset(tally->counts, 0, sizeof(tally->counts));
 	tally->dirty = false;
 }
 
-static void
-flush_confidences(Flush *flush)
+static void flush_confidences(Flush *flush)
 {
 	HASH_SEQ_STATUS scan;
 	ConfidenceCounts *c;
@@ -171,25 +163,23 @@ flush_confidences(Flush *flush)
 	while ((c = hash_seq_search(&scan)) != NULL)
 		for (int i = 0; c->dirty && i < CONFIDENCES; i++)
 			if (c->counts[i] > 0)
-				te_rows_set(&flush->rows, add_row(flush, c->key, c->counts[i]), 4, Int16GetDatum(i));
+				te_rows_set(&flush->rows, add_row(flush, c->key, c->counts[i]), 4,
+				            Int16GetDatum(i));
 }
 
-static void
-clear_confidences(TeCounts *counts)
+static void clear_confidences(TeCounts *counts)
 {
 	HASH_SEQ_STATUS scan;
 	ConfidenceCounts *c;
 
 	hash_seq_init(&scan, counts->confidences);
-	while ((c = hash_seq_search(&scan)) != NULL)
-	{
+	while ((c = hash_seq_search(&scan)) != NULL) {
 		memset(c->counts, 0, sizeof(c->counts));
 		c->dirty = false;
 	}
 }
 
-void
-te_counts_flush(TeCounts *counts, TeCache *cache)
+void te_counts_flush(TeCounts *counts, TeCache *cache)
 {
 	Flush decisions = {.counts = counts}, confidences = {.counts = counts};
 

@@ -23,7 +23,7 @@
 #define CORE_VERSION_TEXT "1"
 
 /* A row of trading.outbox is closed at this size. */
-#define FRAMES_BYTES ((size_t) 4 * 1024 * 1024)
+#define FRAMES_BYTES ((size_t)4 * 1024 * 1024)
 
 /* The index may offer a strategy that just fails its threshold, never withhold one that passes. */
 #define CONFIDENCE_SLACK 1e-8
@@ -32,8 +32,7 @@
  * Market state
  *----------------------------------------------------------------------*/
 
-static TeMarketSettings
-market_settings(void)
+static TeMarketSettings market_settings(void)
 {
 	return (TeMarketSettings){
 		.trend_atr = te_guc_trend_atr,
@@ -44,8 +43,7 @@ market_settings(void)
 	};
 }
 
-static void
-record_bar(TeBatch *batch, const char *symbol, const TeBar *bar)
+static void record_bar(TeBatch *batch, const char *symbol, const TeBar *bar)
 {
 	TeRows *rows = &batch->rows.bars;
 	int row = te_rows_add(rows);
@@ -60,8 +58,8 @@ record_bar(TeBatch *batch, const char *symbol, const TeBar *bar)
 	te_count(&batch->lane->slot->counters.bars, 1);
 }
 
-static void
-record_condition(TeBatch *batch, const char *symbol, const TeMarketState *state, const TeMarket *market)
+static void record_condition(TeBatch *batch, const char *symbol, const TeMarketState *state,
+                             const TeMarket *market)
 {
 	TeRows *rows = &batch->rows.conditions;
 	int row = te_rows_add(rows);
@@ -83,15 +81,13 @@ record_condition(TeBatch *batch, const char *symbol, const TeMarketState *state,
 }
 
 /* From a clock that is ahead of ours: it would keep later prices out of the bar. */
-static bool
-from_the_future(const TeBatch *batch, TeTime at)
+static bool from_the_future(const TeBatch *batch, TeTime at)
 {
 	return te_guc_clock == TE_CLOCK_SYSTEM && at > batch->at + TE_USEC_PER_SEC;
 }
 
 /* A price that everybody sees moves the symbol's market state. */
-static void
-take_price(TeBatch *batch, const char *symbol, TeTime at, double price)
+static void take_price(TeBatch *batch, const char *symbol, TeTime at, double price)
 {
 	TeSymbolState *s = te_memory_symbol(batch->lane->memory, symbol);
 	TeMarketSettings settings = market_settings();
@@ -107,16 +103,14 @@ take_price(TeBatch *batch, const char *symbol, TeTime at, double price)
 }
 
 /* The market that a decision at this instant sees; prices that are too old tell nothing. */
-static void
-read_market(TeBatch *batch, const char *symbol, TeTime at, TeMarket *market)
+static void read_market(TeBatch *batch, const char *symbol, TeTime at, TeMarket *market)
 {
 	const TeSymbolState *s = te_memory_peek_symbol(batch->lane->memory, symbol);
 	TeMarketSettings settings = market_settings();
 	TeMarketState unknown;
 
 	if (s != NULL && (te_guc_market_max_age == 0 ||
-	                  at - s->builder.last_price_at <= te_guc_market_max_age * INT64_C(1000)))
-	{
+	                  at - s->builder.last_price_at <= te_guc_market_max_age * INT64_C(1000))) {
 		te_market_read(&s->market, &settings, market);
 		return;
 	}
@@ -124,8 +118,8 @@ read_market(TeBatch *batch, const char *symbol, TeTime at, TeMarket *market)
 	te_market_read(&unknown, &settings, market);
 }
 
-bool
-te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick, TeWireError *err)
+bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick,
+                      TeWireError *err)
 {
 	TeMemory *m = batch->lane->memory;
 
@@ -134,7 +128,8 @@ te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick, T
 	if (te_cache_instrument(batch->lane->cache, tick->symbol) == NULL)
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_SYMBOL, "symbol", "is not in trading.instruments");
 	if (from_the_future(batch, tick->at))
-		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "at", "is more than a second in the future");
+		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "at",
+		                    "is more than a second in the future");
 	m->staged.clock = te_lane_clock(m->staged.clock, tick->at);
 	take_price(batch, tick->symbol, tick->at, tick->price);
 	te_count(&batch->lane->slot->counters.ticks, 1);
@@ -145,15 +140,13 @@ te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick, T
  * Recording a signal
  *----------------------------------------------------------------------*/
 
-static const char *
-label(const TeEnum *e, int value)
+static const char *label(const TeEnum *e, int value)
 {
 	return e->labels[value];
 }
 
 /* Columns that a decision of outcome SIGNAL has, and others may have in part. */
-static void
-set_order_columns(TeRows *rows, int row, const TeDecision *d, const TeStrategy *s)
+static void set_order_columns(TeRows *rows, int row, const TeDecision *d, const TeStrategy *s)
 {
 	te_rows_set_text(rows, row, TE_SIGNAL_order_type, label(&te_order_type_enum, d->order_type));
 	te_rows_set_text(rows, row, TE_SIGNAL_execution_urgency, label(&te_urgency_enum, d->urgency));
@@ -168,19 +161,21 @@ set_order_columns(TeRows *rows, int row, const TeDecision *d, const TeStrategy *
 	te_rows_set_double(rows, row, TE_SIGNAL_trigger_price, d->trigger_price);
 	te_rows_set(rows, row, TE_SIGNAL_auto_execute, BoolGetDatum(s->auto_execute));
 	te_rows_set_double(rows, row, TE_SIGNAL_max_slippage_pips, s->max_slippage_pips);
-	te_rows_set_text(rows, row, TE_SIGNAL_time_in_force, label(&te_time_in_force_enum, d->time_in_force));
-	te_rows_set_text(rows, row, TE_SIGNAL_execution_algorithm, label(&te_algorithm_enum, s->execution_algorithm));
+	te_rows_set_text(rows, row, TE_SIGNAL_time_in_force,
+	                 label(&te_time_in_force_enum, d->time_in_force));
+	te_rows_set_text(rows, row, TE_SIGNAL_execution_algorithm,
+	                 label(&te_algorithm_enum, s->execution_algorithm));
 }
 
-static void
-set_decision_columns(TeRows *rows, int row, const TeDecision *d)
+static void set_decision_columns(TeRows *rows, int row, const TeDecision *d)
 {
 	/* A prediction to hold ends before a type is found: it is HOLD by its outcome. */
 	TeDirection type = d->has_signal_type ? d->signal_type : TE_DIR_HOLD;
 
 	te_rows_set_text(rows, row, TE_SIGNAL_outcome, label(&te_outcome_enum, d->outcome));
 	if (d->hold_reason != TE_HOLD_REASON_NONE)
-		te_rows_set_text(rows, row, TE_SIGNAL_hold_reason, label(&te_hold_reason_enum, d->hold_reason));
+		te_rows_set_text(rows, row, TE_SIGNAL_hold_reason,
+		                 label(&te_hold_reason_enum, d->hold_reason));
 	te_rows_set_text(rows, row, TE_SIGNAL_signal_type, label(&te_direction_enum, type));
 	te_rows_set_double(rows, row, TE_SIGNAL_signal_strength, d->signal_strength);
 	te_rows_set_double(rows, row, TE_SIGNAL_consensus_score, d->consensus_score);
@@ -188,8 +183,7 @@ set_decision_columns(TeRows *rows, int row, const TeDecision *d)
 	te_rows_set_time(rows, row, TE_SIGNAL_expires_at, d->expires_at);
 }
 
-static Datum
-uuid_datum(TeBatch *batch, const uint8_t id[TE_UUID_BYTES])
+static Datum uuid_datum(TeBatch *batch, const uint8_t id[TE_UUID_BYTES])
 {
 	pg_uuid_t *uuid = MemoryContextAlloc(batch->context, sizeof(pg_uuid_t));
 
@@ -197,13 +191,12 @@ uuid_datum(TeBatch *batch, const uint8_t id[TE_UUID_BYTES])
 	return UUIDPGetDatum(uuid);
 }
 
-static void
-record_legs(TeBatch *batch, const TeCachedStrategy *s, const uint8_t id[TE_UUID_BYTES], const TeDecision *d)
+static void record_legs(TeBatch *batch, const TeCachedStrategy *s, const uint8_t id[TE_UUID_BYTES],
+                        const TeDecision *d)
 {
 	TeRows *rows = &batch->rows.legs;
 
-	for (int i = 0; i < d->leg_count; i++)
-	{
+	for (int i = 0; i < d->leg_count; i++) {
 		const TeLeg *leg = &d->legs[i];
 		int row = te_rows_add(rows);
 
@@ -219,9 +212,8 @@ record_legs(TeBatch *batch, const TeCachedStrategy *s, const uint8_t id[TE_UUID_
 	}
 }
 
-static void
-record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in, const TeDecision *d,
-                  const uint8_t id[TE_UUID_BYTES], int64 out_seq)
+static void record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
+                              const TeDecision *d, const uint8_t id[TE_UUID_BYTES], int64 out_seq)
 {
 	TeBatch *batch = e->batch;
 	TeRows *rows = &batch->rows.signals;
@@ -231,7 +223,8 @@ record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionIn
 	TeWireError err;
 
 	te_rows_set(rows, row, TE_SIGNAL_lane, Int32GetDatum(batch->lane->lane));
-	te_rows_set(rows, row, TE_SIGNAL_batch_no, Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
+	te_rows_set(rows, row, TE_SIGNAL_batch_no,
+	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
 	te_rows_set(rows, row, TE_SIGNAL_position, Int32GetDatum(e->position));
 	te_rows_set(rows, row, TE_SIGNAL_out_epoch, Int64GetDatum(batch->lane->memory->staged.epoch));
 	if (out_seq > 0)
@@ -259,31 +252,29 @@ record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionIn
 	record_legs(batch, s, id, d);
 }
 
-static void
-note_frame_read(TeBatch *batch, int64 read_at)
+static void note_frame_read(TeBatch *batch, int64 read_at)
 {
-	if (batch->read_at_count == batch->read_at_capacity)
-	{
+	if (batch->read_at_count == batch->read_at_capacity) {
 		batch->read_at_capacity = Max(64, 2 * batch->read_at_capacity);
-		batch->read_at = batch->read_at
-			? repalloc(batch->read_at, sizeof(int64) * batch->read_at_capacity)
-			: MemoryContextAlloc(batch->context, sizeof(int64) * batch->read_at_capacity);
+		batch->read_at =
+			batch->read_at
+				? repalloc(batch->read_at, sizeof(int64) * batch->read_at_capacity)
+				: MemoryContextAlloc(batch->context, sizeof(int64) * batch->read_at_capacity);
 	}
 	batch->read_at[batch->read_at_count++] = read_at;
 }
 
 /* Give the signal its place in the lane's output, and encode it for good. */
-static int64
-add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in, const TeDecision *d,
-          const uint8_t id[TE_UUID_BYTES])
+static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
+                       const TeDecision *d, const uint8_t id[TE_UUID_BYTES])
 {
 	TeBatch *batch = e->batch;
 	TeLanePosition *staged = &batch->lane->memory->staged;
-	TeSubject subject = {.kind = TE_SUBJECT_SIGNALS, .lane = (uint32_t) batch->lane->lane};
+	TeSubject subject = {.kind = TE_SUBJECT_SIGNALS, .lane = (uint32_t)batch->lane->lane};
 	TeSignalRecord record = {
-		.lane = (uint32_t) batch->lane->lane,
-		.epoch = (uint64_t) staged->epoch,
-		.seq = (uint64_t) ++staged->out_seq,
+		.lane = (uint32_t)batch->lane->lane,
+		.epoch = (uint64_t)staged->epoch,
+		.seq = (uint64_t)++staged->out_seq,
 		.company_id = s->company->company_id,
 		.user_id = s->user_id,
 		.strategy_id = s->strategy_id,
@@ -294,8 +285,9 @@ add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
 		.correlation_id = e->correlation_id,
 		.traceparent = e->message->envelope.traceparent,
 		.tracestate = e->message->envelope.tracestate,
-		.batch_predictions = (uint32_t) e->message->as.batch.count,
-		.decision_latency = te_guc_clock == TE_CLOCK_INPUT ? 0 : te_monotonic_us() - e->input->read_at,
+		.batch_predictions = (uint32_t)e->message->as.batch.count,
+		.decision_latency =
+			te_guc_clock == TE_CLOCK_INPUT ? 0 : te_monotonic_us() - e->input->read_at,
 		.prediction = in->prediction,
 		.strategy = in->strategy,
 		.decision = d,
@@ -321,18 +313,16 @@ add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
 	note_frame_read(batch, e->input->read_at);
 	if (batch->outbox.len >= FRAMES_BYTES)
 		te_batch_close_frames(batch);
-	return (int64) record.seq;
+	return (int64)record.seq;
 }
 
-static void
-add_to_notice(TeBatch *batch, TeCachedCompany *company, const uint8_t id[TE_UUID_BYTES])
+static void add_to_notice(TeBatch *batch, TeCachedCompany *company, const uint8_t id[TE_UUID_BYTES])
 {
 	TeNotice *notice = company->notice < list_length(batch->notices)
-		? list_nth(batch->notices, company->notice)
-		: NULL;
+	                       ? list_nth(batch->notices, company->notice)
+	                       : NULL;
 
-	if (notice == NULL || notice->company != company)
-	{
+	if (notice == NULL || notice->company != company) {
 		notice = MemoryContextAllocZero(batch->context, sizeof(TeNotice));
 		notice->company = company;
 		notice->signal_ids = MemoryContextAlloc(batch->context, TE_NOTICE_IDS * TE_UUID_BYTES);
@@ -345,20 +335,20 @@ add_to_notice(TeBatch *batch, TeCachedCompany *company, const uint8_t id[TE_UUID
 }
 
 /* Whether a decision of this outcome is sent, or only recorded. */
-static bool
-is_published(const TeBatch *batch, const TeDecision *d)
+static bool is_published(const TeBatch *batch, const TeDecision *d)
 {
 	return batch->lane->publishing && (d->outcome == TE_OUTCOME_SIGNAL || te_guc_publish_holds);
 }
 
-static void
-record_signal(TeEvaluation *e, TeCachedStrategy *s, const TeDecisionInput *in, const TeDecision *d)
+static void record_signal(TeEvaluation *e, TeCachedStrategy *s, const TeDecisionInput *in,
+                          const TeDecision *d)
 {
 	uint8_t id[TE_UUID_BYTES];
 	int64 out_seq = 0;
 
-	te_signal_id(e->message->envelope.producer_id, in->prediction->prediction_id, in->prediction->generated_at,
-	             s->company->company_id, s->user_id, s->strategy_id, id);
+	te_signal_id(e->message->envelope.producer_id, in->prediction->prediction_id,
+	             in->prediction->generated_at, s->company->company_id, s->user_id, s->strategy_id,
+	             id);
 	if (is_published(e->batch, d))
 		out_seq = add_frame(e, s, in, d, id);
 	record_signal_row(e, s, in, d, id, out_seq);
@@ -370,9 +360,8 @@ record_signal(TeEvaluation *e, TeCachedStrategy *s, const TeDecisionInput *in, c
  * Deciding
  *----------------------------------------------------------------------*/
 
-static void
-decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *prediction, const TeInstrument *instrument,
-       const TeMarket *market)
+static void decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *prediction,
+                   const TeInstrument *instrument, const TeMarket *market)
 {
 	TeLaneCounters *counters = &e->batch->lane->slot->counters;
 	TeDecisionInput in = {
@@ -395,26 +384,26 @@ decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *prediction, con
 		record_signal(e, s, &in, &decision);
 }
 
-/* The strategies of an index that the prediction's confidence can pass; a prediction to hold concerns all. */
-static void
-decide_index(TeEvaluation *e, const TeStrategyIndex *index, const TePrediction *prediction,
-             const TeInstrument *instrument, const TeMarket *market)
+/* The strategies of an index that the prediction's confidence can pass; a prediction to hold
+ * concerns all. */
+static void decide_index(TeEvaluation *e, const TeStrategyIndex *index,
+                         const TePrediction *prediction, const TeInstrument *instrument,
+                         const TeMarket *market)
 {
-	double reach = prediction->direction == TE_DIR_HOLD ? INFINITY : prediction->confidence + CONFIDENCE_SLACK;
+	double reach =
+		prediction->direction == TE_DIR_HOLD ? INFINITY : prediction->confidence + CONFIDENCE_SLACK;
 
 	for (int i = 0; index != NULL && i < index->count && index->entries[i].threshold <= reach; i++)
 		decide(e, index->entries[i].strategy, prediction, instrument, market);
 }
 
-static void
-decide_company(TeEvaluation *e, const TePrediction *prediction, const TeInstrument *instrument,
-               const TeMarket *market)
+static void decide_company(TeEvaluation *e, const TePrediction *prediction,
+                           const TeInstrument *instrument, const TeMarket *market)
 {
 	TeCachedCompany *company = te_cache_company(e->batch->lane->cache, e->subject->company);
 	bool every_user = strcmp(e->subject->user, TE_ALL) == 0;
 
-	for (int i = 0; i < company->strategy_count; i++)
-	{
+	for (int i = 0; i < company->strategy_count; i++) {
 		TeCachedStrategy *s = &company->strategies[i];
 
 		if (every_user || strcmp(s->user_id, e->subject->user) == 0)
@@ -422,9 +411,8 @@ decide_company(TeEvaluation *e, const TePrediction *prediction, const TeInstrume
 	}
 }
 
-void
-te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input, const TeSubject *subject,
-                  const TeMessage *message)
+void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
+                       const TeSubject *subject, const TeMessage *message)
 {
 	TeMemory *m = batch->lane->memory;
 	const char *correlation_id = message->envelope.correlation_id;
@@ -444,8 +432,7 @@ te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input, const T
 	e->at = te_guc_clock == TE_CLOCK_INPUT ? m->staged.clock : batch->at;
 }
 
-bool
-te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
+bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 {
 	const TePrediction *p = &e->message->as.batch.predictions[i];
 	const TeLaneContext *lane = e->batch->lane;
@@ -458,7 +445,8 @@ te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 
 	snprintf(field, sizeof(field), "predictions[%zu].symbol", i);
 	if (instrument == NULL)
-		return te_wire_fail(err, TE_WIRE_UNKNOWN_SYMBOL, field, "\"%s\" is not in trading.instruments", p->symbol);
+		return te_wire_fail(err, TE_WIRE_UNKNOWN_SYMBOL, field,
+		                    "\"%s\" is not in trading.instruments", p->symbol);
 	if ((key = te_instrument_check(instrument, p->current_price, &reason)) != NULL)
 		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, field, "%s: %s", key, reason);
 	lane->memory->staged.clock = te_lane_clock(lane->memory->staged.clock, p->generated_at);
@@ -472,13 +460,12 @@ te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 		elog(ERROR, "a batch's memory is exhausted");
 	read_market(e->batch, p->symbol, e->at, market);
 	e->markets[i] = market;
-	te_counts_prediction(lane->counts, e->subject->company, e->subject->user, p->symbol, p->confidence);
-	if (broadcast)
-	{
+	te_counts_prediction(lane->counts, e->subject->company, e->subject->user, p->symbol,
+	                     p->confidence);
+	if (broadcast) {
 		decide_index(e, te_cache_symbol(lane->cache, p->symbol), p, instrument, market);
 		decide_index(e, te_cache_any(lane->cache), p, instrument, market);
-	}
-	else
+	} else
 		decide_company(e, p, instrument, market);
 	te_latency_record(&lane->slot->latencies, TE_LATENCY_DECIDE, begun, te_monotonic_us());
 	return true;

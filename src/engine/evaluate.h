@@ -18,8 +18,8 @@ typedef struct TeEvaluation
 	const TeMarket **markets; /* per prediction; NULL: it was not decided */
 } TeEvaluation;
 
-extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input, const TeSubject *subject,
-                              const TeMessage *message);
+extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
+                              const TeSubject *subject, const TeMessage *message);
 
 /*
  * Decide prediction i for every strategy that it concerns; signals go to the batch.
@@ -28,6 +28,7 @@ extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *in
 extern bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err);
 
 /* A market price: moves market state, decides nothing. */
-extern bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick, TeWireError *err);
+extern bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick,
+                             TeWireError *err);
 
 #endif

@@ -36,21 +36,18 @@ struct TeInbox
 static volatile bool news_announced = true;
 static Oid inbox_relation = InvalidOid;
 
-static void
-on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
+static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
 {
 	if (relation == inbox_relation || !OidIsValid(relation))
 		news_announced = true;
 }
 
-static char *
-keep_text(TeInbox *inbox, const char *text)
+static char *keep_text(TeInbox *inbox, const char *text)
 {
 	return text ? MemoryContextStrdup(inbox->context, text) : NULL;
 }
 
-TeInbox *
-te_inbox_create(int lane, int lane_count, const char *snapshot)
+TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot)
 {
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine inbox", ALLOCSET_SMALL_SIZES);
@@ -63,34 +60,31 @@ te_inbox_create(int lane, int lane_count, const char *snapshot)
 	inbox->applied = keep_text(inbox, snapshot);
 	inbox->read = keep_text(inbox, snapshot);
 	if (!OidIsValid(inbox_relation))
-		CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum) 0);
+		CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum)0);
 	inbox_relation = get_relname_relid("inbox", get_namespace_oid("trading", false));
 	news_announced = true;
 	return inbox;
 }
 
-bool
-te_inbox_stale(void)
+bool te_inbox_stale(void)
 {
 	return news_announced;
 }
 
-static void
-read_message(TeRow *row, void *arg)
+static void read_message(TeRow *row, void *arg)
 {
 	TeInbox *inbox = arg;
 	MemoryContext old = MemoryContextSwitchTo(inbox->messages);
 
-	if (inbox->count == inbox->capacity)
-	{
+	if (inbox->count == inbox->capacity) {
 		inbox->capacity = Max(16, 2 * inbox->capacity);
 		inbox->queue = inbox->queue ? repalloc(inbox->queue, sizeof(Waiting) * inbox->capacity)
 		                            : palloc(sizeof(Waiting) * inbox->capacity);
 	}
 	inbox->queue[inbox->count++] = (Waiting){
 		.inbox_id = te_row_int(row, "inbox_id"),
-		.subject = psprintf("%s.predictions.%s.%s", te_guc_subject_prefix, te_row_text(row, "company_id"),
-		                    te_row_text(row, "user_id")),
+		.subject = psprintf("%s.predictions.%s.%s", te_guc_subject_prefix,
+	                        te_row_text(row, "company_id"), te_row_text(row, "user_id")),
 		.payload = te_row_bytes(row, "payload"),
 		.read_at = te_monotonic_us(),
 	};
@@ -98,21 +92,20 @@ read_message(TeRow *row, void *arg)
 }
 
 /* Rows for this lane; $1 the lane, $2 the number of lanes, $3 the previous snapshot. */
-#define INBOX_QUERY \
-	"SELECT i.inbox_id, i.company_id, i.user_id, i.payload FROM trading.inbox AS i" \
-	" WHERE (i.company_id OPERATOR(pg_catalog.=) '_all'" \
-	"        OR trading.lane_of(i.company_id, $2) OPERATOR(pg_catalog.=) $1)" \
-	"   AND ($3 IS NULL OR i.xid OPERATOR(pg_catalog.>=)" \
-	"                      pg_catalog.pg_snapshot_xmin($3::pg_catalog.pg_snapshot)" \
-	"        AND NOT pg_catalog.pg_visible_in_snapshot(i.xid, $3::pg_catalog.pg_snapshot))" \
+#define INBOX_QUERY                                                                                \
+	"SELECT i.inbox_id, i.company_id, i.user_id, i.payload FROM trading.inbox AS i"                \
+	" WHERE (i.company_id OPERATOR(pg_catalog.=) '_all'"                                           \
+	"        OR trading.lane_of(i.company_id, $2) OPERATOR(pg_catalog.=) $1)"                      \
+	"   AND ($3 IS NULL OR i.xid OPERATOR(pg_catalog.>=)"                                          \
+	"                      pg_catalog.pg_snapshot_xmin($3::pg_catalog.pg_snapshot)"                \
+	"        AND NOT pg_catalog.pg_visible_in_snapshot(i.xid, $3::pg_catalog.pg_snapshot))"        \
 	" ORDER BY i.inbox_id"
 
-void
-te_inbox_read(TeInbox *inbox)
+void te_inbox_read(TeInbox *inbox)
 {
 	Oid types[] = {INT4OID, INT4OID, TEXTOID};
 	Datum values[] = {Int32GetDatum(inbox->lane), Int32GetDatum(inbox->lane_count),
-	                  inbox->read ? CStringGetTextDatum(inbox->read) : (Datum) 0};
+	                  inbox->read ? CStringGetTextDatum(inbox->read) : (Datum)0};
 	char nulls[] = {' ', ' ', inbox->read ? ' ' : 'n', '\0'};
 	TeQueryArgs args = {lengthof(types), types, values, nulls};
 	char *snapshot, *previous = inbox->read;
@@ -121,8 +114,8 @@ te_inbox_read(TeInbox *inbox)
 	news_announced = false;
 	PG_TRY();
 	{
-		snapshot = keep_text(inbox, te_query_text(
-			"SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"));
+		snapshot = keep_text(
+			inbox, te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"));
 		te_query_each(INBOX_QUERY, &args, read_message, inbox);
 	}
 	PG_CATCH();
@@ -133,8 +126,7 @@ te_inbox_read(TeInbox *inbox)
 	}
 	PG_END_TRY();
 	inbox->read = snapshot;
-	if (inbox->first == inbox->count)
-	{
+	if (inbox->first == inbox->count) {
 		/* Nothing waits: what was read is what has been applied. */
 		if (inbox->applied != NULL && inbox->applied != previous)
 			pfree(inbox->applied);
@@ -144,8 +136,7 @@ te_inbox_read(TeInbox *inbox)
 		pfree(previous);
 }
 
-bool
-te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
+bool te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
 {
 	const Waiting *w;
 
@@ -156,7 +147,7 @@ te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
 		.source = TE_SOURCE_INBOX,
 		.seq = w->inbox_id,
 		.subject = w->subject,
-		.data = (const uint8_t *) VARDATA_ANY(w->payload),
+		.data = (const uint8_t *)VARDATA_ANY(w->payload),
 		.len = VARSIZE_ANY_EXHDR(w->payload),
 		.read_at = w->read_at,
 		.authorised = true,
@@ -164,8 +155,7 @@ te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
 	return true;
 }
 
-void
-te_inbox_release(TeInbox *inbox, int n)
+void te_inbox_release(TeInbox *inbox, int n)
 {
 	inbox->first += n;
 	if (inbox->first < inbox->count || n == 0)
@@ -173,16 +163,14 @@ te_inbox_release(TeInbox *inbox, int n)
 	MemoryContextReset(inbox->messages);
 	inbox->queue = NULL;
 	inbox->first = inbox->count = inbox->capacity = 0;
-	if (inbox->applied != inbox->read)
-	{
+	if (inbox->applied != inbox->read) {
 		if (inbox->applied != NULL)
 			pfree(inbox->applied);
 		inbox->applied = inbox->read;
 	}
 }
 
-const char *
-te_inbox_snapshot(const TeInbox *inbox, int n)
+const char *te_inbox_snapshot(const TeInbox *inbox, int n)
 {
 	return inbox->first + n >= inbox->count ? inbox->read : inbox->applied;
 }

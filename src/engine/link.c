@@ -30,38 +30,34 @@ struct TeLink
 	char *settings; /* that the transport was made with */
 };
 
-static const char *
-set_or_null(const char *value)
+static const char *set_or_null(const char *value)
 {
 	return value[0] ? value : NULL;
 }
 
-static int64_t
-bytes_or_unlimited(int megabytes)
+static int64_t bytes_or_unlimited(int megabytes)
 {
-	return megabytes > 0 ? (int64_t) megabytes * 1024 * 1024 : -1;
+	return megabytes > 0 ? (int64_t)megabytes * 1024 * 1024 : -1;
 }
 
-static void
-close_transport(int code pg_attribute_unused(), Datum arg)
+static void close_transport(int code pg_attribute_unused(), Datum arg)
 {
-	TeLink *link = (TeLink *) DatumGetPointer(arg);
+	TeLink *link = (TeLink *)DatumGetPointer(arg);
 
 	te_transport_destroy(link->transport);
 	link->transport = NULL;
 }
 
 /* Everything that a change of calls for another connection. */
-static char *
-connection_settings(void)
+static char *connection_settings(void)
 {
-	return psprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", te_guc_nats_url, te_guc_nats_credentials_file,
-	                te_guc_nats_nkey_file, te_guc_nats_ca_file, te_guc_nats_cert_file, te_guc_nats_key_file,
-	                te_guc_subject_prefix, te_guc_input_stream, te_guc_output_stream);
+	return psprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", te_guc_nats_url,
+	                te_guc_nats_credentials_file, te_guc_nats_nkey_file, te_guc_nats_ca_file,
+	                te_guc_nats_cert_file, te_guc_nats_key_file, te_guc_subject_prefix,
+	                te_guc_input_stream, te_guc_output_stream);
 }
 
-bool
-te_link_outdated(const TeLink *link)
+bool te_link_outdated(const TeLink *link)
 {
 	char *now = connection_settings();
 	bool outdated = strcmp(now, link->settings) != 0;
@@ -70,8 +66,7 @@ te_link_outdated(const TeLink *link)
 	return outdated;
 }
 
-static TeTransport *
-create_transport(int lane, const char *installation)
+static TeTransport *create_transport(int lane, const char *installation)
 {
 	TeTransportConfig config;
 	TeTransport *transport;
@@ -102,13 +97,12 @@ create_transport(int lane, const char *installation)
 		ReserveExternalFD();
 	transport = te_nats_create(&config, error, sizeof(error));
 	if (transport == NULL)
-		ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("the link to NATS can't be set up"),
-		        errdetail_internal("%s", error));
+		ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR),
+		        errmsg("the link to NATS can't be set up"), errdetail_internal("%s", error));
 	return transport;
 }
 
-TeLink *
-te_link_create(TeLaneSlot *slot, int lane, const char *installation)
+TeLink *te_link_create(TeLaneSlot *slot, int lane, const char *installation)
 {
 	TeLink *link = MemoryContextAllocZero(TopMemoryContext, sizeof(TeLink));
 
@@ -121,28 +115,24 @@ te_link_create(TeLaneSlot *slot, int lane, const char *installation)
 	return link;
 }
 
-TeTransport *
-te_link_transport(const TeLink *link)
+TeTransport *te_link_transport(const TeLink *link)
 {
 	return link->transport;
 }
 
-static uint32
-socket_events(const TeTransportFds *fds)
+static uint32 socket_events(const TeTransportFds *fds)
 {
 	return WL_SOCKET_READABLE | (fds->want_write ? WL_SOCKET_WRITEABLE : 0);
 }
 
 /* The set with the socket of now; made anew when that is another one than before. */
-static void
-update_set(TeLink *link)
+static void update_set(TeLink *link)
 {
 	TeTransportFds fds = {.fd = -1, .wake_fd = -1};
 
 	if (link->transport != NULL)
 		te_transport_poll(link->transport, &fds);
-	if (link->set != NULL && link->generation == fds.generation)
-	{
+	if (link->set != NULL && link->generation == fds.generation) {
 		if (link->socket_at >= 0 && link->want_write != fds.want_write)
 			ModifyWaitEvent(link->set, link->socket_at, socket_events(&fds), NULL);
 		link->want_write = fds.want_write;
@@ -165,14 +155,14 @@ update_set(TeLink *link)
 	link->want_write = fds.want_write;
 }
 
-static unsigned
-process(TeLink *link, bool readable, bool writable)
+static unsigned process(TeLink *link, bool readable, bool writable)
 {
-	return link->transport ? te_transport_process(link->transport, te_monotonic_us(), readable, writable) : 0;
+	return link->transport
+	           ? te_transport_process(link->transport, te_monotonic_us(), readable, writable)
+	           : 0;
 }
 
-unsigned
-te_link_wait(TeLink *link, int64 until_us)
+unsigned te_link_wait(TeLink *link, int64 until_us)
 {
 	WaitEvent events[4];
 	bool readable = false, writable = false;
@@ -182,14 +172,12 @@ te_link_wait(TeLink *link, int64 until_us)
 	if (link->transport != NULL)
 		until_us = Min(until_us, te_transport_deadline(link->transport));
 	update_set(link);
-	n = WaitEventSetWait(link->set, until_us > now ? (long) ((until_us - now + 999) / 1000) : 0, events,
-	                     lengthof(events), PG_WAIT_EXTENSION);
-	for (int i = 0; i < n; i++)
-	{
+	n = WaitEventSetWait(link->set, until_us > now ? (long)((until_us - now + 999) / 1000) : 0,
+	                     events, lengthof(events), PG_WAIT_EXTENSION);
+	for (int i = 0; i < n; i++) {
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
-		if (events[i].pos == link->socket_at)
-		{
+		if (events[i].pos == link->socket_at) {
 			readable |= (events[i].events & WL_SOCKET_READABLE) != 0;
 			writable |= (events[i].events & WL_SOCKET_WRITEABLE) != 0;
 		}
@@ -197,29 +185,26 @@ te_link_wait(TeLink *link, int64 until_us)
 	return process(link, readable, writable);
 }
 
-unsigned
-te_link_poll(TeLink *link)
+unsigned te_link_poll(TeLink *link)
 {
 	return process(link, true, link->want_write);
 }
 
-void
-te_link_report(TeLink *link)
+void te_link_report(TeLink *link)
 {
 	TeTransportSlot *shown = &link->slot->transports[TE_TRANSPORT_NATS];
 	const TeTransportStats *stats;
 
-	if (link->transport == NULL)
-	{
+	if (link->transport == NULL) {
 		te_lane_report_transport(link->slot, TE_TRANSPORT_NATS, "", "", "");
 		return;
 	}
 	stats = te_transport_stats(link->transport);
 	te_lane_report_transport(link->slot, TE_TRANSPORT_NATS, te_transport_state_text(stats->state),
 	                         stats->server_url, stats->last_error);
-	te_gauge(&shown->connects, (int64) stats->connects);
-	te_gauge(&shown->disconnects, (int64) stats->disconnects);
-	te_gauge(&shown->errors, (int64) stats->errors);
-	te_gauge(&shown->bytes_in, (int64) stats->received_bytes);
+	te_gauge(&shown->connects, (int64)stats->connects);
+	te_gauge(&shown->disconnects, (int64)stats->disconnects);
+	te_gauge(&shown->errors, (int64)stats->errors);
+	te_gauge(&shown->bytes_in, (int64)stats->received_bytes);
 	te_gauge(&link->slot->gauges.in_flight, stats->in_flight);
 }

@@ -14,15 +14,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define STATE_ARENA_BYTES ((size_t) 1 << 30)
+#define STATE_ARENA_BYTES ((size_t)1 << 30)
 
 /*----------------------------------------------------------------------
  * Identities of messages
  *----------------------------------------------------------------------*/
 
 /* Parts are joined by a byte that no id contains. */
-static uint64
-hash_parts(const char *company_id, const char *user_id, const char *producer_id, const char *rest)
+static uint64 hash_parts(const char *company_id, const char *user_id, const char *producer_id,
+                         const char *rest)
 {
 	StringInfoData key;
 	uint64 hash;
@@ -34,9 +34,8 @@ hash_parts(const char *company_id, const char *user_id, const char *producer_id,
 	return hash;
 }
 
-uint64
-te_memory_sequence_key(const char *company_id, const char *user_id, const char *producer_id, uint64 epoch,
-                       uint64 seq)
+uint64 te_memory_sequence_key(const char *company_id, const char *user_id, const char *producer_id,
+                              uint64 epoch, uint64 seq)
 {
 	char rest[64];
 
@@ -44,8 +43,8 @@ te_memory_sequence_key(const char *company_id, const char *user_id, const char *
 	return hash_parts(company_id, user_id, producer_id, rest);
 }
 
-uint64
-te_memory_batch_key(const char *company_id, const char *user_id, const char *producer_id, const char *batch_id)
+uint64 te_memory_batch_key(const char *company_id, const char *user_id, const char *producer_id,
+                           const char *batch_id)
 {
 	char rest[TE_NAME_MAX + 2];
 
@@ -53,27 +52,25 @@ te_memory_batch_key(const char *company_id, const char *user_id, const char *pro
 	return hash_parts(company_id, user_id, producer_id, rest);
 }
 
-bool
-te_memory_seen(const TeMemory *m, uint64 key, uint64 *hash)
+bool te_memory_seen(const TeMemory *m, uint64 key, uint64 *hash)
 {
 	for (int i = 0; i < m->staged_recent_count; i++)
-		if (m->staged_recent[i][0] == key)
-		{
+		if (m->staged_recent[i][0] == key) {
 			*hash = m->staged_recent[i][1];
 			return true;
 		}
 	return te_recent_find(m->recent, key, hash);
 }
 
-void
-te_memory_remember(TeMemory *m, uint64 key, uint64 hash)
+void te_memory_remember(TeMemory *m, uint64 key, uint64 hash)
 {
-	if (m->staged_recent_count == m->staged_recent_capacity)
-	{
+	if (m->staged_recent_count == m->staged_recent_capacity) {
 		m->staged_recent_capacity = Max(64, 2 * m->staged_recent_capacity);
-		m->staged_recent = m->staged_recent
-			? repalloc(m->staged_recent, sizeof(*m->staged_recent) * m->staged_recent_capacity)
-			: MemoryContextAlloc(m->context, sizeof(*m->staged_recent) * m->staged_recent_capacity);
+		m->staged_recent =
+			m->staged_recent
+				? repalloc(m->staged_recent, sizeof(*m->staged_recent) * m->staged_recent_capacity)
+				: MemoryContextAlloc(m->context,
+		                             sizeof(*m->staged_recent) * m->staged_recent_capacity);
 	}
 	m->staged_recent[m->staged_recent_count][0] = key;
 	m->staged_recent[m->staged_recent_count][1] = hash;
@@ -84,8 +81,8 @@ te_memory_remember(TeMemory *m, uint64 key, uint64 hash)
  * Staging
  *----------------------------------------------------------------------*/
 
-static TeLaneProducer *
-producer_entry(TeMemory *m, const char *company_id, const char *user_id, const char *producer_id)
+static TeLaneProducer *producer_entry(TeMemory *m, const char *company_id, const char *user_id,
+                                      const char *producer_id)
 {
 	TeLaneProducer *p;
 	char key[sizeof(p->key)];
@@ -93,22 +90,19 @@ producer_entry(TeMemory *m, const char *company_id, const char *user_id, const c
 
 	snprintf(key, sizeof(key), "%s/%s/%s", company_id, user_id, producer_id);
 	p = hash_search(m->producers, key, HASH_ENTER, &found);
-	if (!found)
-	{
+	if (!found) {
 		p->committed = p->staged = (TeProducerState){0};
 		p->dirty = false;
 	}
 	return p;
 }
 
-static TeLaneSymbol *
-symbol_entry(TeMemory *m, const char *symbol)
+static TeLaneSymbol *symbol_entry(TeMemory *m, const char *symbol)
 {
 	bool found;
 	TeLaneSymbol *s = hash_search(m->symbols, symbol, HASH_ENTER, &found);
 
-	if (!found)
-	{
+	if (!found) {
 		te_bar_builder_init(&s->committed.builder);
 		memset(&s->committed.market, 0, sizeof(s->committed.market));
 		s->staged = s->committed;
@@ -117,8 +111,7 @@ symbol_entry(TeMemory *m, const char *symbol)
 	return s;
 }
 
-static List *
-append(TeMemory *m, List *list, void *entry)
+static List *append(TeMemory *m, List *list, void *entry)
 {
 	MemoryContext old = MemoryContextSwitchTo(m->context);
 
@@ -127,42 +120,37 @@ append(TeMemory *m, List *list, void *entry)
 	return list;
 }
 
-TeProducerState *
-te_memory_producer(TeMemory *m, const char *company_id, const char *user_id, const char *producer_id)
+TeProducerState *te_memory_producer(TeMemory *m, const char *company_id, const char *user_id,
+                                    const char *producer_id)
 {
 	TeLaneProducer *p = producer_entry(m, company_id, user_id, producer_id);
 
-	if (!p->dirty)
-	{
+	if (!p->dirty) {
 		m->dirty_producers = append(m, m->dirty_producers, p);
 		p->dirty = true;
 	}
 	return &p->staged;
 }
 
-TeSymbolState *
-te_memory_symbol(TeMemory *m, const char *symbol)
+TeSymbolState *te_memory_symbol(TeMemory *m, const char *symbol)
 {
 	TeLaneSymbol *s = symbol_entry(m, symbol);
 
-	if (!s->dirty)
-	{
+	if (!s->dirty) {
 		m->dirty_symbols = append(m, m->dirty_symbols, s);
 		s->dirty = true;
 	}
 	return &s->staged;
 }
 
-const TeSymbolState *
-te_memory_peek_symbol(const TeMemory *m, const char *symbol)
+const TeSymbolState *te_memory_peek_symbol(const TeMemory *m, const char *symbol)
 {
 	TeLaneSymbol *s = hash_search(m->symbols, symbol, HASH_FIND, NULL);
 
 	return s ? &s->staged : NULL;
 }
 
-static void
-forget_staged(TeMemory *m)
+static void forget_staged(TeMemory *m)
 {
 	list_free(m->dirty_producers);
 	list_free(m->dirty_symbols);
@@ -170,8 +158,7 @@ forget_staged(TeMemory *m)
 	m->staged_recent_count = 0;
 }
 
-static void
-remember_position(TeMemory *m)
+static void remember_position(TeMemory *m)
 {
 	if (m->history_count > 0 && m->history[0].seq == m->committed.input.seq &&
 	    m->history[0].stream_created == m->committed.input.stream_created)
@@ -181,20 +168,17 @@ remember_position(TeMemory *m)
 	m->history_count = Min(m->history_count + 1, TE_POSITION_HISTORY);
 }
 
-void
-te_memory_apply(TeMemory *m)
+void te_memory_apply(TeMemory *m)
 {
 	ListCell *cell;
 
-	foreach (cell, m->dirty_producers)
-	{
+	foreach (cell, m->dirty_producers) {
 		TeLaneProducer *p = lfirst(cell);
 
 		p->committed = p->staged;
 		p->dirty = false;
 	}
-	foreach (cell, m->dirty_symbols)
-	{
+	foreach (cell, m->dirty_symbols) {
 		TeLaneSymbol *s = lfirst(cell);
 
 		s->committed = s->staged;
@@ -207,20 +191,17 @@ te_memory_apply(TeMemory *m)
 	forget_staged(m);
 }
 
-void
-te_memory_discard(TeMemory *m)
+void te_memory_discard(TeMemory *m)
 {
 	ListCell *cell;
 
-	foreach (cell, m->dirty_producers)
-	{
+	foreach (cell, m->dirty_producers) {
 		TeLaneProducer *p = lfirst(cell);
 
 		p->staged = p->committed;
 		p->dirty = false;
 	}
-	foreach (cell, m->dirty_symbols)
-	{
+	foreach (cell, m->dirty_symbols) {
 		TeLaneSymbol *s = lfirst(cell);
 
 		s->staged = s->committed;
@@ -235,26 +216,23 @@ te_memory_discard(TeMemory *m)
  *----------------------------------------------------------------------*/
 
 /* Split a producer's key in place of copies: company, user and producer end at the slashes. */
-static TeProducerEntry
-producer_for_row(const TeLaneProducer *p, TeArena *arena)
+static TeProducerEntry producer_for_row(const TeLaneProducer *p, TeArena *arena)
 {
 	char *company = te_arena_strdup(arena, p->key);
 	char *user, *producer;
 
 	if (company == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory packing a lane's state"));
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
+		        errmsg("out of memory packing a lane's state"));
 	user = strchr(company, '/');
 	*user++ = '\0';
 	producer = strchr(user, '/');
 	*producer++ = '\0';
-	return (TeProducerEntry){.company_id = company,
-	                         .user_id = user,
-	                         .producer_id = producer,
-	                         .state = p->staged};
+	return (TeProducerEntry){
+		.company_id = company, .user_id = user, .producer_id = producer, .state = p->staged};
 }
 
-void
-te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length)
+void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length)
 {
 	long producers = full ? hash_get_num_entries(m->producers) : list_length(m->dirty_producers);
 	long symbols = full ? hash_get_num_entries(m->symbols) : list_length(m->dirty_symbols);
@@ -269,7 +247,8 @@ te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, siz
 	TeWireError err;
 
 	if (state.producers == NULL || state.bars == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory packing a lane's state"));
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
+		        errmsg("out of memory packing a lane's state"));
 	hash_seq_init(&scan, m->producers);
 	while ((p = hash_seq_search(&scan)) != NULL)
 		if ((full || p->dirty) && p->staged.next_seq > 0)
@@ -287,8 +266,7 @@ te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, siz
  * Loading
  *----------------------------------------------------------------------*/
 
-static void
-read_newest_batch(TeRow *row, void *arg)
+static void read_newest_batch(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
 	char *snapshot = te_row_text(row, "inbox_snapshot");
@@ -306,8 +284,7 @@ read_newest_batch(TeRow *row, void *arg)
 		m->inbox_snapshot = MemoryContextStrdup(m->context, snapshot);
 }
 
-static void
-read_position(TeRow *row, void *arg)
+static void read_position(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
 	TeInputPosition position = {
@@ -323,8 +300,7 @@ read_position(TeRow *row, void *arg)
 	m->history[m->history_count++] = position;
 }
 
-static void
-read_state(TeRow *row, void *arg)
+static void read_state(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
 	bytea *bytes = te_row_bytes(row, "state");
@@ -335,22 +311,20 @@ read_state(TeRow *row, void *arg)
 	if (bytes == NULL)
 		return;
 	te_arena_init(&arena, 64 * 1024, STATE_ARENA_BYTES);
-	if (!te_lane_state_unpack((uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &arena, &state, &err))
-	{
+	if (!te_lane_state_unpack((uint8_t *)VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &arena,
+	                          &state, &err)) {
 		te_arena_free(&arena);
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
 		        errmsg("state of lane %d can't be read", m->lane),
 		        errdetail("%s: %s", err.field, err.detail));
 	}
-	for (size_t i = 0; i < state.producer_count; i++)
-	{
+	for (size_t i = 0; i < state.producer_count; i++) {
 		TeProducerEntry *e = &state.producers[i];
 		TeLaneProducer *p = producer_entry(m, e->company_id, e->user_id, e->producer_id);
 
 		p->committed = p->staged = e->state;
 	}
-	for (size_t i = 0; i < state.bar_count; i++)
-	{
+	for (size_t i = 0; i < state.bar_count; i++) {
 		TeLaneSymbol *s = symbol_entry(m, state.bars[i].symbol);
 
 		s->committed.builder = s->staged.builder = state.bars[i].builder;
@@ -358,8 +332,7 @@ read_state(TeRow *row, void *arg)
 	te_arena_free(&arena);
 }
 
-static void
-read_condition(TeRow *row, void *arg)
+static void read_condition(TeRow *row, void *arg)
 {
 	TeLaneSymbol *s = symbol_entry(arg, te_row_text(row, "symbol"));
 
@@ -376,8 +349,7 @@ read_condition(TeRow *row, void *arg)
 	};
 }
 
-static void
-read_applied(TeRow *row, void *arg)
+static void read_applied(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
 	const char *company_id = te_row_text(row, "company_id");
@@ -391,22 +363,20 @@ read_applied(TeRow *row, void *arg)
 	                                               te_row_int(row, "producer_epoch"), seq)
 	                      : te_memory_batch_key(company_id, user_id, producer_id,
 	                                            te_row_text(row, "batch_id")),
-	              te_memory_hash((uint8_t *) VARDATA_ANY(sha256)));
+	              te_memory_hash((uint8_t *)VARDATA_ANY(sha256)));
 }
 
-static HTAB *
-make_table(TeMemory *m, const char *name, Size key_size, Size entry_size)
+static HTAB *make_table(TeMemory *m, const char *name, Size key_size, Size entry_size)
 {
 	HASHCTL control = {.keysize = key_size, .entrysize = entry_size, .hcxt = m->context};
 
 	return hash_create(name, 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
-TeMemory *
-te_memory_load(int lane)
+TeMemory *te_memory_load(int lane)
 {
-	MemoryContext context =
-		AllocSetContextCreate(TopMemoryContext, "trading_engine lane memory", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "trading_engine lane memory",
+	                                              ALLOCSET_DEFAULT_SIZES);
 	TeMemory *m = MemoryContextAllocZero(context, sizeof(TeMemory));
 	Oid types[] = {INT4OID, INT4OID};
 	Datum values[] = {Int32GetDatum(lane), Int32GetDatum(TE_POSITION_HISTORY)};
@@ -417,8 +387,10 @@ te_memory_load(int lane)
 	m->context = context;
 	m->committed.clock = TE_NO_TIME;
 	m->committed.input.stream_created = TE_NO_TIME;
-	m->producers = make_table(m, "producers", sizeof(((TeLaneProducer *) 0)->key), sizeof(TeLaneProducer));
-	m->symbols = make_table(m, "symbols", sizeof(((TeLaneSymbol *) 0)->symbol), sizeof(TeLaneSymbol));
+	m->producers =
+		make_table(m, "producers", sizeof(((TeLaneProducer *)0)->key), sizeof(TeLaneProducer));
+	m->symbols =
+		make_table(m, "symbols", sizeof(((TeLaneSymbol *)0)->symbol), sizeof(TeLaneSymbol));
 	m->recent = MemoryContextAllocHuge(context, sizeof(TeRecent));
 	memset(m->recent, 0, sizeof(TeRecent));
 
@@ -435,18 +407,20 @@ te_memory_load(int lane)
 	              "         ORDER BY f.batch_no DESC LIMIT 1)"
 	              " ORDER BY b.batch_no",
 	              &by_lane, read_state, m);
-	te_query_each("SELECT c.* FROM trading.instruments AS i CROSS JOIN LATERAL"
-	              " (SELECT n.* FROM trading.market_conditions AS n"
-	              "   WHERE n.lane OPERATOR(pg_catalog.=) $1 AND n.symbol OPERATOR(pg_catalog.=) i.symbol"
-	              "   ORDER BY n.bar_start DESC LIMIT 1) AS c",
-	              &by_lane, read_condition, m);
+	te_query_each(
+		"SELECT c.* FROM trading.instruments AS i CROSS JOIN LATERAL"
+		" (SELECT n.* FROM trading.market_conditions AS n"
+		"   WHERE n.lane OPERATOR(pg_catalog.=) $1 AND n.symbol OPERATOR(pg_catalog.=) i.symbol"
+		"   ORDER BY n.bar_start DESC LIMIT 1) AS c",
+		&by_lane, read_condition, m);
 	values[1] = Int32GetDatum(TE_RECENT_CAPACITY);
-	te_query_each("SELECT r.* FROM (SELECT p.company_id, p.user_id, p.producer_id, p.producer_epoch,"
-	              "       p.producer_seq, p.batch_id, p.payload_hash, p.batch_no, p.position"
-	              "  FROM trading.prediction_batches AS p WHERE p.lane OPERATOR(pg_catalog.=) $1"
-	              " ORDER BY p.batch_no DESC, p.position DESC LIMIT $2) AS r"
-	              " ORDER BY r.batch_no, r.position",
-	              &with_limit, read_applied, m);
+	te_query_each(
+		"SELECT r.* FROM (SELECT p.company_id, p.user_id, p.producer_id, p.producer_epoch,"
+		"       p.producer_seq, p.batch_id, p.payload_hash, p.batch_no, p.position"
+		"  FROM trading.prediction_batches AS p WHERE p.lane OPERATOR(pg_catalog.=) $1"
+		" ORDER BY p.batch_no DESC, p.position DESC LIMIT $2) AS r"
+		" ORDER BY r.batch_no, r.position",
+		&with_limit, read_applied, m);
 	m->staged = m->committed;
 	return m;
 }

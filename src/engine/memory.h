@@ -55,7 +55,8 @@ typedef struct TeLanePosition
 	int64 batch_no;
 	int64 epoch;       /* of the output sequence */
 	int64 out_seq;     /* last given out */
-	int64 incarnation; /* how often another input stream, or another tail of it, took the place of the first */
+	int64 incarnation; /* how often another input stream, or another tail of it, took the place of
+	                      the first */
 	TeInputPosition input;
 	TeTime clock; /* greatest generated_at seen; TE_NO_TIME before the first */
 } TeLanePosition;
@@ -87,13 +88,13 @@ extern TeSymbolState *te_memory_symbol(TeMemory *m, const char *symbol);
 /* The market state of a symbol as this batch sees it, or NULL when no price was ever seen. */
 extern const TeSymbolState *te_memory_peek_symbol(const TeMemory *m, const char *symbol);
 
-/* Has a message of this identity been applied, by this batch or before?  The hash of its payload goes to "hash". */
+/* Has a message of this identity been applied, by this batch or before?  The hash of its payload
+ * goes to "hash". */
 extern bool te_memory_seen(const TeMemory *m, uint64 key, uint64 *hash);
 extern void te_memory_remember(TeMemory *m, uint64 key, uint64 hash);
 
 /* What is remembered of a payload: the first bytes of its SHA-256. */
-static inline uint64
-te_memory_hash(const uint8_t sha256[TE_SHA256_BYTES])
+static inline uint64 te_memory_hash(const uint8_t sha256[TE_SHA256_BYTES])
 {
 	uint64 hash;
 
@@ -102,13 +103,14 @@ te_memory_hash(const uint8_t sha256[TE_SHA256_BYTES])
 }
 
 /* Identity of a message by its producer's sequence, or by its batch id. */
-extern uint64 te_memory_sequence_key(const char *company_id, const char *user_id, const char *producer_id,
-                                     uint64 epoch, uint64 seq);
-extern uint64 te_memory_batch_key(const char *company_id, const char *user_id, const char *producer_id,
-                                  const char *batch_id);
+extern uint64 te_memory_sequence_key(const char *company_id, const char *user_id,
+                                     const char *producer_id, uint64 epoch, uint64 seq);
+extern uint64 te_memory_batch_key(const char *company_id, const char *user_id,
+                                  const char *producer_id, const char *batch_id);
 
 /* The bytes for the batch's row: everything, or what this batch changed. */
-extern void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length);
+extern void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data,
+                           size_t *length);
 
 extern void te_memory_apply(TeMemory *m);
 extern void te_memory_discard(TeMemory *m);

@@ -16,17 +16,15 @@
 
 #define COMMON_CHANNEL "trading_signals"
 
-static void
-notify_company(const TeBatch *batch, const TeNotice *notice, int64 batch_no)
+static void notify_company(const TeBatch *batch, const TeNotice *notice, int64 batch_no)
 {
 	int n = Min(notice->count, TE_NOTICE_IDS);
 	StringInfoData payload;
 
 	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"lane\": %d, \"batch_no\": " INT64_FORMAT ", \"signals\": [", batch->lane->lane,
-	                 batch_no);
-	for (int i = 0; i < n; i++)
-	{
+	appendStringInfo(&payload, "{\"lane\": %d, \"batch_no\": " INT64_FORMAT ", \"signals\": [",
+	                 batch->lane->lane, batch_no);
+	for (int i = 0; i < n; i++) {
 		char text[TE_UUID_TEXT_SIZE];
 
 		te_uuid_text(notice->signal_ids[i], text);
@@ -37,24 +35,22 @@ notify_company(const TeBatch *batch, const TeNotice *notice, int64 batch_no)
 	pfree(payload.data);
 }
 
-static void
-send_all(const TeBatch *batch, int64 batch_no)
+static void send_all(const TeBatch *batch, int64 batch_no)
 {
 	char payload[64];
 	ListCell *cell;
 
 	te_session_begin("sending notifications");
 	te_session_asynchronous();
-	snprintf(payload, sizeof(payload), "{\"lane\": %d, \"batch_no\": " INT64_FORMAT "}", batch->lane->lane,
-	         batch_no);
+	snprintf(payload, sizeof(payload), "{\"lane\": %d, \"batch_no\": " INT64_FORMAT "}",
+	         batch->lane->lane, batch_no);
 	Async_Notify(COMMON_CHANNEL, payload);
 	foreach (cell, batch->notices)
 		notify_company(batch, lfirst(cell), batch_no);
 	te_session_commit();
 }
 
-void
-te_notify_batch(const TeBatch *batch, int64 batch_no)
+void te_notify_batch(const TeBatch *batch, int64 batch_no)
 {
 	TeLaneSlot *slot = batch->lane->slot;
 	MemoryContext old = CurrentMemoryContext;

@@ -15,13 +15,12 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 
-bool
-te_owner_lock(int lane)
+bool te_owner_lock(int lane)
 {
 	LOCKTAG tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-	                   get_extension_oid(TE_EXTENSION_NAME, false), (uint16) (lane + 1));
+	                   get_extension_oid(TE_EXTENSION_NAME, false), (uint16)(lane + 1));
 	/* Of all session locks, only those of this method are released by the end of the process. */
 	tag.locktag_lockmethodid = USER_LOCKMETHOD;
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
@@ -38,43 +37,39 @@ typedef struct Recorded
 	char *data_directory;
 } Recorded;
 
-static void
-read_lane(TeRow *row, void *arg)
+static void read_lane(TeRow *row, void *arg)
 {
 	Recorded *r = arg;
 
 	r->found = true;
-	r->owner->lane_count = (int) te_row_int(row, "lane_count");
+	r->owner->lane_count = (int)te_row_int(row, "lane_count");
 	r->owner->epoch = te_row_int(row, "epoch");
 	r->owner->adopting = te_row_bool(row, "adopt_requested");
-	strlcpy(r->owner->installation, te_row_text(row, "installation"), sizeof(r->owner->installation));
+	strlcpy(r->owner->installation, te_row_text(row, "installation"),
+	        sizeof(r->owner->installation));
 	r->system_identifier = te_row_int(row, "system_identifier");
-	r->database_oid = (Oid) te_row_int(row, "database_oid");
-	r->timeline = (TimeLineID) te_row_int(row, "timeline");
+	r->database_oid = (Oid)te_row_int(row, "database_oid");
+	r->timeline = (TimeLineID)te_row_int(row, "timeline");
 	r->data_directory = pstrdup(te_row_text(row, "data_directory"));
 }
 
-static TeOwnership
-compare(const Recorded *r, char *reason, Size size)
+static TeOwnership compare(const Recorded *r, char *reason, Size size)
 {
-	if (r->system_identifier != (int64) GetSystemIdentifier())
+	if (r->system_identifier != (int64)GetSystemIdentifier())
 		strlcpy(reason, "the lane belongs to another cluster", size);
 	else if (r->database_oid != MyDatabaseId)
 		strlcpy(reason, "the lane belongs to the database that this one is a copy of", size);
-	else if (GetWALInsertionTimeLine() > r->timeline)
-	{
+	else if (GetWALInsertionTimeLine() > r->timeline) {
 		strlcpy(reason, "the cluster was promoted or recovered since the lane last ran", size);
 		return TE_OWNER_PROMOTED;
-	}
-	else if (strcmp(DataDir, r->data_directory) != 0)
+	} else if (strcmp(DataDir, r->data_directory) != 0)
 		strlcpy(reason, "the data directory is a copy of the one that the lane belongs to", size);
 	else
 		return TE_OWNER_SAME;
 	return TE_OWNER_FOREIGN;
 }
 
-void
-te_owner_read(int lane, TeOwner *owner)
+void te_owner_read(int lane, TeOwner *owner)
 {
 	Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(lane)};
@@ -83,12 +78,14 @@ te_owner_read(int lane, TeOwner *owner)
 	Recorded recorded = {.owner = owner};
 
 	*owner = (TeOwner){0};
-	te_query_each("SELECT l.epoch, l.adopt_requested, l.system_identifier,"
-	              "       l.database_oid::pg_catalog.int8 AS database_oid, l.timeline, l.data_directory,"
-	              "       (SELECT pg_catalog.count(*) FROM trading.lanes AS n) AS lane_count,"
-	              "       (SELECT i.installation_id::pg_catalog.text FROM trading.installation AS i) AS installation"
-	              "  FROM trading.lanes AS l WHERE l.lane OPERATOR(pg_catalog.=) $1",
-	              &args, read_lane, &recorded);
+	te_query_each(
+		"SELECT l.epoch, l.adopt_requested, l.system_identifier,"
+		"       l.database_oid::pg_catalog.int8 AS database_oid, l.timeline, l.data_directory,"
+		"       (SELECT pg_catalog.count(*) FROM trading.lanes AS n) AS lane_count,"
+		"       (SELECT i.installation_id::pg_catalog.text FROM trading.installation AS i) AS "
+	    "installation"
+		"  FROM trading.lanes AS l WHERE l.lane OPERATOR(pg_catalog.=) $1",
+		&args, read_lane, &recorded);
 	MemoryContextSwitchTo(caller);
 	if (!recorded.found)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -96,15 +93,14 @@ te_owner_read(int lane, TeOwner *owner)
 	owner->ownership = compare(&recorded, owner->reason, sizeof(owner->reason));
 }
 
-void
-te_owner_settle(int lane, int64 epoch)
+void te_owner_settle(int lane, int64 epoch)
 {
 	Oid types[] = {INT4OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID};
 	Datum values[] = {Int32GetDatum(lane),
 	                  Int64GetDatum(epoch),
-	                  Int64GetDatum((int64) GetSystemIdentifier()),
-	                  Int64GetDatum((int64) MyDatabaseId),
-	                  Int32GetDatum((int32) GetWALInsertionTimeLine()),
+	                  Int64GetDatum((int64)GetSystemIdentifier()),
+	                  Int64GetDatum((int64)MyDatabaseId),
+	                  Int32GetDatum((int32)GetWALInsertionTimeLine()),
 	                  CStringGetTextDatum(DataDir)};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
 

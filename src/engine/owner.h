@@ -11,8 +11,7 @@
 
 #include "postgres.h"
 
-typedef enum
-{
+typedef enum {
 	TE_OWNER_SAME,     /* go on */
 	TE_OWNER_PROMOTED, /* same cluster on a later timeline: go on if the broker isn't ahead of us */
 	TE_OWNER_FOREIGN   /* a copy: send nothing */
@@ -24,7 +23,8 @@ typedef struct TeOwner
 	char reason[256]; /* why it is not SAME */
 	int lane_count;
 	int64 epoch;
-	bool adopting; /* trading.adopt() was called, the epoch above the broker's is still to be begun */
+	bool adopting; /* trading.adopt() was called, the epoch above the broker's is still to be begun
+	                */
 	char installation[40];
 } TeOwner;
 

@@ -32,10 +32,10 @@ typedef struct QueuedBatch
 	dlist_node node;
 	int64 epoch, first_seq, last_seq;
 	size_t length;
-	int64 *read_at;           /* per message; NULL when read from the table */
-	bool sent_once;           /* its last message has been handed out */
-	TeOutboxReader reader;    /* stands behind the frame that was read last */
-	bool has_frame;           /* "frame" was read and not yet sent */
+	int64 *read_at;        /* per message; NULL when read from the table */
+	bool sent_once;        /* its last message has been handed out */
+	TeOutboxReader reader; /* stands behind the frame that was read last */
+	bool has_frame;        /* "frame" was read and not yet sent */
 	TeFrame frame;
 	char frames[FLEXIBLE_ARRAY_MEMBER];
 } QueuedBatch;
@@ -49,18 +49,17 @@ struct TePublisher
 	char installation[TE_TRANSPORT_INSTALLATION_SIZE];
 	dlist_head queue;
 	size_t queued_bytes;
-	TeOutPlace cursor;      /* acknowledged without a gap */
-	TeOutPlace sent;        /* last handed to the transport since it was resumed */
-	TeOutPlace furthest;    /* last ever handed to the transport: later is a repeat */
-	TeOutPlace last;        /* last committed */
+	TeOutPlace cursor;   /* acknowledged without a gap */
+	TeOutPlace sent;     /* last handed to the transport since it was resumed */
+	TeOutPlace furthest; /* last ever handed to the transport: later is a repeat */
+	TeOutPlace last;     /* last committed */
 	TeOutPlace broker_last;
 	bool resumed;
 	TeArena arena; /* for gap-fill records */
 };
 
-TePublisher *
-te_publisher_create(TeLaneSlot *slot, int lane, const char *installation, TeTransport *transport,
-                    TeOutPlace cursor, TeOutPlace last)
+TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *installation,
+                                 TeTransport *transport, TeOutPlace cursor, TeOutPlace last)
 {
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine publisher", ALLOCSET_DEFAULT_SIZES);
@@ -78,9 +77,8 @@ te_publisher_create(TeLaneSlot *slot, int lane, const char *installation, TeTran
 	return p;
 }
 
-static QueuedBatch *
-make_batch(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq, const void *frames, size_t length,
-           const int64 *read_at)
+static QueuedBatch *make_batch(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq,
+                               const void *frames, size_t length, const int64 *read_at)
 {
 	int64 n = last_seq - first_seq + 1;
 	QueuedBatch *b = MemoryContextAllocExtended(p->context, offsetof(QueuedBatch, frames) + length,
@@ -92,19 +90,17 @@ make_batch(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq, const v
 	b->length = length;
 	b->sent_once = b->has_frame = false;
 	b->read_at = NULL;
-	if (read_at != NULL)
-	{
+	if (read_at != NULL) {
 		b->read_at = MemoryContextAlloc(p->context, sizeof(int64) * n);
 		memcpy(b->read_at, read_at, sizeof(int64) * n);
 	}
 	memcpy(b->frames, frames, length);
-	te_outbox_read(&b->reader, (uint8_t *) b->frames, length);
+	te_outbox_read(&b->reader, (uint8_t *)b->frames, length);
 	p->queued_bytes += length;
 	return b;
 }
 
-static void
-free_batch(TePublisher *p, QueuedBatch *b)
+static void free_batch(TePublisher *p, QueuedBatch *b)
 {
 	dlist_delete(&b->node);
 	p->queued_bytes -= b->length;
@@ -113,39 +109,36 @@ free_batch(TePublisher *p, QueuedBatch *b)
 	pfree(b);
 }
 
-static QueuedBatch *
-first_batch(TePublisher *p)
+static QueuedBatch *first_batch(TePublisher *p)
 {
 	return dlist_is_empty(&p->queue) ? NULL : dlist_head_element(QueuedBatch, node, &p->queue);
 }
 
-static TeOutPlace
-end_of(const QueuedBatch *b)
+static TeOutPlace end_of(const QueuedBatch *b)
 {
 	return (TeOutPlace){b->epoch, b->last_seq};
 }
 
 /* Is the place right before this batch, or inside it? */
-static bool
-continues(TeOutPlace place, const QueuedBatch *b)
+static bool continues(TeOutPlace place, const QueuedBatch *b)
 {
 	return place.epoch == b->epoch ? place.seq >= b->first_seq - 1 : b->first_seq == 1;
 }
 
-void
-te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq, const void *frames,
-                 size_t length, const int64 *read_at)
+void te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq,
+                      const void *frames, size_t length, const int64 *read_at)
 {
 	TeOutPlace tail = dlist_is_empty(&p->queue)
-		? p->sent
-		: end_of(dlist_tail_element(QueuedBatch, node, &p->queue));
+	                      ? p->sent
+	                      : end_of(dlist_tail_element(QueuedBatch, node, &p->queue));
 	bool gapless = te_out_compare(tail, p->last) == 0;
 
 	p->last = (TeOutPlace){epoch, last_seq};
 	/* A batch that doesn't follow the tail, or for which there is no room, waits in the table. */
 	if (!gapless || p->queued_bytes + length > QUEUE_BYTES)
 		return;
-	dlist_push_tail(&p->queue, &make_batch(p, epoch, first_seq, last_seq, frames, length, read_at)->node);
+	dlist_push_tail(&p->queue,
+	                &make_batch(p, epoch, first_seq, last_seq, frames, length, read_at)->node);
 }
 
 /*----------------------------------------------------------------------
@@ -159,8 +152,7 @@ typedef struct Fetch
 	dlist_head found;
 } Fetch;
 
-static void
-read_outbox(TeRow *row, void *arg)
+static void read_outbox(TeRow *row, void *arg)
 {
 	Fetch *fetch = arg;
 	TeOutPlace first = {te_row_int(row, "epoch"), te_row_int(row, "first_seq")};
@@ -174,12 +166,11 @@ read_outbox(TeRow *row, void *arg)
 }
 
 /* Put the batches that follow what was sent at the head of the queue. */
-static void
-fetch_from_outbox(TePublisher *p)
+static void fetch_from_outbox(TePublisher *p)
 {
 	Oid types[] = {INT4OID, INT8OID, INT8OID, INT4OID};
-	Datum values[] = {Int32GetDatum(p->lane), Int64GetDatum(p->sent.epoch), Int64GetDatum(p->sent.seq),
-	                  Int32GetDatum(FETCH_ROWS)};
+	Datum values[] = {Int32GetDatum(p->lane), Int64GetDatum(p->sent.epoch),
+	                  Int64GetDatum(p->sent.seq), Int32GetDatum(FETCH_ROWS)};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
 	QueuedBatch *head = first_batch(p);
 	Fetch fetch = {.p = p, .before = {PG_INT64_MAX, PG_INT64_MAX}};
@@ -194,8 +185,7 @@ fetch_from_outbox(TePublisher *p)
 	              " ORDER BY o.epoch, o.first_seq LIMIT $4",
 	              &args, read_outbox, &fetch);
 	te_session_commit();
-	while (!dlist_is_empty(&fetch.found))
-	{
+	while (!dlist_is_empty(&fetch.found)) {
 		dlist_node *node = dlist_tail_node(&fetch.found);
 
 		dlist_delete(node);
@@ -211,41 +201,40 @@ fetch_from_outbox(TePublisher *p)
  * A message whose time has passed is replaced by a record that says so.  Simulated
  * time never expires a message: it would depend on how fast history is run.
  */
-static bool
-expired(const TeFrame *frame)
+static bool expired(const TeFrame *frame)
 {
 	return te_guc_clock == TE_CLOCK_SYSTEM && frame->expires_at != TE_NO_TIME &&
-		frame->expires_at <= te_time_from_timestamptz(GetCurrentTimestamp());
+	       frame->expires_at <= te_time_from_timestamptz(GetCurrentTimestamp());
 }
 
 /* A record that the sequence has no message, for a reason, goes out in the message's place. */
-static void
-replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char *reason, TeOutputMessage *message,
-                    char hash[TE_HASH_TEXT_SIZE])
+static void replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char *reason,
+                                TeOutputMessage *message, char hash[TE_HASH_TEXT_SIZE])
 {
 	TeSubject subject;
 	const uint8_t *data;
 	TeWireError err;
 
 	te_arena_reset(&p->arena);
-	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject, &err) ||
-	    !te_encode_gap_fill((uint32_t) p->lane, message->epoch, frame->seq, frame->seq, reason,
-	                        subject.company, subject.user, te_time_from_timestamptz(GetCurrentTimestamp()),
-	                        &p->arena, &data, &message->len, &err))
+	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject,
+	                      &err) ||
+	    !te_encode_gap_fill((uint32_t)p->lane, message->epoch, frame->seq, frame->seq, reason,
+	                        subject.company, subject.user,
+	                        te_time_from_timestamptz(GetCurrentTimestamp()), &p->arena, &data,
+	                        &message->len, &err))
 		elog(ERROR, "could not encode a gap-fill record: %s", err.detail);
 	message->data = data;
 	te_hash_text(te_hash64(data, message->len), hash);
 }
 
-static TePublishResult
-send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
+static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
 {
 	char hash[TE_HASH_TEXT_SIZE];
 	TeOutputMessage message = {
 		.subject = frame->subject,
 		.data = frame->message,
 		.len = frame->message_len,
-		.epoch = (uint64_t) epoch,
+		.epoch = (uint64_t)epoch,
 		.seq = frame->seq,
 		.hash = hash,
 	};
@@ -255,14 +244,14 @@ send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
 	if (expired(frame))
 		replace_by_gap_fill(p, frame, "EXPIRED", &message, hash);
 	result = te_transport_publish(p->transport, &message, now);
-	if (result == TE_PUBLISH_TOO_LARGE && message.data == frame->message)
-	{
+	if (result == TE_PUBLISH_TOO_LARGE && message.data == frame->message) {
 		replace_by_gap_fill(p, frame, "TOO_LARGE", &message, hash);
 		result = te_transport_publish(p->transport, &message, now);
 	}
 	if (result == TE_PUBLISH_BAD_ORDER)
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-		        errmsg("the outbox of lane %d has a hole before message " INT64_FORMAT "/" UINT64_FORMAT,
+		        errmsg("the outbox of lane %d has a hole before message " INT64_FORMAT
+		               "/" UINT64_FORMAT,
 		               p->lane, epoch, frame->seq));
 	if (result == TE_PUBLISH_OK && message.data != frame->message)
 		te_count(&p->slot->counters.gap_fills, 1);
@@ -270,8 +259,7 @@ send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
 }
 
 /* The next batch to send from, in memory; NULL when all that is committed has been sent. */
-static QueuedBatch *
-next_batch(TePublisher *p)
+static QueuedBatch *next_batch(TePublisher *p)
 {
 	dlist_iter iter;
 	QueuedBatch *head = first_batch(p);
@@ -284,8 +272,7 @@ next_batch(TePublisher *p)
 	{
 		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
 
-		if (te_out_compare(end_of(b), p->sent) > 0)
-		{
+		if (te_out_compare(end_of(b), p->sent) > 0) {
 			if (!continues(p->sent, b))
 				break;
 			return b;
@@ -295,43 +282,38 @@ next_batch(TePublisher *p)
 	return NULL;
 }
 
-static void
-note_handed_over(TePublisher *p, QueuedBatch *b, int64 now)
+static void note_handed_over(TePublisher *p, QueuedBatch *b, int64 now)
 {
 	if (b->sent_once)
 		return;
 	b->sent_once = true;
 	if (b->read_at != NULL)
 		te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_PUBLISH, b->read_at,
-		                       (int) (b->last_seq - b->first_seq + 1), now);
+		                       (int)(b->last_seq - b->first_seq + 1), now);
 }
 
 /* Have the next frame of a batch at hand; false when there is none. */
-static bool
-read_frame(QueuedBatch *b)
+static bool read_frame(QueuedBatch *b)
 {
 	TeWireError err;
 	int found = b->has_frame ? 1 : te_outbox_next(&b->reader, &b->frame, &err);
 
 	if (found < 0)
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-		        errmsg("outbox messages " INT64_FORMAT ".." INT64_FORMAT " can't be read", b->first_seq,
-		               b->last_seq),
+		        errmsg("outbox messages " INT64_FORMAT ".." INT64_FORMAT " can't be read",
+		               b->first_seq, b->last_seq),
 		        errdetail_internal("%s", err.detail));
 	b->has_frame = found > 0;
 	return b->has_frame;
 }
 
 /* Send what is left of a batch; false when the transport takes no more. */
-static bool
-send_batch(TePublisher *p, QueuedBatch *b, int64 now)
+static bool send_batch(TePublisher *p, QueuedBatch *b, int64 now)
 {
-	while (read_frame(b))
-	{
-		TeOutPlace place = {b->epoch, (int64) b->frame.seq};
+	while (read_frame(b)) {
+		TeOutPlace place = {b->epoch, (int64)b->frame.seq};
 
-		if (te_out_compare(place, p->sent) > 0)
-		{
+		if (te_out_compare(place, p->sent) > 0) {
 			TePublishResult result = send_frame(p, b->epoch, &b->frame, now);
 
 			if (result != TE_PUBLISH_OK)
@@ -349,11 +331,10 @@ send_batch(TePublisher *p, QueuedBatch *b, int64 now)
 	return true;
 }
 
-static void
-note_acknowledged(TePublisher *p)
+static void note_acknowledged(TePublisher *p)
 {
 	TeOutputCursor acked = te_transport_acked(p->transport);
-	TeOutPlace place = {(int64) acked.epoch, (int64) acked.seq};
+	TeOutPlace place = {(int64)acked.epoch, (int64)acked.seq};
 	QueuedBatch *b;
 
 	if (te_out_compare(place, p->cursor) <= 0)
@@ -361,17 +342,15 @@ note_acknowledged(TePublisher *p)
 	te_count(&p->slot->counters.acknowledged,
 	         place.epoch == p->cursor.epoch ? place.seq - p->cursor.seq : place.seq);
 	p->cursor = place;
-	while ((b = first_batch(p)) != NULL && te_out_compare(end_of(b), place) <= 0)
-	{
+	while ((b = first_batch(p)) != NULL && te_out_compare(end_of(b), place) <= 0) {
 		if (b->read_at != NULL)
 			te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_ACK, b->read_at,
-			                       (int) (b->last_seq - b->first_seq + 1), te_monotonic_us());
+			                       (int)(b->last_seq - b->first_seq + 1), te_monotonic_us());
 		free_batch(p, b);
 	}
 }
 
-void
-te_publisher_run(TePublisher *p, int64 now)
+void te_publisher_run(TePublisher *p, int64 now)
 {
 	QueuedBatch *b;
 
@@ -389,8 +368,7 @@ te_publisher_run(TePublisher *p, int64 now)
  *----------------------------------------------------------------------*/
 
 /* Go back, or on, to the place behind which the broker's stream ends. */
-static void
-rewind_to(TePublisher *p, TeOutPlace place)
+static void rewind_to(TePublisher *p, TeOutPlace place)
 {
 	dlist_iter iter;
 
@@ -399,20 +377,18 @@ rewind_to(TePublisher *p, TeOutPlace place)
 	{
 		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
 
-		te_outbox_read(&b->reader, (uint8_t *) b->frames, b->length);
+		te_outbox_read(&b->reader, (uint8_t *)b->frames, b->length);
 		b->has_frame = false;
 	}
 }
 
-const char *
-te_publisher_resume(TePublisher *p, bool adopting, int64 now)
+const char *te_publisher_resume(TePublisher *p, bool adopting, int64 now)
 {
 	const TeOutputAnchor *anchor = te_transport_output_anchor(p->transport);
 	TeOutPlace place = p->cursor;
 
-	if (anchor->found)
-	{
-		place = (TeOutPlace){(int64) anchor->epoch, (int64) anchor->seq};
+	if (anchor->found) {
+		place = (TeOutPlace){(int64)anchor->epoch, (int64)anchor->seq};
 		p->broker_last = place;
 		if (strcmp(anchor->installation, p->installation) != 0)
 			return "another installation writes to this lane's output stream";
@@ -420,7 +396,8 @@ te_publisher_resume(TePublisher *p, bool adopting, int64 now)
 			return psprintf("the broker has output " INT64_FORMAT "/" INT64_FORMAT
 			                ", this database ends at " INT64_FORMAT "/" INT64_FORMAT,
 			                place.epoch, place.seq, p->last.epoch, p->last.seq);
-		/* The stream is the truth: behind the cursor it lost messages, beyond it acknowledgements got lost. */
+		/* The stream is the truth: behind the cursor it lost messages, beyond it acknowledgements
+		 * got lost. */
 		p->cursor = place;
 		if (te_out_compare(place, p->last) > 0)
 			p->last = place;
@@ -431,26 +408,22 @@ te_publisher_resume(TePublisher *p, bool adopting, int64 now)
 	return NULL;
 }
 
-void
-te_publisher_suspend(TePublisher *p)
+void te_publisher_suspend(TePublisher *p)
 {
 	p->resumed = false;
 }
 
-TeOutPlace
-te_publisher_cursor(const TePublisher *p)
+TeOutPlace te_publisher_cursor(const TePublisher *p)
 {
 	return p->cursor;
 }
 
-int64
-te_publisher_pending(const TePublisher *p)
+int64 te_publisher_pending(const TePublisher *p)
 {
 	return p->last.epoch == p->cursor.epoch ? p->last.seq - p->cursor.seq : p->last.seq;
 }
 
-TeOutPlace
-te_publisher_broker_last(const TePublisher *p)
+TeOutPlace te_publisher_broker_last(const TePublisher *p)
 {
 	return p->broker_last;
 }

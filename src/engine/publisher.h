@@ -21,8 +21,7 @@ typedef struct TeOutPlace
 	int64 epoch, seq;
 } TeOutPlace;
 
-static inline int
-te_out_compare(TeOutPlace a, TeOutPlace b)
+static inline int te_out_compare(TeOutPlace a, TeOutPlace b)
 {
 	if (a.epoch != b.epoch)
 		return a.epoch < b.epoch ? -1 : 1;

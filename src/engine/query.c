@@ -15,8 +15,7 @@
 
 #define FETCH_ROWS 1000
 
-void
-te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *arg)
+void te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *arg)
 {
 	static const TeQueryArgs none = {0};
 	MemoryContext per_row, caller = CurrentMemoryContext;
@@ -25,18 +24,16 @@ te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *
 
 	if (args == NULL)
 		args = &none;
-	portal = SPI_cursor_open_with_args(NULL, sql, args->count, args->types, args->values, args->nulls,
-	                                   true, 0);
+	portal = SPI_cursor_open_with_args(NULL, sql, args->count, args->types, args->values,
+	                                   args->nulls, true, 0);
 	per_row = AllocSetContextCreate(caller, "row", ALLOCSET_DEFAULT_SIZES);
-	for (;;)
-	{
+	for (;;) {
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		if (SPI_processed == 0)
 			break;
 		columns.descriptor = SPI_tuptable->tupdesc;
 		te_param_columns_resolve(columns.descriptor, &columns.params);
-		for (uint64 i = 0; i < SPI_processed; i++)
-		{
+		for (uint64 i = 0; i < SPI_processed; i++) {
 			TeRow row = {SPI_tuptable->vals[i], &columns};
 
 			MemoryContextSwitchTo(per_row);
@@ -51,18 +48,17 @@ te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *
 	SPI_cursor_close(portal);
 }
 
-char *
-te_query_text(const char *sql)
+char *te_query_text(const char *sql)
 {
 	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "expected one row from: %s", sql);
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
-uint64
-te_query_run(const char *sql, const TeQueryArgs *args)
+uint64 te_query_run(const char *sql, const TeQueryArgs *args)
 {
-	int status = SPI_execute_with_args(sql, args->count, args->types, args->values, args->nulls, false, 0);
+	int status =
+		SPI_execute_with_args(sql, args->count, args->types, args->values, args->nulls, false, 0);
 
 	if (status < 0)
 		elog(ERROR, "%s: %s", SPI_result_code_string(status), sql);
@@ -70,8 +66,7 @@ te_query_run(const char *sql, const TeQueryArgs *args)
 }
 
 /* A column's value; isnull tells whether it has one. */
-static Datum
-value_of(TeRow *row, const char *column, bool *isnull)
+static Datum value_of(TeRow *row, const char *column, bool *isnull)
 {
 	int number = SPI_fnumber(row->columns->descriptor, column);
 
@@ -80,8 +75,7 @@ value_of(TeRow *row, const char *column, bool *isnull)
 	return heap_getattr(row->tuple, number, row->columns->descriptor, isnull);
 }
 
-char *
-te_row_text(TeRow *row, const char *column)
+char *te_row_text(TeRow *row, const char *column)
 {
 	TupleDesc descriptor = row->columns->descriptor;
 	bool isnull;
@@ -92,8 +86,7 @@ te_row_text(TeRow *row, const char *column)
 	return SPI_getvalue(row->tuple, descriptor, SPI_fnumber(descriptor, column));
 }
 
-double
-te_row_double(TeRow *row, const char *column)
+double te_row_double(TeRow *row, const char *column)
 {
 	bool isnull;
 	Datum value = value_of(row, column, &isnull);
@@ -101,8 +94,7 @@ te_row_double(TeRow *row, const char *column)
 	return isnull ? NAN : DatumGetFloat8(value);
 }
 
-int64
-te_row_int(TeRow *row, const char *column)
+int64 te_row_int(TeRow *row, const char *column)
 {
 	bool isnull;
 	int number = SPI_fnumber(row->columns->descriptor, column);
@@ -111,11 +103,10 @@ te_row_int(TeRow *row, const char *column)
 	if (isnull)
 		return 0;
 	return SPI_gettypeid(row->columns->descriptor, number) == INT4OID ? DatumGetInt32(value)
-	                                                                   : DatumGetInt64(value);
+	                                                                  : DatumGetInt64(value);
 }
 
-bool
-te_row_bool(TeRow *row, const char *column)
+bool te_row_bool(TeRow *row, const char *column)
 {
 	bool isnull;
 	Datum value = value_of(row, column, &isnull);
@@ -123,8 +114,7 @@ te_row_bool(TeRow *row, const char *column)
 	return !isnull && DatumGetBool(value);
 }
 
-bytea *
-te_row_bytes(TeRow *row, const char *column)
+bytea *te_row_bytes(TeRow *row, const char *column)
 {
 	bool isnull;
 	Datum value = value_of(row, column, &isnull);
@@ -132,8 +122,7 @@ te_row_bytes(TeRow *row, const char *column)
 	return isnull ? NULL : DatumGetByteaPCopy(value);
 }
 
-int64_t
-te_row_time(TeRow *row, const char *column)
+int64_t te_row_time(TeRow *row, const char *column)
 {
 	bool isnull;
 	Datum value = value_of(row, column, &isnull);

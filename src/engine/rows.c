@@ -28,8 +28,7 @@ typedef struct TeElementType
 } TeElementType;
 
 /* Prepare the INSERT of a table; lives until the process ends. */
-static void
-prepare(TeRowsSpec *spec)
+static void prepare(TeRowsSpec *spec)
 {
 	MemoryContext old;
 	StringInfoData names, params;
@@ -42,13 +41,12 @@ prepare(TeRowsSpec *spec)
 
 	initStringInfo(&names);
 	initStringInfo(&params);
-	for (int i = 0; i < spec->column_count; i++)
-	{
+	for (int i = 0; i < spec->column_count; i++) {
 		TeElementType *e = &spec->elements[i];
 		int32 typmod;
 
 #if PG_VERSION_NUM >= 160000
-		(void) parseTypeString(spec->columns[i].type, &e->oid, &typmod, NULL);
+		(void)parseTypeString(spec->columns[i].type, &e->oid, &typmod, NULL);
 #else
 		parseTypeString(spec->columns[i].type, &e->oid, &typmod, false);
 #endif
@@ -57,42 +55,38 @@ prepare(TeRowsSpec *spec)
 		appendStringInfo(&names, "%s%s", i ? ", " : "", spec->columns[i].name);
 		appendStringInfo(&params, "%spg_catalog.unnest($%d)", i ? ", " : "", i + 1);
 	}
-	spec->plan = SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT * FROM ROWS FROM (%s)%s%s",
-	                                  spec->table, names.data, params.data,
-	                                  spec->on_conflict ? " ON CONFLICT " : "",
-	                                  spec->on_conflict ? spec->on_conflict : ""),
-	                         spec->column_count, spec->types);
+	spec->plan =
+		SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT * FROM ROWS FROM (%s)%s%s", spec->table,
+	                         names.data, params.data, spec->on_conflict ? " ON CONFLICT " : "",
+	                         spec->on_conflict ? spec->on_conflict : ""),
+	                spec->column_count, spec->types);
 	if (spec->plan == NULL || SPI_keepplan(spec->plan) != 0)
 		elog(ERROR, "could not prepare the insert into %s", spec->table);
 }
 
-void
-te_rows_init(TeRows *rows, TeRowsSpec *spec, MemoryContext context)
+void te_rows_init(TeRows *rows, TeRowsSpec *spec, MemoryContext context)
 {
 	*rows = (TeRows){.spec = spec, .context = context};
 }
 
-int
-te_rows_add(TeRows *rows)
+int te_rows_add(TeRows *rows)
 {
 	int columns = rows->spec->column_count;
 
-	if (rows->count == rows->capacity)
-	{
+	if (rows->count == rows->capacity) {
 		int capacity = rows->capacity ? rows->capacity * 2 : 16;
-		Datum *values = MemoryContextAllocExtended(rows->context, sizeof(Datum) * columns * capacity,
-		                                           MCXT_ALLOC_HUGE);
+		Datum *values = MemoryContextAllocExtended(
+			rows->context, sizeof(Datum) * columns * capacity, MCXT_ALLOC_HUGE);
 		bool *nulls = MemoryContextAllocExtended(rows->context, sizeof(bool) * columns * capacity,
 		                                         MCXT_ALLOC_HUGE);
 
-		for (int c = 0; rows->count > 0 && c < columns; c++)
-		{
-			memcpy(values + (size_t) c * capacity, rows->values + (size_t) c * rows->capacity,
+		for (int c = 0; rows->count > 0 && c < columns; c++) {
+			memcpy(values + (size_t)c * capacity, rows->values + (size_t)c * rows->capacity,
 			       sizeof(Datum) * rows->count);
-			memcpy(nulls + (size_t) c * capacity, rows->nulls + (size_t) c * rows->capacity, rows->count);
+			memcpy(nulls + (size_t)c * capacity, rows->nulls + (size_t)c * rows->capacity,
+			       rows->count);
 		}
-		if (rows->capacity > 0)
-		{
+		if (rows->capacity > 0) {
 			pfree(rows->values);
 			pfree(rows->nulls);
 		}
@@ -101,52 +95,47 @@ te_rows_add(TeRows *rows)
 		rows->capacity = capacity;
 	}
 	for (int c = 0; c < columns; c++)
-		rows->nulls[(size_t) c * rows->capacity + rows->count] = true;
+		rows->nulls[(size_t)c * rows->capacity + rows->count] = true;
 	return rows->count++;
 }
 
-void
-te_rows_set(TeRows *rows, int row, int column, Datum value)
+void te_rows_set(TeRows *rows, int row, int column, Datum value)
 {
-	size_t at = (size_t) column * rows->capacity + row;
+	size_t at = (size_t)column * rows->capacity + row;
 
 	rows->values[at] = value;
 	rows->nulls[at] = false;
 }
 
-void
-te_rows_set_bytes(TeRows *rows, int row, int column, const void *data, size_t length)
+void te_rows_set_bytes(TeRows *rows, int row, int column, const void *data, size_t length)
 {
-	struct varlena *copy = MemoryContextAllocExtended(rows->context, VARHDRSZ + length, MCXT_ALLOC_HUGE);
+	struct varlena *copy =
+		MemoryContextAllocExtended(rows->context, VARHDRSZ + length, MCXT_ALLOC_HUGE);
 
 	SET_VARSIZE(copy, VARHDRSZ + length);
 	memcpy(VARDATA(copy), data, length);
 	te_rows_set(rows, row, column, PointerGetDatum(copy));
 }
 
-void
-te_rows_set_text(TeRows *rows, int row, int column, const char *value)
+void te_rows_set_text(TeRows *rows, int row, int column, const char *value)
 {
 	if (value != NULL)
 		te_rows_set_bytes(rows, row, column, value, strlen(value));
 }
 
-void
-te_rows_set_double(TeRows *rows, int row, int column, double value)
+void te_rows_set_double(TeRows *rows, int row, int column, double value)
 {
 	if (te_known(value))
 		te_rows_set(rows, row, column, Float8GetDatum(value));
 }
 
-void
-te_rows_set_time(TeRows *rows, int row, int column, int64_t unix_us)
+void te_rows_set_time(TeRows *rows, int row, int column, int64_t unix_us)
 {
 	if (unix_us != TE_NO_TIME)
 		te_rows_set(rows, row, column, TimestampTzGetDatum(te_time_to_timestamptz(unix_us)));
 }
 
-void
-te_rows_insert(TeRows *rows)
+void te_rows_insert(TeRows *rows)
 {
 	TeRowsSpec *spec = rows->spec;
 	Datum arrays[TE_ROWS_MAX_COLUMNS];
@@ -155,25 +144,23 @@ te_rows_insert(TeRows *rows)
 		return;
 	if (spec->plan == NULL)
 		prepare(spec);
-	for (int first = 0; first < rows->count; first += CHUNK_ROWS)
-	{
+	for (int first = 0; first < rows->count; first += CHUNK_ROWS) {
 		int n = Min(CHUNK_ROWS, rows->count - first);
 		int lower = 1;
 		int status;
 
-		for (int c = 0; c < spec->column_count; c++)
-		{
+		for (int c = 0; c < spec->column_count; c++) {
 			TeElementType *e = &spec->elements[c];
-			size_t at = (size_t) c * rows->capacity + first;
+			size_t at = (size_t)c * rows->capacity + first;
 
-			arrays[c] = PointerGetDatum(construct_md_array(rows->values + at, rows->nulls + at, 1, &n,
-			                                               &lower, e->oid, e->length, e->by_value,
-			                                               e->align));
+			arrays[c] = PointerGetDatum(construct_md_array(rows->values + at, rows->nulls + at, 1,
+			                                               &n, &lower, e->oid, e->length,
+			                                               e->by_value, e->align));
 		}
 		status = SPI_execute_plan(spec->plan, arrays, NULL, false, 0);
-		if (status != SPI_OK_INSERT || SPI_processed != (uint64) n)
-			elog(ERROR, "insert into %s: status %d, " UINT64_FORMAT " of %d rows", spec->table, status,
-			     (uint64) SPI_processed, n);
+		if (status != SPI_OK_INSERT || SPI_processed != (uint64)n)
+			elog(ERROR, "insert into %s: status %d, " UINT64_FORMAT " of %d rows", spec->table,
+			     status, (uint64)SPI_processed, n);
 		for (int c = 0; c < spec->column_count; c++)
 			pfree(DatumGetPointer(arrays[c]));
 	}

@@ -47,14 +47,16 @@ extern void te_rows_init(TeRows *rows, TeRowsSpec *spec, MemoryContext context);
 extern int te_rows_add(TeRows *rows);
 
 extern void te_rows_set(TeRows *rows, int row, int column, Datum value);
-extern void te_rows_set_text(TeRows *rows, int row, int column, const char *value); /* NULL: stays NULL */
+extern void te_rows_set_text(TeRows *rows, int row, int column,
+                             const char *value); /* NULL: stays NULL */
 extern void te_rows_set_bytes(TeRows *rows, int row, int column, const void *data, size_t length);
-extern void te_rows_set_double(TeRows *rows, int row, int column, double value);  /* NAN: stays NULL */
-extern void te_rows_set_time(TeRows *rows, int row, int column, int64_t unix_us); /* TE_NO_TIME: stays NULL */
+extern void te_rows_set_double(TeRows *rows, int row, int column,
+                               double value); /* NAN: stays NULL */
+extern void te_rows_set_time(TeRows *rows, int row, int column,
+                             int64_t unix_us); /* TE_NO_TIME: stays NULL */
 
 /* For te_rows_set_text: what is empty is not there. */
-static inline const char *
-te_text_or_null(const char *text)
+static inline const char *te_text_or_null(const char *text)
 {
 	return text != NULL && text[0] != '\0' ? text : NULL;
 }

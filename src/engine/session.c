@@ -15,14 +15,12 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-static void
-set_for_process(const char *name, const char *value)
+static void set_for_process(const char *name, const char *value)
 {
 	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-void
-te_session_init(void)
+void te_session_init(void)
 {
 	set_for_process("search_path", "pg_catalog, pg_temp");
 	/* The role's or database's settings must not bend what a batch writes. */
@@ -33,8 +31,7 @@ te_session_init(void)
 	set_for_process("idle_in_transaction_session_timeout", "0");
 }
 
-void
-te_session_begin(const char *activity)
+void te_session_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -45,23 +42,20 @@ te_session_begin(const char *activity)
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
-void
-te_session_durable(void)
+void te_session_durable(void)
 {
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		(void) set_config_option("synchronous_commit", "on", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-		                         true, 0, false);
+		(void)set_config_option("synchronous_commit", "on", PGC_SUSET, PGC_S_SESSION,
+		                        GUC_ACTION_LOCAL, true, 0, false);
 }
 
-void
-te_session_asynchronous(void)
+void te_session_asynchronous(void)
 {
-	(void) set_config_option("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true,
-	                         0, false);
+	(void)set_config_option("synchronous_commit", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+	                        true, 0, false);
 }
 
-void
-te_session_commit(void)
+void te_session_commit(void)
 {
 	SPI_finish();
 	PopActiveSnapshot();
@@ -70,8 +64,7 @@ te_session_commit(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-void
-te_session_abort(void)
+void te_session_abort(void)
 {
 	AbortCurrentTransaction();
 	/* A statement that waited for DROP EXTENSION fails of what isn't there any more. */

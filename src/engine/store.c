@@ -7,24 +7,22 @@
 #include "engine/store.h"
 
 #define COLUMN(name, type) {#name, #type},
-#define SPEC(member, sql_name, list, prefix)                                \
-	static const TeColumnSpec member##_columns[] = {list(COLUMN)};          \
-	static TeRowsSpec member##_spec = {                                     \
-		.table = "trading." #sql_name,                                      \
-		.columns = member##_columns,                                        \
-		.column_count = lengthof(member##_columns),                         \
+#define SPEC(member, sql_name, list, prefix)                                                       \
+	static const TeColumnSpec member##_columns[] = {list(COLUMN)};                                 \
+	static TeRowsSpec member##_spec = {                                                            \
+		.table = "trading." #sql_name,                                                             \
+		.columns = member##_columns,                                                               \
+		.column_count = lengthof(member##_columns),                                                \
 	};
 TE_BATCH_TABLES(SPEC)
 
-void
-te_store_init(TeBatchRows *rows, MemoryContext context)
+void te_store_init(TeBatchRows *rows, MemoryContext context)
 {
 #define INIT(member, ...) te_rows_init(&rows->member, &member##_spec, context);
 	TE_BATCH_TABLES(INIT)
 }
 
-void
-te_store_commit(TeBatchRows *rows, TeLatencies *latencies)
+void te_store_commit(TeBatchRows *rows, TeLatencies *latencies)
 {
 	int64 begun = te_monotonic_us(), stored;
 

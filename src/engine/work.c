@@ -31,8 +31,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define ARENA_BLOCK ((size_t) 256 * 1024)
-#define ARENA_LIMIT ((size_t) 1 << 30)
+#define ARENA_BLOCK ((size_t)256 * 1024)
+#define ARENA_LIMIT ((size_t)1 << 30)
 
 #define RETRY_MIN_US INT64_C(100000)
 #define RETRY_MAX_US INT64_C(5000000)
@@ -86,18 +86,16 @@ struct TeWork
  * Start
  *----------------------------------------------------------------------*/
 
-static void
-ensure_partitions(TeWork *work pg_attribute_unused())
+static void ensure_partitions(TeWork *work pg_attribute_unused())
 {
 	static const TeQueryArgs none = {0};
 
 	te_session_begin("making partitions");
-	(void) te_query_run("SELECT trading.ensure_partitions()", &none);
+	(void)te_query_run("SELECT trading.ensure_partitions()", &none);
 	te_session_commit();
 }
 
-static void
-load(TeWork *work, TeLaneSlot *slot)
+static void load(TeWork *work, TeLaneSlot *slot)
 {
 	TeLaneContext *c = &work->context;
 	TeMemory *m = te_memory_load(slot->lane);
@@ -110,14 +108,15 @@ load(TeWork *work, TeLaneSlot *slot)
 	c->cache = te_cache_create(c->lane, c->lane_count);
 	c->publishing = te_guc_nats_url[0] != '\0';
 	te_cache_refresh(c->cache);
-	/* A snapshot of another cluster says nothing here; trading.adopt() has removed what was read. */
-	work->inbox = te_inbox_create(c->lane, c->lane_count, work->owner.adopting ? NULL : m->inbox_snapshot);
+	/* A snapshot of another cluster says nothing here; trading.adopt() has removed what was read.
+	 */
+	work->inbox =
+		te_inbox_create(c->lane, c->lane_count, work->owner.adopting ? NULL : m->inbox_snapshot);
 	te_inbox_read(work->inbox);
 }
 
 /* Begin an epoch: the output sequence starts again. */
-static void
-begin_epoch(TeWork *work, int64 epoch)
+static void begin_epoch(TeWork *work, int64 epoch)
 {
 	TeLanePosition *p = &work->context.memory->committed;
 
@@ -128,8 +127,7 @@ begin_epoch(TeWork *work, int64 epoch)
 	work->context.memory->staged = *p;
 }
 
-static void
-settle(TeWork *work, int64 epoch)
+static void settle(TeWork *work, int64 epoch)
 {
 	te_session_begin("taking over the lane");
 	te_owner_settle(work->context.lane, epoch);
@@ -137,13 +135,11 @@ settle(TeWork *work, int64 epoch)
 }
 
 /* The lane is ours: by its row, or because the broker has nothing that we don't. */
-static void
-take_over(TeWork *work)
+static void take_over(TeWork *work)
 {
 	int64 epoch = Max(work->owner.epoch, work->context.memory->committed.epoch);
 
-	if (work->owner.adopting)
-	{
+	if (work->owner.adopting) {
 		int64 broker = work->publisher ? te_publisher_broker_last(work->publisher).epoch : 0;
 
 		epoch = Max(epoch, broker) + 1;
@@ -157,8 +153,7 @@ take_over(TeWork *work)
 	te_lane_report(work->context.slot, TE_LANE_RUNNING, NULL);
 }
 
-TeWork *
-te_work_start(TeLaneSlot *slot)
+TeWork *te_work_start(TeLaneSlot *slot)
 {
 	TeWork *work = MemoryContextAllocZero(TopMemoryContext, sizeof(TeWork));
 	TeMemory *m;
@@ -169,8 +164,7 @@ te_work_start(TeLaneSlot *slot)
 		ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 		        errmsg("another session has lane %d", slot->lane));
 	te_owner_read(slot->lane, &work->owner);
-	if (work->owner.ownership == TE_OWNER_FOREIGN)
-	{
+	if (work->owner.ownership == TE_OWNER_FOREIGN) {
 		te_session_commit();
 		te_lane_report(slot, TE_LANE_FOREIGN, work->owner.reason);
 		return NULL;
@@ -187,8 +181,7 @@ te_work_start(TeLaneSlot *slot)
 		AllocSetContextCreate(TopMemoryContext, "trading_engine batch", ALLOCSET_DEFAULT_SIZES);
 	te_arena_init(&work->arena, ARENA_BLOCK, ARENA_LIMIT);
 	work->link = te_link_create(slot, slot->lane, work->owner.installation);
-	if (te_link_transport(work->link) == NULL)
-	{
+	if (te_link_transport(work->link) == NULL) {
 		take_over(work);
 		return work;
 	}
@@ -201,8 +194,7 @@ te_work_start(TeLaneSlot *slot)
 	return work;
 }
 
-bool
-te_work_adopted(TeLaneSlot *slot)
+bool te_work_adopted(TeLaneSlot *slot)
 {
 	TeOwner owner;
 
@@ -216,17 +208,16 @@ te_work_adopted(TeLaneSlot *slot)
  * Broker events
  *----------------------------------------------------------------------*/
 
-static void
-resume_input(TeWork *work)
+static void resume_input(TeWork *work)
 {
 	TeTransport *transport = te_link_transport(work->link);
 	const TeInputAnchor *anchor = te_transport_input_anchor(transport);
 	bool had_position = work->context.memory->committed.input.seq > 0;
 
-	if ((anchor->outcome == TE_INPUT_FRESH && had_position) || anchor->outcome == TE_INPUT_LOST_TAIL)
+	if ((anchor->outcome == TE_INPUT_FRESH && had_position) ||
+	    anchor->outcome == TE_INPUT_LOST_TAIL)
 		work->new_incarnation = true;
-	if (anchor->lost_from > 0)
-	{
+	if (anchor->lost_from > 0) {
 		work->lost_from = anchor->lost_from;
 		work->lost_until =
 			(TeInputPosition){.stream_created = anchor->stream_created, .seq = anchor->lost_to};
@@ -235,8 +226,7 @@ resume_input(TeWork *work)
 }
 
 /* False when the broker shows that the lane isn't ours. */
-static bool
-handle_events(TeWork *work, unsigned events)
+static bool handle_events(TeWork *work, unsigned events)
 {
 	TeTransport *transport = te_link_transport(work->link);
 	const char *reason;
@@ -245,11 +235,9 @@ handle_events(TeWork *work, unsigned events)
 		return true;
 	if (events & TE_EVENT_DISCONNECTED)
 		te_publisher_suspend(work->publisher);
-	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL)
-	{
+	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL) {
 		reason = te_publisher_resume(work->publisher, work->owner.adopting, te_monotonic_us());
-		if (reason != NULL)
-		{
+		if (reason != NULL) {
 			te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
 			return false;
 		}
@@ -266,39 +254,34 @@ handle_events(TeWork *work, unsigned events)
  *----------------------------------------------------------------------*/
 
 /* "No partition of relation found": a check violation without a constraint. */
-static bool
-lacks_partition(const ErrorData *error)
+static bool lacks_partition(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_CHECK_VIOLATION && error->constraint_name == NULL;
 }
 
 /* Errors that have nothing to do with what was being stored: worth another try. */
-static bool
-is_transient(const ErrorData *error)
+static bool is_transient(const ErrorData *error)
 {
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_CONNECTION_EXCEPTION:
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION: /* a missing table or privilege */
-			return true;
-		default:
-			return error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION || lacks_partition(error);
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
+	case ERRCODE_CONNECTION_EXCEPTION:
+	case ERRCODE_TRANSACTION_ROLLBACK:
+	case ERRCODE_INSUFFICIENT_RESOURCES:
+	case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+	case ERRCODE_OPERATOR_INTERVENTION:
+	case ERRCODE_SYSTEM_ERROR:
+	case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION: /* a missing table or privilege */
+		return true;
+	default:
+		return error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION || lacks_partition(error);
 	}
 }
 
-static bool
-may_take_more(const TeWork *work, const TeBatch *batch)
+static bool may_take_more(const TeWork *work, const TeBatch *batch)
 {
 	return work->single > 0 ? work->taken.inbox + work->taken.stream == 0 : !te_batch_full(batch);
 }
 
-static void
-take(TeWork *work, TeBatch *batch, const TeInput *input)
+static void take(TeWork *work, TeBatch *batch, const TeInput *input)
 {
 	if (work->poisoned)
 		te_batch_add_dead(batch, input, work->poison);
@@ -306,16 +289,14 @@ take(TeWork *work, TeBatch *batch, const TeInput *input)
 		te_batch_add(batch, input);
 }
 
-static void
-record_lost(TeBatch *batch, uint64 from, uint64 to)
+static void record_lost(TeBatch *batch, uint64 from, uint64 to)
 {
 	if (from > 0)
 		te_batch_add_gap(batch, NULL, NULL, 0, from, to, "DISCARDED");
 }
 
 /* What the anchor check found out goes into the first batch after it. */
-static void
-record_anchor(TeWork *work, TeBatch *batch)
+static void record_anchor(TeWork *work, TeBatch *batch)
 {
 	TeLanePosition *staged = &work->context.memory->staged;
 
@@ -327,8 +308,7 @@ record_anchor(TeWork *work, TeBatch *batch)
 	staged->input = work->lost_until;
 }
 
-static void
-gather(TeWork *work, TeBatch *batch)
+static void gather(TeWork *work, TeBatch *batch)
 {
 	Taken *taken = &work->taken;
 	TeTransport *transport = te_link_transport(work->link);
@@ -336,13 +316,12 @@ gather(TeWork *work, TeBatch *batch)
 	TeInput input;
 
 	record_anchor(work, batch);
-	while (may_take_more(work, batch) && te_inbox_peek(work->inbox, taken->inbox, &input))
-	{
+	while (may_take_more(work, batch) && te_inbox_peek(work->inbox, taken->inbox, &input)) {
 		taken->inbox++;
 		take(work, batch, &input);
 	}
-	while (transport != NULL && may_take_more(work, batch) && te_transport_next_input(transport, &message))
-	{
+	while (transport != NULL && may_take_more(work, batch) &&
+	       te_transport_next_input(transport, &message)) {
 		taken->stream++;
 		record_lost(batch, message.lost_from, message.lost_to);
 		work->context.memory->staged.input = (TeInputPosition){
@@ -352,7 +331,7 @@ gather(TeWork *work, TeBatch *batch)
 		};
 		input = (TeInput){
 			.source = TE_SOURCE_NATS,
-			.seq = (int64) message.seq,
+			.seq = (int64)message.seq,
 			.subject = message.subject,
 			.data = message.data,
 			.len = message.len,
@@ -363,8 +342,7 @@ gather(TeWork *work, TeBatch *batch)
 	}
 }
 
-static TeOutPlace
-cursor_of(const TeWork *work)
+static TeOutPlace cursor_of(const TeWork *work)
 {
 	const TeMemory *m = work->context.memory;
 
@@ -373,19 +351,17 @@ cursor_of(const TeWork *work)
 }
 
 /* A moved cursor that no batch has taken along. */
-static bool
-cursor_is_due(const TeWork *work)
+static bool cursor_is_due(const TeWork *work)
 {
 	const TeMemory *m = work->context.memory;
 	TeOutPlace stored = {m->publish_epoch, m->publish_seq};
 
 	return te_out_compare(cursor_of(work), stored) != 0 &&
-		te_monotonic_us() - work->stored_at >= CURSOR_IDLE_US;
+	       te_monotonic_us() - work->stored_at >= CURSOR_IDLE_US;
 }
 
 /* After the commit: what was staged is what is. */
-static void
-batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
+static void batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
 {
 	const Taken *taken = &work->taken;
 	TeMemory *m = work->context.memory;
@@ -401,20 +377,18 @@ batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
 	if (work->single > 0)
 		work->single--;
 	te_inbox_release(work->inbox, taken->inbox);
-	foreach (cell, batch->frames)
-	{
+	foreach (cell, batch->frames) {
 		const TeBatchFrames *f = lfirst(cell);
 
-		te_publisher_add(work->publisher, m->committed.epoch, f->first_seq, f->last_seq, f->data, f->len,
-		                 f->read_at);
+		te_publisher_add(work->publisher, m->committed.epoch, f->first_seq, f->last_seq, f->data,
+		                 f->len, f->read_at);
 	}
 	if (taken->stream > 0)
 		te_transport_release_input(te_link_transport(work->link), taken->stream);
 }
 
 /* Nothing of the batch has happened; decide how its messages are tried again. */
-static void
-batch_failed(TeWork *work, const ErrorData *error)
+static void batch_failed(TeWork *work, const ErrorData *error)
 {
 	int messages = work->taken.inbox + work->taken.stream;
 
@@ -425,23 +399,19 @@ batch_failed(TeWork *work, const ErrorData *error)
 	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
 	if (lacks_partition(error))
 		work->partitions_at = work->upkeep_at = 0;
-	if (is_transient(error) || messages == 0 || work->poisoned)
-	{
+	if (is_transient(error) || messages == 0 || work->poisoned) {
 		work->retry_delay = Min(RETRY_MAX_US, Max(RETRY_MIN_US, 2 * work->retry_delay));
 		work->retry_at = te_monotonic_us() + work->retry_delay;
-	}
-	else if (messages > 1)
+	} else if (messages > 1)
 		work->single = messages;
-	else
-	{
+	else {
 		work->poisoned = true;
 		strlcpy(work->poison, error->message, sizeof(work->poison));
 	}
 }
 
 /* Take what is there into one batch and store it; false when there was nothing. */
-static bool
-run_batch(TeWork *work)
+static bool run_batch(TeWork *work)
 {
 	TeBatch batch;
 	bool volatile stored = false;
@@ -454,8 +424,8 @@ run_batch(TeWork *work)
 	{
 		te_batch_begin(&batch, &work->context, work->batch_memory, &work->arena);
 		gather(work, &batch);
-		if (work->taken.inbox + work->taken.stream > 0 || work->lost_from > 0 || cursor_is_due(work))
-		{
+		if (work->taken.inbox + work->taken.stream > 0 || work->lost_from > 0 ||
+		    cursor_is_due(work)) {
 			te_batch_store(&batch, te_inbox_snapshot(work->inbox, work->taken.inbox), cursor.epoch,
 			               cursor.seq);
 			stored = true;
@@ -473,8 +443,7 @@ run_batch(TeWork *work)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(TopMemoryContext);
-	if (!stored)
-	{
+	if (!stored) {
 		te_memory_discard(work->context.memory);
 		return false;
 	}
@@ -489,8 +458,7 @@ run_batch(TeWork *work)
  * Upkeep
  *----------------------------------------------------------------------*/
 
-static void
-refresh(TeWork *work)
+static void refresh(TeWork *work)
 {
 	te_session_begin("reading changes");
 	if (te_cache_stale(work->context.cache))
@@ -500,15 +468,13 @@ refresh(TeWork *work)
 	te_session_commit();
 }
 
-static void
-flush_counts(TeWork *work)
+static void flush_counts(TeWork *work)
 {
 	te_counts_flush(work->context.counts, work->context.cache);
 }
 
 /* Run something whose failure is no reason to stop: it is reported and tried again later. */
-static bool
-attempt(TeWork *work, void (*action)(TeWork *work))
+static bool attempt(TeWork *work, void (*action)(TeWork *work))
 {
 	bool volatile done = false;
 
@@ -528,27 +494,25 @@ attempt(TeWork *work, void (*action)(TeWork *work))
 	return done;
 }
 
-static void
-upkeep(TeWork *work, int64 now)
+static void upkeep(TeWork *work, int64 now)
 {
 	if (now < work->upkeep_at)
 		return;
 	work->upkeep_at = now + UPKEEP_US;
 	if (te_counts_due(work->context.counts))
-		(void) attempt(work, flush_counts);
+		(void)attempt(work, flush_counts);
 	if (now >= work->partitions_at && attempt(work, ensure_partitions))
 		work->partitions_at = now + PARTITIONS_US;
 }
 
-static void
-show(TeWork *work)
+static void show(TeWork *work)
 {
 	TeLaneSlot *slot = work->context.slot;
 	const TeMemory *m = work->context.memory;
 
 	te_gauge(&slot->gauges.epoch, m->committed.epoch);
 	te_gauge(&slot->gauges.batch_no, m->committed.batch_no);
-	te_gauge(&slot->gauges.input_seq, (int64) m->committed.input.seq);
+	te_gauge(&slot->gauges.input_seq, (int64)m->committed.input.seq);
 	te_gauge(&slot->gauges.last_out_seq, m->committed.out_seq);
 	te_gauge(&slot->gauges.strategies, te_cache_strategy_count(work->context.cache));
 	te_gauge(&slot->gauges.symbols, hash_get_num_entries(m->symbols));
@@ -557,8 +521,7 @@ show(TeWork *work)
 	te_link_report(work->link);
 }
 
-bool
-te_work_turn(TeWork *work, int64 until_us)
+bool te_work_turn(TeWork *work, int64 until_us)
 {
 	unsigned events;
 	int64 now;
@@ -567,8 +530,7 @@ te_work_turn(TeWork *work, int64 until_us)
 	if (work->retry_at > 0)
 		until_us = Min(until_us, work->retry_at);
 	events = te_link_wait(work->link, until_us);
-	for (;;)
-	{
+	for (;;) {
 		bool more = false;
 
 		CHECK_FOR_INTERRUPTS();
@@ -580,9 +542,8 @@ te_work_turn(TeWork *work, int64 until_us)
 			take_over(work); /* the broker is down: input by SQL doesn't wait for it */
 		AcceptInvalidationMessages();
 		if (te_cache_stale(work->context.cache) || te_inbox_stale())
-			(void) attempt(work, refresh);
-		if (work->settled && now >= work->retry_at)
-		{
+			(void)attempt(work, refresh);
+		if (work->settled && now >= work->retry_at) {
 			work->retry_at = 0;
 			more = run_batch(work);
 		}
@@ -597,14 +558,12 @@ te_work_turn(TeWork *work, int64 until_us)
 	}
 }
 
-bool
-te_work_outdated(const TeWork *work)
+bool te_work_outdated(const TeWork *work)
 {
 	return te_link_outdated(work->link);
 }
 
-void
-te_work_finish(TeWork *work)
+void te_work_finish(TeWork *work)
 {
-	(void) attempt(work, flush_counts);
+	(void)attempt(work, flush_counts);
 }
