@@ -369,6 +369,9 @@ bool te_json_to_message(const ProtobufCMessageDescriptor *descriptor, const char
 	bool sound;
 
 	*message = NULL;
+	/* A whole number beyond 64 bits may be a price; where it isn't, reading the field names it. */
+	if (root == NULL && json_error_code(&error) == json_error_numeric_overflow)
+		root = json_loadb(json, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
 	if (root == NULL)
 		return refuse_json(&error, err);
 	sound = read_message(&reader, descriptor, root, 0, message);
