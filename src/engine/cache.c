@@ -34,7 +34,6 @@ struct TeCache
 	TeStrategyIndex any;
 	char *snapshot;
 	int strategy_count;
-	uint64 reloads;
 };
 
 typedef struct CachedTier
@@ -49,8 +48,10 @@ typedef struct CachedInstrument
 	TeInstrument instrument;
 } CachedInstrument;
 
-/* Set by the relcache callback, cleared by a refresh. */
+/* Set by the relcache callback, cleared before the snapshot of a refresh is taken. */
 static volatile bool changes_announced = true;
+/* Heeded, but not read: a refresh that failed is tried again. */
+static bool changes_unread = false;
 static Oid change_log = InvalidOid;
 
 static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
@@ -93,7 +94,7 @@ TeCache *te_cache_create(int lane, int lane_count)
 
 bool te_cache_stale(const TeCache *cache)
 {
-	return changes_announced || !cache->loaded;
+	return changes_announced || changes_unread || !cache->loaded;
 }
 
 const char *te_cache_snapshot(const TeCache *cache)
@@ -104,11 +105,6 @@ const char *te_cache_snapshot(const TeCache *cache)
 int te_cache_strategy_count(const TeCache *cache)
 {
 	return cache->strategy_count;
-}
-
-uint64 te_cache_reloads(const TeCache *cache)
-{
-	return cache->reloads;
 }
 
 /*----------------------------------------------------------------------
@@ -521,13 +517,17 @@ static void rebuild_index(TeCache *cache)
  * Refresh and look-ups
  *----------------------------------------------------------------------*/
 
+void te_cache_heed(void)
+{
+	changes_announced = false;
+	changes_unread = true;
+}
+
 void te_cache_refresh(TeCache *cache)
 {
 	char *previous = cache->snapshot;
 	bool was_loaded = cache->loaded;
 
-	/* Announcements that arrive from here on are for the next refresh. */
-	changes_announced = false;
 	cache->loaded = false;
 	cache->snapshot = MemoryContextStrdup(
 		cache->context, te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"));
@@ -552,7 +552,7 @@ void te_cache_refresh(TeCache *cache)
 	if (previous)
 		pfree(previous);
 	cache->loaded = true;
-	cache->reloads++;
+	changes_unread = false;
 }
 
 const TeInstrument *te_cache_instrument(const TeCache *cache, const char *symbol)

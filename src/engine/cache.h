@@ -83,6 +83,12 @@ extern TeCache *te_cache_create(int lane, int lane_count);
 extern bool te_cache_stale(const TeCache *cache);
 
 /*
+ * What is announced from here on is for the refresh after this one. To be called before the
+ * transaction's snapshot is taken, because that may not see what is announced later.
+ */
+extern void te_cache_heed(void);
+
+/*
  * Bring the cache up to date; in a REPEATABLE READ transaction with SPI connected.
  * On an error the cache is marked as empty and the next refresh reads everything.
  */
@@ -105,6 +111,5 @@ extern const TeStrategyIndex *te_cache_any(const TeCache *cache);
 extern void te_cache_tallies(TeCache *cache, void (*visit)(TeTally *tally, void *arg), void *arg);
 
 extern int te_cache_strategy_count(const TeCache *cache);
-extern uint64 te_cache_reloads(const TeCache *cache);
 
 #endif

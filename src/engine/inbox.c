@@ -33,7 +33,9 @@ struct TeInbox
 	int first, count, capacity; /* queue[first .. count) waits */
 };
 
+/* As in cache.c: announced; heeded, but not read. */
 static volatile bool news_announced = true;
+static bool news_unread = false;
 static Oid inbox_relation = InvalidOid;
 
 static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
@@ -66,9 +68,15 @@ TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot)
 	return inbox;
 }
 
+void te_inbox_heed(void)
+{
+	news_announced = false;
+	news_unread = true;
+}
+
 bool te_inbox_stale(void)
 {
-	return news_announced;
+	return news_announced || news_unread;
 }
 
 static void read_message(TeRow *row, void *arg)
@@ -111,7 +119,6 @@ void te_inbox_read(TeInbox *inbox)
 	char *snapshot, *previous = inbox->read;
 	int waiting = inbox->count;
 
-	news_announced = false;
 	PG_TRY();
 	{
 		snapshot = keep_text(
@@ -121,11 +128,11 @@ void te_inbox_read(TeInbox *inbox)
 	PG_CATCH();
 	{
 		inbox->count = waiting;
-		news_announced = true;
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	inbox->read = snapshot;
+	news_unread = false;
 	if (inbox->first == inbox->count) {
 		/* Nothing waits: what was read is what has been applied. */
 		if (inbox->applied != NULL && inbox->applied != previous)

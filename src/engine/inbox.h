@@ -19,6 +19,9 @@ extern TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot);
 /* Has a commit been announced since the last read? */
 extern bool te_inbox_stale(void);
 
+/* What is announced from here on is for the next read; before the snapshot is taken. */
+extern void te_inbox_heed(void);
+
 /* Queue what is new; in a REPEATABLE READ transaction with SPI connected. */
 extern void te_inbox_read(TeInbox *inbox);
 

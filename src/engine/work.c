@@ -460,12 +460,13 @@ static bool run_batch(TeWork *work)
 
 static void refresh(TeWork *work)
 {
+	te_cache_heed();
+	te_inbox_heed();
 	te_session_begin("reading changes");
-	if (te_cache_stale(work->context.cache))
-		te_cache_refresh(work->context.cache);
-	if (te_inbox_stale())
-		te_inbox_read(work->inbox);
+	te_cache_refresh(work->context.cache);
+	te_inbox_read(work->inbox);
 	te_session_commit();
+	te_count(&work->context.slot->counters.reloads, 1);
 }
 
 static void flush_counts(TeWork *work)
@@ -541,8 +542,9 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		    now - work->started_at > ANCHOR_PATIENCE_US)
 			take_over(work); /* the broker is down: input by SQL doesn't wait for it */
 		AcceptInvalidationMessages();
-		if (te_cache_stale(work->context.cache) || te_inbox_stale())
-			(void)attempt(work, refresh);
+		/* Nothing is decided by a cache that is known to be old. */
+		if ((te_cache_stale(work->context.cache) || te_inbox_stale()) && !attempt(work, refresh))
+			work->retry_at = now + RETRY_MAX_US;
 		if (work->settled && now >= work->retry_at) {
 			work->retry_at = 0;
 			more = run_batch(work);
