@@ -96,7 +96,7 @@ is(value($node, "SELECT string_agg(name, ', ') FROM pg_settings WHERE name LIKE 
 like($err, qr/ERROR:/, 'the address of the broker is hidden');
 for my $setting (qw(company user role clock nats_url subject_prefix))
 {
-	(undef, undef, $err) = $node->psql('postgres', "SET trading_engine.$setting = 'system'", extra_params => [ '-U', 'te_ann' ]);
+	(undef, undef, $err) = $node->psql('postgres', qq{SET trading_engine."$setting" = 'system'}, extra_params => [ '-U', 'te_ann' ]);
 	like($err, qr/permission denied to set parameter/, "a tenant cannot set trading_engine.$setting");
 }
 for my $wrong ("subject_prefix = 'a..b'", "subject_prefix = '>'", "subject_prefix = ''", "input_stream = 'a.b'",
