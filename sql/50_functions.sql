@@ -58,14 +58,14 @@ CREATE FUNCTION trading.check_tier() RETURNS trigger
 AS $$
 DECLARE
 	tier record;
+	tier_name text;
 BEGIN
-	SELECT t.* INTO tier
-	  FROM trading.companies AS c JOIN trading.tiers AS t ON t.tier = c.tier
-	 WHERE c.company_id = NEW.company_id
-	   FOR SHARE;
+	-- One after the other: a join would see the old tier of a company that it had to wait for.
+	SELECT c.tier INTO tier_name FROM trading.companies AS c WHERE c.company_id = NEW.company_id FOR SHARE;
 	IF NOT FOUND THEN
 		RETURN NULL; -- the foreign key says it better
 	END IF;
+	SELECT t.* INTO STRICT tier FROM trading.tiers AS t WHERE t.tier = tier_name FOR SHARE;
 	PERFORM trading.check_strategy(tier, NEW, ARRAY(SELECT t FROM trading.tiers AS t ORDER BY t.rank));
 
 	IF TG_OP = 'INSERT' AND NEW.user_id <> '_all' AND tier.advanced_features_enabled IS NOT TRUE THEN
