@@ -34,8 +34,17 @@ struct TeNatsSettings
 	X(user)                                                                                        \
 	X(password)                                                                                    \
 	X(token)                                                                                       \
-	X(credentials_file) X(nkey_seed_file) X(tls_ca_file) X(tls_cert_file) X(tls_key_file)          \
-		X(client_name) X(inbox_prefix) X(installation) X(prefix) X(input_stream) X(output_stream)
+	X(credentials_file)                                                                            \
+	X(nkey_seed_file)                                                                              \
+	X(tls_ca_file)                                                                                 \
+	X(tls_cert_file)                                                                               \
+	X(tls_key_file)                                                                                \
+	X(client_name)                                                                                 \
+	X(inbox_prefix)                                                                                \
+	X(installation)                                                                                \
+	X(prefix)                                                                                      \
+	X(input_stream)                                                                                \
+	X(output_stream)
 
 const TeTransportConfig *te_nats_settings_config(const TeNatsSettings *settings)
 {

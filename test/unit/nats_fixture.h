@@ -285,6 +285,8 @@ static inline char *plain_message(Plain *p, size_t *header_len, size_t *len)
 			last[0] = last[1];
 			last[1] = word;
 		}
+		if (last[0] == NULL || last[1] == NULL)
+			bail_out("the server sent a message without lengths");
 		*len = (size_t)atol(last[1]);
 		*header_len = headers ? (size_t)atol(last[0]) : 0;
 		while (p->end - p->start < *len + 2)

@@ -25,6 +25,10 @@
 	"{\"type\":\"io.nats.jetstream.api.v1.stream_info_response\",\"error\":{\"code\":404,"         \
 	"\"err_code\":10059,\"description\":\"stream not found\"},\"total\":0}"
 
+#define ENGINE_MESSAGE                                                                             \
+	"{\"message\":{\"seq\":4,\"hdrs\":\"TkFUUy8xLjANCnRlLWxhbmU6IDANCg==\","                       \
+	"\"time\":\"2026-11-22T18:02:54.6Z\"}}"
+
 static const TeJsStreamSpec spec = {.name = "t_in", .subjects = {"t.p.>", "t.m.>"}};
 
 static void test_stream(void)
@@ -241,14 +245,12 @@ static void test_requests(void)
 /* Answers with bytes changed, cut and doubled: nothing may crash, and the sanitizers watch. */
 static void test_damage(void)
 {
-	static const char *const seeds[] = {
-		STREAM_INFO,
-		EMPTY_STREAM,
-		NOT_FOUND,
-		"{\"stream\":\"o\", \"seq\":2,\"duplicate\": true}",
-		"$JS.ACK.hub.acc.t_in.c.1.23.12.1795370392805476206.4",
-		"{\"message\":{\"seq\":4,\"hdrs\":\"TkFUUy8xLjANCnRlLWxhbmU6IDA"
-		"NCg==\",\"time\":\"2026-11-22T18:02:54.6Z\"}}"};
+	static const char *const seeds[] = {STREAM_INFO,
+	                                    EMPTY_STREAM,
+	                                    NOT_FOUND,
+	                                    "{\"stream\":\"o\", \"seq\":2,\"duplicate\": true}",
+	                                    "$JS.ACK.hub.acc.t_in.c.1.23.12.1795370392805476206.4",
+	                                    ENGINE_MESSAGE};
 	uint32_t random = 20240229;
 	unsigned understood = 0;
 
