@@ -120,6 +120,55 @@ static void test_credentials(void)
 	ok(works(NULL, with_second_url, error), "the second of two URLs");
 }
 
+/* The rights that doc/transports.md gives to an engine and to a company. */
+#define PERMISSIONS                                                                                \
+	"authorization { users = [ { user: engine, password: \"open-sesame\", permissions: {"          \
+	" publish: [ \"$JS.API.STREAM.INFO.*\", \"$JS.API.STREAM.CREATE.*\","                          \
+	" \"$JS.API.STREAM.MSG.GET.*\", \"$JS.API.CONSUMER.CREATE.trading_input.>\","                  \
+	" \"$JS.API.CONSUMER.INFO.trading_input.*\", \"$JS.API.CONSUMER.DELETE.trading_input.*\","     \
+	" \"$JS.API.CONSUMER.MSG.NEXT.trading_input.*\", \"trading.signals.>\","                       \
+	" \"trading.commands.>\" ], subscribe: [ \"_INBOX.>\" ] } },"                                  \
+	" { user: acme, password: \"acme\", permissions: {"                                            \
+	" publish: [ \"trading.predictions.acme.>\", \"trading.executions.acme.>\" ],"                 \
+	" subscribe: [ \"trading.signals.*.acme.>\", \"_INBOX_acme.>\" ] } } ] }"
+
+static void with_acme(TeTransportConfig *config)
+{
+	config->user = "acme";
+	config->password = "acme";
+	config->inbox_prefix = "_INBOX_acme";
+}
+
+static void test_permissions(void)
+{
+	Caller c, tenant;
+
+	server.extra = PERMISSIONS;
+	server_start(&server);
+	caller_init(&c, make_transport(&server, with_password));
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	c.publish_to = 10;
+	CALLER_UNTIL(&c, 10, caller_acked(&c) == 10);
+
+	/* A tenant gets no answer from the API, but its messages reach the stream. */
+	caller_init(&tenant, make_transport(&server, with_acme));
+	CALLER_UNTIL(&tenant, 10, caller_state(&tenant) == TE_TRANSPORT_CHECKING);
+	te_transport_publish_plain(tenant.t, "trading.predictions.other.u1", "in 1", 4);
+	te_transport_publish_plain(tenant.t, "trading.predictions.acme.u1", "in 1", 4);
+	te_transport_flush(tenant.t, now_us());
+	CALLER_UNTIL(&c, 10, c.inputs == 1);
+	is_exactly((double)c.position.seq, 1, "only what a tenant may publish came through");
+	te_transport_reconnect(c.t, "asked to", now_us());
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	is_text(te_input_outcome_text(c.last_input_anchor.outcome), "same",
+	        "the engine's rights suffice to check its anchors");
+	is_exactly((double)c.last_output_anchor.seq, 10, "both of them");
+	te_transport_destroy(tenant.t);
+	te_transport_destroy(c.t);
+	server_remove(&server);
+	server_init(&server);
+}
+
 static void test_redact(void)
 {
 	char text[128];
@@ -333,6 +382,7 @@ int main(void)
 	test_nkey();
 	test_redact();
 	test_credentials();
+	test_permissions();
 	test_tls();
 	server_remove(&server);
 	/* No nats_Close(): after TLS, libnats 3.4 frees what OpenSSL frees again at exit. */
