@@ -7,12 +7,12 @@ CREATE FUNCTION trading.read_workers(
 	OUT reason text, OUT failures integer, OUT retry_at timestamptz,
 	OUT epoch bigint, OUT batch_no bigint, OUT input_seq bigint, OUT input_pending bigint,
 	OUT last_out_seq bigint, OUT published_seq bigint, OUT acked_seq bigint, OUT in_flight bigint,
-	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT symbols bigint,
+	OUT outbox_pending bigint, OUT strategies bigint, OUT symbols bigint,
 	OUT last_input_at timestamptz, OUT last_batch_at timestamptz, OUT lane_clock timestamptz,
 	OUT batches bigint, OUT messages bigint, OUT predictions bigint, OUT evaluations bigint,
 	OUT signals bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
 	OUT duplicates bigint, OUT stale bigint, OUT conflicts bigint, OUT gaps bigint,
-	OUT parked bigint, OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
+	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
 	OUT notify_errors bigint, OUT errors bigint, OUT reloads bigint, OUT stats_reset timestamptz)
 	RETURNS SETOF record
@@ -32,7 +32,7 @@ COMMENT ON FUNCTION trading.read_latency() IS 'what trading.stat_latency shows';
 CREATE FUNCTION trading.read_transports(
 	OUT datname text, OUT lane integer, OUT transport text, OUT state text, OUT since timestamptz,
 	OUT server text, OUT connects bigint, OUT disconnects bigint, OUT errors bigint,
-	OUT bytes_in bigint, OUT bytes_out bigint, OUT last_error text, OUT last_error_at timestamptz)
+	OUT bytes_in bigint, OUT last_error text, OUT last_error_at timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'te_sql_stat_transports'
 	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 16 SET search_path = pg_catalog, pg_temp;
@@ -71,7 +71,7 @@ COMMENT ON COLUMN trading.stat_workers.retry_at IS 'when a worker is started aga
 COMMENT ON COLUMN trading.stat_workers.epoch IS 'epoch of the output sequence';
 COMMENT ON COLUMN trading.stat_workers.batch_no IS 'number of the last batch';
 COMMENT ON COLUMN trading.stat_workers.input_seq IS 'sequence of the input stream up to which everything is applied';
-COMMENT ON COLUMN trading.stat_workers.input_pending IS 'messages of the input stream behind it, as the broker said last';
+COMMENT ON COLUMN trading.stat_workers.input_pending IS 'messages of the input stream not yet applied, as far as the broker has told';
 COMMENT ON COLUMN trading.stat_workers.last_out_seq IS 'last output sequence committed';
 COMMENT ON COLUMN trading.stat_workers.published_seq IS 'last output sequence handed to the broker';
 COMMENT ON COLUMN trading.stat_workers.acked_seq IS 'last output sequence up to which all are acknowledged';
@@ -101,6 +101,7 @@ CREATE VIEW trading.stat_transports WITH (security_invoker) AS
 	SELECT * FROM trading.read_transports() AS t ORDER BY t.datname, t.lane, t.transport;
 COMMENT ON VIEW trading.stat_transports IS 'the lanes'' connections to brokers';
 COMMENT ON COLUMN trading.stat_transports.server IS 'address, without user and password';
+COMMENT ON COLUMN trading.stat_transports.last_error_at IS 'when this error came up; errors counts its repetitions';
 
 CREATE VIEW trading.stat_decisions WITH (security_invoker) AS
 	SELECT * FROM trading.read_decisions() AS d;

@@ -207,4 +207,5 @@ void te_link_report(TeLink *link)
 	te_gauge(&shown->errors, (int64)stats->errors);
 	te_gauge(&shown->bytes_in, (int64)stats->received_bytes);
 	te_gauge(&link->slot->gauges.in_flight, stats->in_flight);
+	te_gauge(&link->slot->gauges.input_pending, (int64)(stats->input_pending + stats->input_held));
 }

@@ -78,7 +78,6 @@ static void init_statistics(TeLaneSlot *slot)
 		pg_atomic_init_u64(&t->disconnects, 0);
 		pg_atomic_init_u64(&t->errors, 0);
 		pg_atomic_init_u64(&t->bytes_in, 0);
-		pg_atomic_init_u64(&t->bytes_out, 0);
 	}
 	pg_atomic_init_u32(&slot->reset_requested, 0);
 	slot->reset_at = GetCurrentTimestamp();
@@ -321,17 +320,16 @@ void te_lane_report_transport(TeLaneSlot *slot, TeTransportKind kind, const char
 	TeTransportSlot *t = &slot->transports[kind];
 	TimestampTz now;
 
-	if (strcmp(t->state, state) == 0 && error == NULL &&
-	    (server == NULL || strcmp(t->server, server) == 0))
+	if (strcmp(t->state, state) == 0 && strncmp(t->server, server, sizeof(t->server) - 1) == 0 &&
+	    strncmp(t->last_error, error, sizeof(t->last_error) - 1) == 0)
 		return;
 	now = GetCurrentTimestamp();
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
 	if (strcmp(t->state, state) != 0)
 		t->since = now;
 	strlcpy(t->state, state, sizeof(t->state));
-	if (server != NULL)
-		strlcpy(t->server, server, sizeof(t->server));
-	if (error != NULL) {
+	strlcpy(t->server, server, sizeof(t->server));
+	if (strncmp(t->last_error, error, sizeof(t->last_error) - 1) != 0) {
 		strlcpy(t->last_error, error, sizeof(t->last_error));
 		t->last_error_at = now;
 	}

@@ -53,7 +53,6 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(stale)      /* input of a producer's older epoch */                                          \
 	X(conflicts)  /* a sequence again with other content */                                        \
 	X(gaps)       /* input gaps recorded */                                                        \
-	X(parked)     /* messages that waited for an earlier one */                                    \
 	X(dropped)    /* subjects of other lanes, left undecoded */                                    \
 	X(published)  /* messages handed to the broker, repeats included */                            \
 	X(acknowledged)                                                                                \
@@ -69,15 +68,14 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(epoch)                                                                                       \
 	X(batch_no)                                                                                    \
 	X(input_seq)     /* stream sequence applied */                                                 \
-	X(input_pending) /* messages in the stream behind it, as last told by the broker */            \
+	X(input_pending) /* messages of the stream not applied, as far as the broker has told */       \
 	X(last_out_seq)                                                                                \
 	X(published_seq)                                                                               \
 	X(acked_seq)                                                                                   \
 	X(in_flight)      /* messages without acknowledgement */                                       \
 	X(outbox_pending) /* committed messages not acknowledged */                                    \
 	X(strategies)     /* in the cache */                                                           \
-	X(cache_bytes)                                                                                 \
-	X(symbols) /* with market state */                                                             \
+	X(symbols)        /* with market state */                                                      \
 	T(last_input_at)                                                                               \
 	T(last_batch_at)                                                                               \
 	T(lane_clock) /* greatest generated_at with clock = input */
@@ -108,7 +106,7 @@ typedef struct TeTransportSlot
 	TimestampTz since;
 	char last_error[TE_REASON_MAX]; /* lock */
 	TimestampTz last_error_at;
-	pg_atomic_uint64 connects, disconnects, errors, bytes_in, bytes_out;
+	pg_atomic_uint64 connects, disconnects, errors, bytes_in;
 } TeTransportSlot;
 
 typedef struct TeLaneSlot

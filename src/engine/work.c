@@ -372,6 +372,9 @@ static void batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
 	work->new_incarnation = false;
 	work->lost_from = 0;
 	work->stored_at = te_monotonic_us();
+	te_gauge(&work->context.slot->gauges.last_batch_at, GetCurrentTimestamp());
+	if (taken->inbox + taken->stream > 0)
+		te_gauge(&work->context.slot->gauges.last_input_at, GetCurrentTimestamp());
 	work->retry_delay = 0;
 	work->poisoned = false;
 	if (work->single > 0)

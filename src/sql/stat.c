@@ -281,7 +281,6 @@ Datum te_sql_stat_transports(PG_FUNCTION_ARGS)
 		put_number(&row, &t->disconnects);
 		put_number(&row, &t->errors);
 		put_number(&row, &t->bytes_in);
-		put_number(&row, &t->bytes_out);
 		put_text(&row, t->last_error);
 		put_time(&row, t->last_error_at);
 		end_row(&row);

@@ -355,7 +355,8 @@ bool te_js_parse_delivery(const char *reply_subject, TeJsDelivery *out)
 	    !te_js_parse_u64(token[base + 3], len[base + 3], &out->stream_seq) ||
 	    !te_js_parse_u64(token[base + 4], len[base + 4], &out->consumer_seq) ||
 	    !te_js_parse_u64(token[base + 5], len[base + 5], &ns) || ns > INT64_MAX ||
-	    out->stream_seq == 0 || out->consumer_seq == 0)
+	    !te_js_parse_u64(token[base + 6], len[base + 6], &out->pending) || out->stream_seq == 0 ||
+	    out->consumer_seq == 0)
 		return false;
 	out->time = (int64_t)(ns / 1000);
 	return true;

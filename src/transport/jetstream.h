@@ -77,6 +77,7 @@ typedef struct TeJsDelivery
 	const char *consumer; /* into the subject, not terminated */
 	size_t consumer_len;
 	uint64_t stream_seq, consumer_seq;
+	uint64_t pending; /* messages of the stream behind this one */
 	int64_t time;
 } TeJsDelivery;
 

@@ -224,6 +224,7 @@ void te_nats_input_message(TeNats *n, natsMsg *msg, int64_t now)
 	in->credit--;
 	in->credit_bytes -= (int64_t)slot->bytes;
 	n->stats.received++;
+	n->stats.input_pending = d.pending;
 	n->stats.received_bytes += slot->bytes;
 }
 

@@ -240,15 +240,16 @@ typedef struct TeTransportStats
 	uint64_t connects, disconnects, connect_failures;
 	uint64_t received, received_bytes; /* input messages off the socket */
 	uint64_t lost;                     /* input messages found missing */
-	uint64_t published, acked;         /* outputs; published counts repetitions */
-	uint64_t duplicates;               /* acknowledgements that said "had it already" */
-	uint64_t dropped;                  /* plain messages that were not sent */
-	uint64_t errors;                   /* every time last_error was written */
-	unsigned in_flight;                /* outputs without acknowledgement */
-	unsigned input_held;               /* messages in the ring, released ones not counted */
-	unsigned abandoned;                /* connect threads that were given up and still run */
-	uint64_t input_seq;                /* last handed out */
-	uint64_t output_stream_seq;        /* last acknowledged */
+	uint64_t input_pending;     /* behind the last one received, as the broker said with it */
+	uint64_t published, acked;  /* outputs; published counts repetitions */
+	uint64_t duplicates;        /* acknowledgements that said "had it already" */
+	uint64_t dropped;           /* plain messages that were not sent */
+	uint64_t errors;            /* every time last_error was written */
+	unsigned in_flight;         /* outputs without acknowledgement */
+	unsigned input_held;        /* messages in the ring, released ones not counted */
+	unsigned abandoned;         /* connect threads that were given up and still run */
+	uint64_t input_seq;         /* last handed out */
+	uint64_t output_stream_seq; /* last acknowledged */
 	char server_url[TE_TRANSPORT_NAME_SIZE], server_id[TE_TRANSPORT_NAME_SIZE];
 	char last_error[TE_TRANSPORT_ERROR_SIZE];
 	int64_t last_error_at; /* monotonic */
