@@ -1,0 +1,90 @@
+# Every SQL statement of README.md and of doc/examples works as it is written.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TradingEngine;
+
+my $top = $ENV{TE_TOP};
+
+# [ line, role, statements ] of every block of SQL in a page; "-- as NAME" says who runs it.
+sub blocks
+{
+	my ($file) = @_;
+	my ($start, $text, @blocks) = (0, '');
+	my $n = 0;
+	for my $line (split /^/, slurp_file($file))
+	{
+		$n++;
+		if ($start == 0)
+		{
+			($start, $text) = ($n, '') if $line eq "```sql\n";
+			next;
+		}
+		if ($line ne "```\n") { $text .= $line; next; }
+		my ($role) = $text =~ /^-- as (\w+)$/m;
+		push @blocks, [ $start, $role, $text ];
+		$start = 0;
+	}
+	return @blocks;
+}
+
+# Until every lane has decided what was submitted.
+sub settle
+{
+	my ($node) = @_;
+	$node->poll_query_until('trading', q{
+		SELECT NOT EXISTS (SELECT FROM trading.lanes AS l, trading.inbox AS i
+			WHERE (i.company_id = '_all' OR l.lane = trading.lane_of(i.company_id, (SELECT count(*)::int FROM trading.lanes)))
+			  AND pg_visible_in_snapshot(i.xid, (SELECT b.inbox_snapshot FROM trading.batches AS b
+				WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1)) IS NOT TRUE)}) or die "a submitted batch is not decided";
+	return;
+}
+
+# Run one block as its role; a test.
+sub run
+{
+	my ($node, $name, $role, $text) = @_;
+	my ($out, $err) = ('', '');
+	my $status = $node->psql('trading', $text, stdout => \$out, stderr => \$err, on_error_stop => 1,
+		extra_params => defined $role ? [ '-U', $role ] : []);
+	is($status, 0, $name) or diag($err);
+	return $out;
+}
+
+my $node = engine('examples', extension => 0, conf => {
+	'shared_preload_libraries' => "'trading_engine, pg_cron'",
+	'cron.database_name' => "'trading'" });
+$node->safe_psql('postgres', "CREATE DATABASE trading TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
+
+my @readme = blocks("$top/README.md");
+cmp_ok(scalar @readme, '>', 15, 'README.md has examples');
+for my $block (@readme)
+{
+	my ($line, $role, $text) = @$block;
+	run($node, "README.md, line $line", $role, $text);
+	settle($node) if $text =~ /trading\.submit/;
+}
+
+# The first signal is the one that the page shows.
+is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
+	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
+
+# Examples of their own, each in a transaction of its own making, in the order of their names.
+my @examples = sort glob "$top/doc/examples/*.sql";
+cmp_ok(scalar @examples, '>', 2, 'doc/examples has examples');
+for my $file (@examples)
+{
+	my ($name) = $file =~ m{([^/]+)$};
+	my $text = slurp_file($file);
+	my ($role) = $text =~ /^-- as (\w+)$/m;
+	my $out = run($node, "doc/examples/$name", $role, $text);
+	settle($node);
+	# What a line "-- gives: ..." promises is the last line of the output.
+	next unless $text =~ /^-- gives: (.*)$/m;
+	is((split /\n/, $out)[-1], $1, "doc/examples/$name gives what it says");
+}
+
+$node->stop;
+done_testing();
