@@ -60,7 +60,7 @@ log_file: "$self->{folder}/nats.log"
 jetstream {
 	store_dir: "$self->{folder}/store"
 	max_memory_store: 256MB
-	max_file_store: 8GB
+	max_file_store: 64GB
 	$self->{js}
 }
 $self->{config}
