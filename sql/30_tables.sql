@@ -453,6 +453,8 @@ BEGIN
 		CHECK (first_seq <= last_seq)
 	) PARTITION BY RANGE (recorded_at);
 	CREATE INDEX ON trading.outbox (lane, epoch, last_seq);
+	-- Compressing them would cost more than the days that they are kept are worth.
+	ALTER TABLE trading.outbox ALTER COLUMN frames SET STORAGE EXTERNAL;
 	PERFORM trading.describe('trading.outbox', 'the exact bytes of every message that a batch sends', jsonb_build_object(
 		'first_seq', 'output sequence of the first message',
 		'last_seq', 'output sequence of the last message',

@@ -104,11 +104,22 @@ DECLARE
 		SELECT string_agg(quote_ident(s.name), ', ')
 		  FROM (SELECT unnest(ARRAY['name', 'account_id'])
 			UNION ALL SELECT p.name FROM trading.strategy_parameters() AS p) AS s (name));
+	readable record;
 BEGIN
 	GRANT SELECT ON trading.tiers, trading.instruments, trading.market_bars, trading.market_conditions,
 		trading.companies, trading.users, trading.accounts, trading.strategies, trading.signals,
-		trading.signal_legs, trading.decision_counts, trading.prediction_batches, trading.dead_letters
+		trading.signal_legs, trading.decision_counts
 		TO trading_tenant;
+	-- A message as it came in holds its producer's token.
+	FOR readable IN
+		SELECT a.attrelid::regclass AS relation, string_agg(quote_ident(a.attname), ', ') AS columns
+		  FROM pg_attribute AS a
+		 WHERE a.attrelid IN ('trading.prediction_batches'::regclass, 'trading.dead_letters'::regclass)
+		   AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'message'
+		 GROUP BY a.attrelid
+	LOOP
+		EXECUTE format('GRANT SELECT (%s) ON %s TO trading_tenant', readable.columns, readable.relation);
+	END LOOP;
 	GRANT SELECT (company_id, producer_id, enabled, created_at) ON trading.producers TO trading_tenant;
 	GRANT DELETE ON trading.strategies TO trading_tenant;
 	EXECUTE format('GRANT INSERT (company_id, user_id, strategy_id, %1$s), UPDATE (%1$s) ON trading.strategies TO trading_tenant', settable);

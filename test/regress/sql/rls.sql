@@ -110,6 +110,9 @@ SELECT count(*) FROM trading.signals WHERE pg_temp.peek(company_id, user_id);
 SELECT count(*) FROM trading.effective_strategies WHERE pg_temp.peek(company_id, user_id);
 SELECT count(*) FROM trading.prediction_batches WHERE pg_temp.peek(company_id, user_id);
 SELECT count(*) FROM trading.dead_letters WHERE pg_temp.peek(company_id, user_id);
+-- nor what a producer's token is
+SELECT message FROM trading.prediction_batches;
+SELECT message FROM trading.dead_letters;
 
 -- Writing for another company fails in the same words whether the row exists or not.
 INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('acme', 'ann', 'main');
