@@ -182,8 +182,16 @@ sleep 2;
 is($node->safe_psql('postgres', processes('postgres')), 0, 'for good');
 unlike(slurp_file($node->logfile, $log), qr/(?:ERROR|FATAL|PANIC):/, 'without an error in the log');
 
+$node->safe_psql('postgres', 'DROP SCHEMA trading CASCADE; CREATE EXTENSION trading_engine');
+wait_in($node, 'postgres', $lanes_running, 2, 'workers run after the extension is created again');
 $node->stop;
-$node->start(options => '-o -b') if 0;
+
+# As pg_upgrade starts a server.
+my @server = ('pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile);
+PostgreSQL::Test::Utils::system_or_bail(@server, '-o', '-b', 'start');
+my $running = qx{psql -XAt -h @{[$node->host]} -p @{[$node->port]} -d postgres -c "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'trading_engine %'"};
+PostgreSQL::Test::Utils::system_or_bail(@server, '-m', 'fast', 'stop');
+is($running, "0\n", 'nothing runs in binary upgrade');
 
 # --- limits ------------------------------------------------------------------------------------------
 
