@@ -136,11 +136,11 @@ BEGIN
 	GRANT SELECT ON trading.tiers, trading.companies, trading.users, trading.producers, trading.instruments,
 		trading.accounts, trading.strategies, trading.installation TO trading_worker;
 	GRANT SELECT, INSERT ON trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs,
-		trading.outbox, trading.dead_letters, trading.input_gaps TO trading_worker;
-	GRANT SELECT, INSERT, UPDATE ON trading.market_bars, trading.market_conditions, trading.decision_counts,
-		trading.confidence_counts TO trading_worker;
+		trading.outbox, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions
+		TO trading_worker;
+	GRANT SELECT, INSERT, UPDATE ON trading.decision_counts, trading.confidence_counts TO trading_worker;
 	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;
-	GRANT SELECT, DELETE ON trading.strategy_changes, trading.inbox TO trading_worker;
+	GRANT SELECT ON trading.strategy_changes, trading.inbox TO trading_worker;
 END
 $$;
 COMMENT ON FUNCTION trading.grant_privileges() IS 'part of trading.setup(): who may do what with the tables';
