@@ -283,7 +283,7 @@ static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecis
 		.batch_id = e->message->as.batch.batch_id,
 		.producer_id = e->message->envelope.producer_id,
 		.correlation_id = e->correlation_id,
-		.traceparent = e->message->envelope.traceparent,
+		.traceparent = e->traceparent,
 		.tracestate = e->message->envelope.tracestate,
 		.batch_predictions = (uint32_t)e->message->as.batch.count,
 		.decision_latency =
@@ -308,7 +308,8 @@ static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecis
 	strlcpy(subject.symbol, in->prediction->symbol, sizeof(subject.symbol));
 	if (!te_subject_format(te_guc_subject_prefix, &subject, text) ||
 	    !te_encode_signal(&record, batch->arena, &data, &length, &err) ||
-	    !te_outbox_append(&batch->outbox, record.seq, text, d->expires_at, data, length, &err))
+	    !te_outbox_append(&batch->outbox, record.seq, text, d->expires_at, record.traceparent, data,
+	                      length, &err))
 		elog(ERROR, "could not encode a signal: %s", err.detail);
 	note_frame_read(batch, e->input->read_at);
 	if (batch->outbox.len >= FRAMES_BYTES)
@@ -416,6 +417,11 @@ void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
 {
 	TeMemory *m = batch->lane->memory;
 	const char *correlation_id = message->envelope.correlation_id;
+	const char *traceparent = message->envelope.traceparent;
+
+	if (traceparent[0] == '\0' && input->traceparent != NULL &&
+	    te_traceparent_valid(input->traceparent))
+		traceparent = input->traceparent;
 
 	*e = (TeEvaluation){
 		.batch = batch,
@@ -423,6 +429,7 @@ void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
 		.subject = subject,
 		.message = message,
 		.position = batch->rows.messages.count,
+		.traceparent = traceparent,
 		.correlation_id = correlation_id[0] ? correlation_id : message->as.batch.batch_id,
 		.markets = te_arena_array(batch->arena, message->as.batch.count, sizeof(TeMarket *)),
 	};

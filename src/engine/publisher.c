@@ -237,6 +237,7 @@ static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *fr
 		.epoch = (uint64_t)epoch,
 		.seq = frame->seq,
 		.hash = hash,
+		.traceparent = frame->traceparent[0] ? frame->traceparent : NULL,
 	};
 	TePublishResult result;
 

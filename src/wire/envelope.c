@@ -45,7 +45,7 @@ static bool is_lower_hex(const char *text, size_t count)
 }
 
 /* Version 00 of W3C Trace Context, and later ones, which begin alike. */
-static bool traceparent_valid(const char *t)
+bool te_traceparent_valid(const char *t)
 {
 	size_t len = strlen(t);
 
@@ -62,7 +62,7 @@ static bool traceparent_valid(const char *t)
 /* A trace that can't be understood is left out, as its specification demands, not an error. */
 static void read_trace(const TradingEngine__TraceContext *trace, TeEnvelope *out)
 {
-	if (trace == NULL || !traceparent_valid(trace->traceparent))
+	if (trace == NULL || !te_traceparent_valid(trace->traceparent))
 		return;
 	out->traceparent = trace->traceparent;
 	if (strlen(trace->tracestate) <= TRACESTATE_MAX)

@@ -56,6 +56,9 @@ typedef struct TeEnvelope
 	uint8_t payload_hash[TE_SHA256_BYTES]; /* SHA-256 of payload, always there after decoding */
 } TeEnvelope;
 
+/* Is this a traceparent of W3C Trace Context? */
+extern bool te_traceparent_valid(const char *traceparent);
+
 /* All texts empty, all times absent. */
 extern void te_envelope_init(TeEnvelope *envelope, TeMessageKind kind);
 

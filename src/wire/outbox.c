@@ -18,6 +18,7 @@
 #define MESSAGE_FIELD 3
 #define HASH_FIELD 4
 #define EXPIRES_FIELD 5
+#define TRACEPARENT_FIELD 6
 
 #define FIRST_CAPACITY 4096
 /* Tags, numbers and lengths of one frame. */
@@ -91,9 +92,10 @@ static void note_expiry(TeOutboxWriter *writer, TeTime expires_at)
 }
 
 bool te_outbox_append(TeOutboxWriter *writer, uint64_t seq, const char *subject, TeTime expires_at,
-                      const uint8_t *message, size_t len, TeWireError *err)
+                      const char *traceparent, const uint8_t *message, size_t len, TeWireError *err)
 {
 	size_t subject_len = strlen(subject);
+	size_t trace_len = traceparent != NULL ? strlen(traceparent) : 0;
 	uint64_t hash = te_hash64(message, len);
 	int64_t expires = expires_at != TE_NO_TIME ? expires_at : 0;
 	size_t size;
@@ -104,11 +106,15 @@ bool te_outbox_append(TeOutboxWriter *writer, uint64_t seq, const char *subject,
 		                    "%" PRIu64 " doesn't follow %" PRIu64, seq, writer->last_seq);
 	if (subject_len == 0 || subject_len >= TE_SUBJECT_MAX)
 		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "subject", "has %zu bytes", subject_len);
-	if (len > UINT32_MAX || !reserve(writer, len + subject_len + FRAME_OVERHEAD))
+	if (trace_len > TE_NAME_MAX)
+		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "traceparent", "has %zu bytes", trace_len);
+	if (len > UINT32_MAX || !reserve(writer, len + subject_len + trace_len + FRAME_OVERHEAD))
 		return te_wire_fail(err, TE_WIRE_NO_MEMORY, NULL, "the batch needs too much memory");
 
 	size = 1 + varint_size(seq) + 1 + varint_size(subject_len) + subject_len + 1 +
-	       varint_size(len) + len + 1 + 8 + (expires != 0 ? 1 + varint_size((uint64_t)expires) : 0);
+	       varint_size(len) + len + 1 + 8 +
+	       (expires != 0 ? 1 + varint_size((uint64_t)expires) : 0) +
+	       (trace_len > 0 ? 1 + varint_size(trace_len) + trace_len : 0);
 	at = put_tag(writer->data + writer->len, FRAMES_FIELD, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED);
 	at = put_varint(at, size);
 	at = put_tag(at, SEQ_FIELD, PROTOBUF_C_WIRE_TYPE_VARINT);
@@ -122,6 +128,8 @@ bool te_outbox_append(TeOutboxWriter *writer, uint64_t seq, const char *subject,
 		at = put_tag(at, EXPIRES_FIELD, PROTOBUF_C_WIRE_TYPE_VARINT);
 		at = put_varint(at, (uint64_t)expires);
 	}
+	if (trace_len > 0)
+		at = put_bytes(at, TRACEPARENT_FIELD, traceparent, trace_len);
 	writer->len = (size_t)(at - writer->data);
 
 	note_expiry(writer, expires_at);
@@ -136,13 +144,13 @@ void te_outbox_read(TeOutboxReader *reader, const uint8_t *data, size_t len)
 	*reader = (TeOutboxReader){.at = data, .end = len > 0 ? data + len : data};
 }
 
-static bool read_subject(const TeScanField *field, TeFrame *frame)
+static bool read_text(const TeScanField *field, char *out, size_t size)
 {
-	if (field->type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED || field->len >= TE_SUBJECT_MAX ||
+	if (field->type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED || field->len >= size ||
 	    !te_utf8_valid(field->data, field->len))
 		return false;
-	memcpy(frame->subject, field->data, field->len);
-	frame->subject[field->len] = '\0';
+	memcpy(out, field->data, field->len);
+	out[field->len] = '\0';
 	return true;
 }
 
@@ -153,7 +161,7 @@ static bool read_field(const TeScanField *field, TeFrame *frame)
 		frame->seq = field->value;
 		return field->type == PROTOBUF_C_WIRE_TYPE_VARINT;
 	case SUBJECT_FIELD:
-		return read_subject(field, frame);
+		return read_text(field, frame->subject, sizeof(frame->subject));
 	case MESSAGE_FIELD:
 		frame->message = field->data;
 		frame->message_len = field->len;
@@ -164,6 +172,8 @@ static bool read_field(const TeScanField *field, TeFrame *frame)
 	case EXPIRES_FIELD:
 		frame->expires_at = field->value != 0 ? (TeTime)field->value : TE_NO_TIME;
 		return field->type == PROTOBUF_C_WIRE_TYPE_VARINT;
+	case TRACEPARENT_FIELD:
+		return read_text(field, frame->traceparent, sizeof(frame->traceparent));
 	default:
 		return true;
 	}

@@ -15,6 +15,7 @@ typedef struct TeFrame
 {
 	uint64_t seq; /* > 0, rising */
 	char subject[TE_SUBJECT_MAX];
+	char traceparent[TE_NAME_MAX + 1]; /* for the header; empty: none */
 	TeTime expires_at; /* TE_NO_TIME: never */
 	const uint8_t *message;
 	size_t message_len;
@@ -37,8 +38,8 @@ extern void te_outbox_begin(TeOutboxWriter *writer, TeArena *arena);
 /* Append a message; the hash is computed.  False: memory, a sequence that doesn't follow, or an
  * overlong subject. */
 extern bool te_outbox_append(TeOutboxWriter *writer, uint64_t seq, const char *subject,
-                             TeTime expires_at, const uint8_t *message, size_t len,
-                             TeWireError *err);
+                             TeTime expires_at, const char *traceparent, const uint8_t *message,
+                             size_t len, TeWireError *err);
 
 /* The blob is writer->data, writer->len; NULL and 0 without frames. */
 

@@ -8,6 +8,7 @@
 
 #include "trading/storage.pb-c.h"
 
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 #define FRAME_COUNT 100
 
 /* FRAME_COUNT messages of growing size, the first with sequence 5. */
@@ -20,7 +21,8 @@ static void fill_outbox(TeOutboxWriter *writer, TeArena *arena)
 
 		memset(message, (int)i, sizeof(message));
 		snprintf(subject, sizeof(subject), "trading.signals.0.acme.u%u.EURUSD", i);
-		te_outbox_append(writer, 5 + i, subject, WIRE_NOON + i, message, i * 7, NULL);
+		te_outbox_append(writer, 5 + i, subject, WIRE_NOON + i, i % 2 ? TRACE : NULL, message,
+		                 i * 7, NULL);
 	}
 }
 
@@ -45,6 +47,7 @@ static void frames_come_back_in_order(void)
 		snprintf(subject, sizeof(subject), "trading.signals.0.acme.u%u.EURUSD", i);
 		wrong += frame.seq != 5 + i || frame.expires_at != WIRE_NOON + (TeTime)i ||
 		         frame.message_len != (size_t)i * 7 || strcmp(frame.subject, subject) != 0 ||
+		         strcmp(frame.traceparent, i % 2 ? TRACE : "") != 0 ||
 		         frame.hash != te_hash64(frame.message, frame.message_len);
 		for (size_t k = 0; k < frame.message_len; k++)
 			wrong += frame.message[k] != i;
@@ -70,6 +73,7 @@ static void the_blob_is_the_message_of_the_contract(void)
 	       frames->frames[9]->expires_at == WIRE_NOON + 9 &&
 	       frames->frames[9]->hash == te_hash64(frames->frames[9]->message.data, 63),
 	   "with all its fields");
+	is_text(frames->frames[9]->traceparent, TRACE, "with its trace");
 	is_text(frames->frames[9]->subject, "trading.signals.0.acme.u9.EURUSD", "and the subject");
 	te_arena_free(&arena);
 }
@@ -83,9 +87,9 @@ static void damage_is_noticed(void)
 
 	te_arena_init(&arena, 1024, 1024 * 1024);
 	te_outbox_begin(&writer, &arena);
-	te_outbox_append(&writer, 1, "trading.market.EURUSD", TE_NO_TIME, (const uint8_t *)"first", 5,
+	te_outbox_append(&writer, 1, "trading.market.EURUSD", TE_NO_TIME, NULL, (const uint8_t *)"first", 5,
 	                 NULL);
-	te_outbox_append(&writer, 2, "trading.market.EURUSD", TE_NO_TIME, (const uint8_t *)"second", 6,
+	te_outbox_append(&writer, 2, "trading.market.EURUSD", TE_NO_TIME, NULL, (const uint8_t *)"second", 6,
 	                 NULL);
 	blob = te_arena_memdup(&arena, writer.data, writer.len);
 	for (size_t i = 0; i < writer.len; i++) {
@@ -125,17 +129,17 @@ static void sequences_have_no_gaps(void)
 	te_arena_init(&arena, 1024, 1024 * 1024);
 	te_outbox_begin(&writer, &arena);
 	ok(writer.data == NULL && writer.len == 0, "an empty outbox has no bytes");
-	ok(!te_outbox_append(&writer, 0, "s", TE_NO_TIME, NULL, 0, &err), "sequence 0 is refused");
-	ok(te_outbox_append(&writer, 7, "s", WIRE_NOON, NULL, 0, &err), "any other may be the first");
-	ok(!te_outbox_append(&writer, 9, "s", TE_NO_TIME, NULL, 0, &err), "a jump is refused");
-	ok(!te_outbox_append(&writer, 7, "s", TE_NO_TIME, NULL, 0, &err), "a repetition is refused");
+	ok(!te_outbox_append(&writer, 0, "s", TE_NO_TIME, NULL, NULL, 0, &err), "sequence 0 is refused");
+	ok(te_outbox_append(&writer, 7, "s", WIRE_NOON, NULL, NULL, 0, &err), "any other may be the first");
+	ok(!te_outbox_append(&writer, 9, "s", TE_NO_TIME, NULL, NULL, 0, &err), "a jump is refused");
+	ok(!te_outbox_append(&writer, 7, "s", TE_NO_TIME, NULL, NULL, 0, &err), "a repetition is refused");
 	memset(long_subject, 's', sizeof(long_subject));
 	long_subject[TE_SUBJECT_MAX] = '\0';
-	ok(!te_outbox_append(&writer, 8, long_subject, TE_NO_TIME, NULL, 0, &err),
+	ok(!te_outbox_append(&writer, 8, long_subject, TE_NO_TIME, NULL, NULL, 0, &err),
 	   "an overlong subject is refused");
 	ok(writer.count == 1 && writer.last_seq == 7 && writer.expires_at == WIRE_NOON,
 	   "what is refused changes nothing");
-	ok(te_outbox_append(&writer, 8, "s", TE_NO_TIME, NULL, 0, &err) &&
+	ok(te_outbox_append(&writer, 8, "s", TE_NO_TIME, NULL, NULL, 0, &err) &&
 	       writer.expires_at == TE_NO_TIME,
 	   "a message that never expires keeps the blob for ever");
 	te_arena_free(&arena);

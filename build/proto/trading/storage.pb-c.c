@@ -322,7 +322,7 @@ void   trading_engine__market_accumulator__free_unpacked
   assert(message->base.descriptor == &trading_engine__market_accumulator__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor trading_engine__outbox_frame__field_descriptors[5] =
+static const ProtobufCFieldDescriptor trading_engine__outbox_frame__field_descriptors[6] =
 {
   {
     "seq",
@@ -384,6 +384,18 @@ static const ProtobufCFieldDescriptor trading_engine__outbox_frame__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "traceparent",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TradingEngine__OutboxFrame, traceparent),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trading_engine__outbox_frame__field_indices_by_name[] = {
   4,   /* field[4] = expires_at */
@@ -391,11 +403,12 @@ static const unsigned trading_engine__outbox_frame__field_indices_by_name[] = {
   2,   /* field[2] = message */
   0,   /* field[0] = seq */
   1,   /* field[1] = subject */
+  5,   /* field[5] = traceparent */
 };
 static const ProtobufCIntRange trading_engine__outbox_frame__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor trading_engine__outbox_frame__descriptor =
 {
@@ -405,7 +418,7 @@ const ProtobufCMessageDescriptor trading_engine__outbox_frame__descriptor =
   "TradingEngine__OutboxFrame",
   "trading_engine",
   sizeof(TradingEngine__OutboxFrame),
-  5,
+  6,
   trading_engine__outbox_frame__field_descriptors,
   trading_engine__outbox_frame__field_indices_by_name,
   1,  trading_engine__outbox_frame__number_ranges,

@@ -53,10 +53,14 @@ struct  TradingEngine__OutboxFrame
    * Not to be sent from here on, microseconds since 1970-01-01 UTC; 0: no limit.
    */
   int64_t expires_at;
+  /*
+   * W3C trace context, sent as a header; empty: none.
+   */
+  char *traceparent;
 };
 #define TRADING_ENGINE__OUTBOX_FRAME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trading_engine__outbox_frame__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, {0,NULL}, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, {0,NULL}, 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*
