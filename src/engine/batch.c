@@ -10,6 +10,7 @@
 #include "wire/state.h"
 #include "sql/sqltime.h"
 
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -17,7 +18,7 @@
 
 /* A batch is stored when it has made so many signals, or filled so much memory. */
 #define FULL_SIGNALS 5000
-#define FULL_ARENA_BYTES ((size_t)64 * 1024 * 1024)
+#define FULL_BYTES ((size_t)64 * 1024 * 1024)
 
 /* Models, and patterns, of one prediction. */
 #define MAX_VOTES 256
@@ -34,7 +35,22 @@ void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext con
 bool te_batch_full(const TeBatch *batch)
 {
 	return batch->messages >= te_guc_batch_limit || batch->signals >= FULL_SIGNALS ||
-	       batch->arena->used >= FULL_ARENA_BYTES;
+	       batch->arena->used + batch->message_bytes >= FULL_BYTES;
+}
+
+/* Count a message in, with the time at which it was read, for the latency of the commit. */
+static void note_read(TeBatch *batch, const TeInput *input)
+{
+	batch->message_bytes += input->len;
+	if (batch->messages == batch->message_read_at_capacity) {
+		batch->message_read_at_capacity = Max(64, 2 * batch->message_read_at_capacity);
+		batch->message_read_at =
+			batch->message_read_at
+				? repalloc(batch->message_read_at, sizeof(int64) * batch->message_read_at_capacity)
+				: MemoryContextAlloc(batch->context,
+		                             sizeof(int64) * batch->message_read_at_capacity);
+	}
+	batch->message_read_at[batch->messages++] = input->read_at;
 }
 
 /*----------------------------------------------------------------------
@@ -79,7 +95,7 @@ void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
 {
 	const Sender unknown = {0};
 
-	batch->messages++;
+	note_read(batch, input);
 	add_dead_letter(batch, input, &unknown, te_wire_code_label(TE_WIRE_STORE_FAILED), detail, -1);
 }
 
@@ -286,6 +302,8 @@ static void take_predictions(TeBatch *batch, const TeInput *input, const TeSubje
 	for (size_t i = 0; i < predictions->count; i++) {
 		TeWireError err = predictions->faults[i];
 
+		/* Thousands of predictions for thousands of strategies are seconds of work. */
+		CHECK_FOR_INTERRUPTS();
 		if (err.code == TE_WIRE_OK)
 			(void)te_evaluate_prediction(&evaluation, i, &err);
 		if (err.code != TE_WIRE_OK && te_batch_answers_for(batch, subject))
@@ -294,20 +312,6 @@ static void take_predictions(TeBatch *batch, const TeInput *input, const TeSubje
 	}
 	record_predictions(batch, input, subject, message, &evaluation);
 	batch->predictions += (int)predictions->count;
-}
-
-/* Keep the time at which the message was read, for the latency of the commit. */
-static void note_read(TeBatch *batch, const TeInput *input)
-{
-	if (batch->messages == batch->message_read_at_capacity) {
-		batch->message_read_at_capacity = Max(64, 2 * batch->message_read_at_capacity);
-		batch->message_read_at =
-			batch->message_read_at
-				? repalloc(batch->message_read_at, sizeof(int64) * batch->message_read_at_capacity)
-				: MemoryContextAlloc(batch->context,
-		                             sizeof(int64) * batch->message_read_at_capacity);
-	}
-	batch->message_read_at[batch->messages++] = input->read_at;
 }
 
 /*

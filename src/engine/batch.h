@@ -4,7 +4,7 @@
  * te_batch_add decodes, authorises, admits and decides; bad input becomes a dead
  * letter and never an error.  Nothing is written until te_batch_store, whose commit
  * is durable; until then everything that the batch changed is staged in the lane's
- * memory, and te_batch_abandon forgets it.
+ * memory, and te_memory_discard forgets it.
  */
 #ifndef TE_ENGINE_BATCH_H
 #define TE_ENGINE_BATCH_H
@@ -75,6 +75,7 @@ typedef struct TeBatch
 	TeBatchRows rows;
 	TeOutboxWriter outbox;
 	int messages, predictions, signals;
+	size_t message_bytes; /* as they came in; rows keep a copy of them */
 	TeTime at;      /* of the system's clock; one for the batch */
 	int64 *read_at; /* of the messages in the frames not yet closed */
 	int read_at_count, read_at_capacity;
