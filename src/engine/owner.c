@@ -34,7 +34,7 @@ typedef struct Recorded
 	int64 system_identifier;
 	Oid database_oid;
 	TimeLineID timeline;
-	char *data_directory;
+	char data_directory[MAXPGPATH];
 } Recorded;
 
 static void read_lane(TeRow *row, void *arg)
@@ -50,7 +50,7 @@ static void read_lane(TeRow *row, void *arg)
 	r->system_identifier = te_row_int(row, "system_identifier");
 	r->database_oid = (Oid)te_row_int(row, "database_oid");
 	r->timeline = (TimeLineID)te_row_int(row, "timeline");
-	r->data_directory = pstrdup(te_row_text(row, "data_directory"));
+	strlcpy(r->data_directory, te_row_text(row, "data_directory"), sizeof(r->data_directory));
 }
 
 static TeOwnership compare(const Recorded *r, char *reason, Size size)
@@ -74,7 +74,6 @@ void te_owner_read(int lane, TeOwner *owner)
 	Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(lane)};
 	TeQueryArgs args = {1, types, values, NULL};
-	MemoryContext caller = CurrentMemoryContext;
 	Recorded recorded = {.owner = owner};
 
 	*owner = (TeOwner){0};
@@ -86,7 +85,6 @@ void te_owner_read(int lane, TeOwner *owner)
 	    "installation"
 		"  FROM trading.lanes AS l WHERE l.lane OPERATOR(pg_catalog.=) $1",
 		&args, read_lane, &recorded);
-	MemoryContextSwitchTo(caller);
 	if (!recorded.found)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		        errmsg("lane %d is not in trading.lanes", lane));

@@ -16,7 +16,7 @@ sub submission
 }
 
 my $node = engine('main', lanes => 1);
-company($node, 'acme', users => ['ann']);
+company($node, 'acme', users => ['ann'], strategy => { allowed_regimes => q{'{UNKNOWN}'} });
 my ($worker) = worker_pids($node);
 
 # --- one message that the database refuses ------------------------------------------
