@@ -196,14 +196,20 @@ END
 $$;
 COMMENT ON FUNCTION trading.check_drained() IS 'error unless all lanes, whose workers are stopped, have read and sent everything';
 
+CREATE FUNCTION trading.own_lane_state(state bytea, lane integer, lanes integer) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'te_sql_own_lane_state'
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION trading.own_lane_state(bytea, integer, integer) IS 'the part of a lane''s state that is about broadcasts and its own companies';
+
 -- A lane's state is in its newest rows of trading.batches: the last complete one and the
--- differences since.  Every new lane gets those of all old ones, because it may become
--- the owner of any company; what it doesn't own does no harm.
+-- differences since.  Every new lane gets those of all old ones, as far as they owned what
+-- they are about, because it may become the owner of any company.
 CREATE FUNCTION trading.hand_over_state(lanes integer, new_epoch bigint) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH pieces AS (
-		SELECT b.state, row_number() OVER (ORDER BY b.lane, b.batch_no) AS n
+		SELECT trading.own_lane_state(b.state, l.lane, (SELECT count(*)::integer FROM trading.lanes)) AS state,
+		       row_number() OVER (ORDER BY b.lane, b.batch_no) AS n
 		  FROM trading.lanes AS l
 		  JOIN trading.batches AS b ON b.lane = l.lane
 		 WHERE b.batch_no >= (SELECT f.batch_no FROM trading.batches AS f

@@ -1,0 +1,84 @@
+# The number of lanes changes without losing or repeating anything: every company's
+# producers, wherever they are now, go on where they were.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TradingEngine;
+use TradingEngineNats;
+
+my @companies = map { "company$_" } 1 .. 8;
+my $nats = TradingEngineNats->new('lanes')->start;
+my $node = engine('lanes', nats => $nats, lanes => 2);
+company($node, $_, users => ['ann'],
+	strategy => { max_prediction_age_ms => 86400000, duplicate_window_seconds => 0, allowed_regimes => q{'{UNKNOWN}'} })
+  for @companies;
+value($node, q{UPDATE trading.tiers SET max_position_count = 1000});
+
+my $round = 0;
+
+# One numbered batch for every company, one broadcast, and one batch by SQL.
+sub one_round
+{
+	my ($messages) = @_;
+	$round++;
+	my @batches = map { $nats->batch(company => $_, batch_id => "r$round", predictions => [ $nats->prediction(prediction_id => "r$round") ]) } @companies;
+	push @batches, $nats->batch(company => '_all', batch_id => "b$round", predictions => [ $nats->prediction(prediction_id => "b$round") ]);
+	$nats->publish(@batches);
+	value($node, <<"SQL");
+SELECT trading.submit(jsonb_build_object('company_id', 'company1', 'user_id', 'ann', 'batch_id', 's$round',
+	'generated_at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+	'predictions', jsonb_build_array(jsonb_build_object('prediction_id', 's$round', 'symbol', 'EURUSD',
+		'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))))
+SQL
+	return @batches;
+}
+
+# Each round gives every company two signals, and company1 one more.
+sub check_rounds
+{
+	my ($name) = @_;
+	wait_for($node, 'SELECT count(*) FROM trading.signals', $round * (2 * @companies + 1), "$name: every signal is there");
+	is(value($node, 'SELECT count(*) - count(DISTINCT signal_id) FROM trading.signals'), 0, "$name: none twice");
+	return;
+}
+
+# Everything is read by all, and acknowledged.
+sub wait_until_drained
+{
+	my ($name) = @_;
+	wait_for($node, <<'SQL', 't', "$name: lanes have come equally far");
+WITH newest AS (
+	SELECT b.* FROM trading.lanes AS l,
+	       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b)
+SELECT count(*) = (SELECT count(*) FROM trading.lanes) AND count(DISTINCT input_seq) = 1
+       AND bool_and(last_out_seq = 0 OR (publish_epoch, publish_seq) = (epoch, last_out_seq)) FROM newest
+SQL
+	return;
+}
+
+my @old = one_round();
+check_rounds('two lanes');
+for my $lanes (5, 1, 3)
+{
+	wait_until_drained("before $lanes");
+	value($node, "SELECT trading.set_lanes($lanes)");
+	wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running'", $lanes, "$lanes lanes run");
+	# What comes again under its old numbers has no effect, whichever lane it meets.
+	$nats->publish(@old);
+	@old = one_round();
+	check_rounds("$lanes lanes");
+}
+is(value($node, q{SELECT count(*) FROM trading.dead_letters WHERE reason <> 'CONFLICT'}), 0,
+	'nothing but repeated numbers was turned away');
+is(value($node, q{SELECT count(*) FROM trading.input_gaps}), 0, 'no gap');
+wait_until_drained('at the end');
+is(value($node, q{SELECT count(DISTINCT (company_id, out_epoch, lane)) = count(DISTINCT (company_id, out_epoch)) FROM trading.signals}), 't',
+	'in an epoch, a company has one lane');
+streams_match_table($node, $nats, 'at the end');
+done_testing();
