@@ -1,4 +1,5 @@
-# Every SQL statement of README.md and of doc/examples works as it is written.
+# Every SQL statement of README.md and of doc/examples works as it is written, and the pages that
+# are made from the declarations in the code are up to date.
 use strict;
 use warnings;
 
@@ -84,6 +85,13 @@ for my $file (@examples)
 	# What a line "-- gives: ..." promises is the last line of the output.
 	next unless $text =~ /^-- gives: (.*)$/m;
 	is((split /\n/, $out)[-1], $1, "doc/examples/$name gives what it says");
+}
+
+# Tables that are made, not written.
+for my $page ('parameters', 'settings')
+{
+	my ($status, $out, $err) = $node->psql('trading', slurp_file("$top/doc/$page.sql"));
+	is("$out\n", slurp_file("$top/doc/$page.md"), "doc/$page.md is what doc/$page.sql makes") or diag($err);
 }
 
 $node->stop;
