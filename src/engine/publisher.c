@@ -54,6 +54,7 @@ struct TePublisher
 	TeOutPlace furthest; /* last ever handed to the transport: later is a repeat */
 	TeOutPlace last;     /* last committed */
 	TeOutPlace broker_last;
+	bool has_predecessor; /* broker_last is another installation's, whose lane was adopted */
 	bool resumed;
 	TeArena arena; /* for gap-fill records */
 };
@@ -386,13 +387,19 @@ static void rewind_to(TePublisher *p, TeOutPlace place)
 const char *te_publisher_resume(TePublisher *p, bool adopting, int64 now)
 {
 	const TeOutputAnchor *anchor = te_transport_output_anchor(p->transport);
-	TeOutPlace place = p->cursor;
+	TeOutPlace place = {(int64)anchor->epoch, (int64)anchor->seq};
 
-	if (anchor->found) {
-		place = (TeOutPlace){(int64)anchor->epoch, (int64)anchor->seq};
-		p->broker_last = place;
-		if (strcmp(anchor->installation, p->installation) != 0)
+	if (anchor->found && strcmp(anchor->installation, p->installation) != 0) {
+		/* Once adopted, the lane goes on behind that message, and behind no later one. */
+		if (!adopting && (!p->has_predecessor || te_out_compare(place, p->broker_last) != 0))
 			return "another installation writes to this lane's output stream";
+		if (adopting)
+			p->cursor = p->last; /* what was left to send is of an epoch that ends here */
+		p->has_predecessor = true;
+		p->broker_last = place;
+	} else if (anchor->found) {
+		p->has_predecessor = false;
+		p->broker_last = place;
 		if (!adopting && te_out_compare(place, p->last) > 0)
 			return psprintf("the broker has output " INT64_FORMAT "/" INT64_FORMAT
 			                ", this database ends at " INT64_FORMAT "/" INT64_FORMAT,
@@ -403,7 +410,7 @@ const char *te_publisher_resume(TePublisher *p, bool adopting, int64 now)
 		if (te_out_compare(place, p->last) > 0)
 			p->last = place;
 	}
-	rewind_to(p, place);
+	rewind_to(p, p->cursor);
 	te_transport_resume_output(p->transport, anchor->last_stream_seq, now);
 	p->resumed = true;
 	return NULL;

@@ -43,7 +43,8 @@ extern void te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64
 /*
  * Compare the broker's last message with ours and go on behind it.  When it shows
  * that another engine wrote there, nothing is resumed and the reason is returned.
- * When the lane is being adopted, the broker may be ahead: an epoch above its own follows.
+ * When the lane is being adopted, the broker may be ahead, or its stream another
+ * installation's: an epoch above its own follows.
  */
 extern const char *te_publisher_resume(TePublisher *p, bool adopting, int64 now);
 
