@@ -180,13 +180,20 @@ json_t *request_api(Client *client, const char *subject, json_t *body)
 {
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
 	natsMsg *reply = NULL;
+	const char *data;
+	size_t length;
 	json_t *answer;
 	json_error_t error;
 
 	check_status(natsConnection_Request(&reply, client->connection, subject, text,
 	                                    text != NULL ? (int)strlen(text) : 0, API_TIMEOUT_MS),
 	             subject);
-	answer = json_loadb(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), 0, &error);
+	data = natsMsg_GetData(reply);
+	length = (size_t)natsMsg_GetDataLength(reply);
+	answer = json_loadb(data, length, 0, &error);
+	/* A broker may count below zero and say 18446744073709551615. */
+	if (answer == NULL)
+		answer = json_loadb(data, length, JSON_DECODE_INT_AS_REAL, &error);
 	natsMsg_Destroy(reply);
 	free(text);
 	json_decref(body);
