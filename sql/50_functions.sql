@@ -115,6 +115,29 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.this_system() IS 'identity of this cluster and database';
 
+-- A lane's newest batch says what it has read, so that a lane which never had a batch keeps everything.
+CREATE FUNCTION trading.delete_read_inbox(before timestamptz) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lane_count constant integer := (SELECT count(*) FROM trading.lanes);
+	deleted bigint;
+BEGIN
+	WITH seen AS MATERIALIZED (
+		SELECT l.lane, b.inbox_snapshot AS snapshot FROM trading.lanes AS l
+		  LEFT JOIN LATERAL (SELECT n.inbox_snapshot FROM trading.batches AS n
+				      WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true)
+	DELETE FROM trading.inbox AS i
+	 WHERE i.submitted_at <= before
+	   AND NOT EXISTS (SELECT FROM seen AS s
+		WHERE (i.company_id = '_all' OR trading.lane_of(i.company_id, lane_count) = s.lane)
+		  AND pg_visible_in_snapshot(i.xid, s.snapshot) IS NOT TRUE);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION trading.delete_read_inbox(timestamptz) IS 'deletes rows of trading.inbox, submitted until then, that every lane which they concern has read; returns how many';
+
 CREATE FUNCTION trading.adopt(lane integer DEFAULT NULL) RETURNS integer
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -125,15 +148,14 @@ BEGIN
 	SELECT s.* INTO STRICT here FROM trading.this_system() AS s;
 	IF NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.system_identifier = here.system_identifier) THEN
 		-- Rows from another cluster carry its transaction ids, which mean nothing here.
-		-- Caches are built anew; what no lane has left to read is read.
+		-- Caches are built anew; what every lane has read goes, and the rest is read again.
 		DELETE FROM trading.strategy_changes;
-		DELETE FROM trading.inbox AS i
-		 WHERE NOT EXISTS (
-			SELECT FROM trading.lanes AS l
-			 WHERE NOT COALESCE((SELECT pg_visible_in_snapshot(i.xid, b.inbox_snapshot)
-					       FROM trading.batches AS b WHERE b.lane = l.lane
-					      ORDER BY b.batch_no DESC LIMIT 1), false));
+		PERFORM trading.delete_read_inbox('infinity');
 		UPDATE trading.inbox SET xid = pg_current_xact_id();
+		UPDATE trading.batches AS b SET inbox_snapshot = NULL, change_snapshot = NULL
+		  FROM trading.lanes AS l
+		 WHERE b.lane = l.lane
+		   AND b.batch_no = (SELECT max(n.batch_no) FROM trading.batches AS n WHERE n.lane = l.lane);
 	END IF;
 	UPDATE trading.lanes AS l
 	   SET system_identifier = here.system_identifier, database_oid = here.database_oid,
@@ -269,29 +291,18 @@ END
 $$;
 COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: stops their workers, and lets the new ones go on from where all of them were, in a new epoch';
 
--- Rows that every lane has read are of no more use to the engine.  A lane's newest batch says
--- what it has read, so that a lane which never had a batch keeps everything.
+-- Rows that every lane has read are of no more use to the engine.
 CREATE FUNCTION trading.prune(keep interval DEFAULT '7 days') RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	lane_count constant integer := (SELECT count(*) FROM trading.lanes);
 	inbox_rows bigint;
 	change_rows bigint;
 BEGIN
 	IF prune.keep IS NULL OR prune.keep < interval '0' THEN
 		RAISE EXCEPTION 'keep must not be negative' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	WITH seen AS MATERIALIZED (
-		SELECT l.lane, b.inbox_snapshot AS snapshot FROM trading.lanes AS l
-		  LEFT JOIN LATERAL (SELECT n.inbox_snapshot FROM trading.batches AS n
-				      WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true)
-	DELETE FROM trading.inbox AS i
-	 WHERE i.submitted_at <= now() - prune.keep
-	   AND NOT EXISTS (SELECT FROM seen AS s
-		WHERE (i.company_id = '_all' OR trading.lane_of(i.company_id, lane_count) = s.lane)
-		  AND pg_visible_in_snapshot(i.xid, s.snapshot) IS NOT TRUE);
-	GET DIAGNOSTICS inbox_rows = ROW_COUNT;
+	inbox_rows := trading.delete_read_inbox(now() - prune.keep);
 	WITH seen AS MATERIALIZED (
 		SELECT b.change_snapshot AS snapshot FROM trading.lanes AS l
 		  LEFT JOIN LATERAL (SELECT n.change_snapshot FROM trading.batches AS n

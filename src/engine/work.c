@@ -108,10 +108,7 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	c->cache = te_cache_create(c->lane, c->lane_count);
 	c->publishing = te_guc_nats_url[0] != '\0';
 	te_cache_refresh(c->cache);
-	/* A snapshot of another cluster says nothing here; trading.adopt() has removed what was read.
-	 */
-	work->inbox =
-		te_inbox_create(c->lane, c->lane_count, work->owner.adopting ? NULL : m->inbox_snapshot);
+	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
 	te_inbox_read(work->inbox);
 }
 
@@ -159,10 +156,14 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	TeMemory *m;
 	TeOutPlace cursor, last;
 
-	te_session_begin("loading the lane");
+	/* In a transaction of its own: what the lane's last worker committed before it let go of the
+	 * lock must be in the snapshot that is read afterwards. */
+	te_session_begin("taking the lane's lock");
 	if (!te_owner_lock(slot->lane))
 		ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 		        errmsg("another session has lane %d", slot->lane));
+	te_session_commit();
+	te_session_begin("loading the lane");
 	te_owner_read(slot->lane, &work->owner);
 	if (work->owner.ownership == TE_OWNER_FOREIGN) {
 		te_session_commit();
@@ -257,6 +258,13 @@ static bool handle_events(TeWork *work, unsigned events)
 static bool lacks_partition(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_CHECK_VIOLATION && error->constraint_name == NULL;
+}
+
+/* The batch's number is taken: what this worker remembers of the lane isn't its newest state. */
+static bool lane_moved_on(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->table_name != NULL &&
+	       strncmp(error->table_name, "batches_n", strlen("batches_n")) == 0;
 }
 
 /* Errors that have nothing to do with what was being stored: worth another try. */
@@ -441,6 +449,10 @@ static bool run_batch(TeWork *work)
 		MemoryContextSwitchTo(work->batch_memory);
 		error = CopyErrorData();
 		te_session_abort();
+		if (lane_moved_on(error))
+			ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+			        errmsg("lane %d has batches of another writer: starting anew",
+			               work->context.lane));
 		batch_failed(work, error);
 		return false;
 	}
