@@ -27,10 +27,11 @@ struct TeInbox
 {
 	int lane, lane_count;
 	MemoryContext context;  /* lives as long as the worker */
-	MemoryContext messages; /* reset when the queue is empty */
-	char *applied, *read;   /* snapshots: all applied; all read */
+	MemoryContext messages; /* the queue; reset before each read */
+	char *applied, *read;   /* snapshots: all applied; all read.  The same when nothing waits */
 	Waiting *queue;
-	int first, count, capacity; /* queue[first .. count) waits */
+	int first, count;     /* queue[first .. count) waits */
+	int filled, capacity; /* while a read is under way */
 };
 
 /* As in cache.c: announced; heeded, but not read. */
@@ -44,11 +45,6 @@ static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relati
 		news_announced = true;
 }
 
-static char *keep_text(TeInbox *inbox, const char *text)
-{
-	return text ? MemoryContextStrdup(inbox->context, text) : NULL;
-}
-
 TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot)
 {
 	MemoryContext context =
@@ -59,8 +55,8 @@ TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot)
 	inbox->lane_count = lane_count;
 	inbox->context = context;
 	inbox->messages = AllocSetContextCreate(context, "messages", ALLOCSET_DEFAULT_SIZES);
-	inbox->applied = keep_text(inbox, snapshot);
-	inbox->read = keep_text(inbox, snapshot);
+	if (snapshot != NULL)
+		inbox->applied = inbox->read = MemoryContextStrdup(context, snapshot);
 	if (!OidIsValid(inbox_relation))
 		CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum)0);
 	inbox_relation = get_relname_relid("inbox", get_namespace_oid("trading", false));
@@ -74,9 +70,9 @@ void te_inbox_heed(void)
 	news_unread = true;
 }
 
-bool te_inbox_stale(void)
+bool te_inbox_stale(const TeInbox *inbox)
 {
-	return news_announced || news_unread;
+	return inbox->first == inbox->count && (news_announced || news_unread);
 }
 
 static void read_message(TeRow *row, void *arg)
@@ -84,12 +80,12 @@ static void read_message(TeRow *row, void *arg)
 	TeInbox *inbox = arg;
 	MemoryContext old = MemoryContextSwitchTo(inbox->messages);
 
-	if (inbox->count == inbox->capacity) {
+	if (inbox->filled == inbox->capacity) {
 		inbox->capacity = Max(16, 2 * inbox->capacity);
 		inbox->queue = inbox->queue ? repalloc(inbox->queue, sizeof(Waiting) * inbox->capacity)
 		                            : palloc(sizeof(Waiting) * inbox->capacity);
 	}
-	inbox->queue[inbox->count++] = (Waiting){
+	inbox->queue[inbox->filled++] = (Waiting){
 		.inbox_id = te_row_int(row, "inbox_id"),
 		.subject = psprintf("%s.predictions.%s.%s", te_guc_subject_prefix,
 	                        te_row_text(row, "company_id"), te_row_text(row, "user_id")),
@@ -109,6 +105,14 @@ static void read_message(TeRow *row, void *arg)
 	"        AND NOT pg_catalog.pg_visible_in_snapshot(i.xid, $3::pg_catalog.pg_snapshot))"        \
 	" ORDER BY i.inbox_id"
 
+/* Nothing waits any more. */
+static void note_all_applied(TeInbox *inbox)
+{
+	if (inbox->applied != NULL && inbox->applied != inbox->read)
+		pfree(inbox->applied);
+	inbox->applied = inbox->read;
+}
+
 void te_inbox_read(TeInbox *inbox)
 {
 	Oid types[] = {INT4OID, INT4OID, TEXTOID};
@@ -116,31 +120,20 @@ void te_inbox_read(TeInbox *inbox)
 	                  inbox->read ? CStringGetTextDatum(inbox->read) : (Datum)0};
 	char nulls[] = {' ', ' ', inbox->read ? ' ' : 'n', '\0'};
 	TeQueryArgs args = {lengthof(types), types, values, nulls};
-	char *snapshot, *previous = inbox->read;
-	int waiting = inbox->count;
+	const char *snapshot;
 
-	PG_TRY();
-	{
-		snapshot = keep_text(
-			inbox, te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"));
-		te_query_each(INBOX_QUERY, &args, read_message, inbox);
-	}
-	PG_CATCH();
-	{
-		inbox->count = waiting;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	inbox->read = snapshot;
+	if (inbox->first < inbox->count)
+		return;
+	MemoryContextReset(inbox->messages);
+	inbox->queue = NULL;
+	inbox->first = inbox->count = inbox->filled = inbox->capacity = 0;
+	snapshot = te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text");
+	te_query_each(INBOX_QUERY, &args, read_message, inbox);
+	inbox->read = MemoryContextStrdup(inbox->context, snapshot);
+	inbox->count = inbox->filled;
 	news_unread = false;
-	if (inbox->first == inbox->count) {
-		/* Nothing waits: what was read is what has been applied. */
-		if (inbox->applied != NULL && inbox->applied != previous)
-			pfree(inbox->applied);
-		inbox->applied = snapshot;
-	}
-	if (previous != NULL && previous != inbox->applied)
-		pfree(previous);
+	if (inbox->count == 0)
+		note_all_applied(inbox);
 }
 
 bool te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
@@ -165,16 +158,8 @@ bool te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
 void te_inbox_release(TeInbox *inbox, int n)
 {
 	inbox->first += n;
-	if (inbox->first < inbox->count || n == 0)
-		return;
-	MemoryContextReset(inbox->messages);
-	inbox->queue = NULL;
-	inbox->first = inbox->count = inbox->capacity = 0;
-	if (inbox->applied != inbox->read) {
-		if (inbox->applied != NULL)
-			pfree(inbox->applied);
-		inbox->applied = inbox->read;
-	}
+	if (inbox->first == inbox->count)
+		note_all_applied(inbox);
 }
 
 const char *te_inbox_snapshot(const TeInbox *inbox, int n)

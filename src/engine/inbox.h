@@ -16,13 +16,17 @@ typedef struct TeInbox TeInbox;
 /* "snapshot": what the lane's newest batch says was read, or NULL. */
 extern TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot);
 
-/* Has a commit been announced since the last read? */
-extern bool te_inbox_stale(void);
+/* Has a commit been announced since the last read, and is everything applied that was read? */
+extern bool te_inbox_stale(const TeInbox *inbox);
 
 /* What is announced from here on is for the next read; before the snapshot is taken. */
 extern void te_inbox_heed(void);
 
-/* Queue what is new; in a REPEATABLE READ transaction with SPI connected. */
+/*
+ * Queue what is new, unless messages of the last read still wait: so a crash repeats at most one
+ * read, and a stream of submissions without end doesn't stay in memory.  In a REPEATABLE READ
+ * transaction with SPI connected.
+ */
 extern void te_inbox_read(TeInbox *inbox);
 
 /* The n-th message that waits, from 0; false when there are fewer. */

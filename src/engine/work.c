@@ -558,7 +558,7 @@ bool te_work_turn(TeWork *work, int64 until_us)
 			take_over(work); /* the broker is down: input by SQL doesn't wait for it */
 		AcceptInvalidationMessages();
 		/* Nothing is decided by a cache that is known to be old. */
-		if ((te_cache_stale(work->context.cache) || te_inbox_stale()) && !attempt(work, refresh))
+		if ((te_cache_stale(work->context.cache) || te_inbox_stale(work->inbox)) && !attempt(work, refresh))
 			work->retry_at = now + RETRY_MAX_US;
 		if (work->settled && now >= work->retry_at) {
 			work->retry_at = 0;
