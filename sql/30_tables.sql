@@ -632,7 +632,7 @@ BEGIN
 	CREATE INDEX ON trading.signals (signal_id);
 	CREATE INDEX ON trading.signals (lane, out_epoch, out_seq);
 	PERFORM trading.describe('trading.signals', 'signals, with everything that their decision was made from', jsonb_build_object(
-		'position', 'order of the signals within the batch',
+		'position', 'message of the batch that it comes from: position in trading.prediction_batches',
 		'out_epoch', 'epoch of the output sequence',
 		'out_seq', 'place on the lane''s output stream; NULL: not published',
 		'signal_id', 'derived from prediction and strategy: the same decision has the same id everywhere',

@@ -198,7 +198,7 @@ static bool admit_sequence(TeBatch *batch, const TeSubject *subject, const TeEnv
 		te_memory_producer(m, subject->company, subject->user, envelope->producer_id);
 	uint64 key = te_memory_sequence_key(subject->company, subject->user, envelope->producer_id,
 	                                    envelope->producer_epoch, envelope->seq);
-	uint64 hash = te_memory_hash(envelope->payload_hash), stored;
+	uint64 hash = te_sha256_head(envelope->payload_hash), stored;
 	bool known = te_memory_seen(m, key, &stored);
 	TeAdmission admission = te_admit(state, envelope->producer_epoch, envelope->seq, &hash,
 	                                 known ? &stored : NULL, sizeof(stored));
@@ -237,7 +237,7 @@ static bool admit_batch_id(TeBatch *batch, const TeSubject *subject, const TeMes
 		te_count(&batch->lane->slot->counters.duplicates, 1);
 		return false;
 	}
-	te_memory_remember(m, key, te_memory_hash(message->envelope.payload_hash));
+	te_memory_remember(m, key, te_sha256_head(message->envelope.payload_hash));
 	return true;
 }
 

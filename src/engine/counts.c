@@ -13,12 +13,12 @@
 #include "utils/timestamp.h"
 
 #define CONFIDENCES 101 /* hundredths, rounded down */
+#define CONFIDENCE_SLACK 1e-9
 
 typedef struct ConfidenceCounts
 {
 	char key[2 * (TE_ID_MAX + 1) + TE_SYMBOL_MAX + 1]; /* company, user and symbol, joined by '/' */
 	uint32 counts[CONFIDENCES];
-	bool dirty;
 } ConfidenceCounts;
 
 struct TeCounts
@@ -98,8 +98,8 @@ void te_counts_prediction(TeCounts *counts, const char *company_id, const char *
 	c = hash_search(counts->confidences, key, HASH_ENTER, &found);
 	if (!found)
 		memset(c->counts, 0, sizeof(c->counts));
-	c->counts[(int)(confidence * 100)]++;
-	c->dirty = true;
+	/* 0.29 * 100 is a little less than 29. */
+	c->counts[(int)(confidence * 100 + CONFIDENCE_SLACK)]++;
 }
 
 bool te_counts_due(const TeCounts *counts)
@@ -161,22 +161,21 @@ static void flush_confidences(Flush *flush)
 
 	hash_seq_init(&scan, flush->counts->confidences);
 	while ((c = hash_seq_search(&scan)) != NULL)
-		for (int i = 0; c->dirty && i < CONFIDENCES; i++)
+		for (int i = 0; i < CONFIDENCES; i++)
 			if (c->counts[i] > 0)
 				te_rows_set(&flush->rows, add_row(flush, c->key, c->counts[i]), 4,
 				            Int16GetDatum(i));
 }
 
+/* They aren't kept for later: users times symbols are too many. */
 static void clear_confidences(TeCounts *counts)
 {
 	HASH_SEQ_STATUS scan;
 	ConfidenceCounts *c;
 
 	hash_seq_init(&scan, counts->confidences);
-	while ((c = hash_seq_search(&scan)) != NULL) {
-		memset(c->counts, 0, sizeof(c->counts));
-		c->dirty = false;
-	}
+	while ((c = hash_seq_search(&scan)) != NULL)
+		(void)hash_search(counts->confidences, c->key, HASH_REMOVE, NULL);
 }
 
 void te_counts_flush(TeCounts *counts, TeCache *cache)

@@ -232,6 +232,19 @@ static TeProducerEntry producer_for_row(const TeLaneProducer *p, TeArena *arena)
 		.company_id = company, .user_id = user, .producer_id = producer, .state = p->staged};
 }
 
+static void pack_producer(const TeLaneProducer *p, TeArena *arena, TeSavedState *state)
+{
+	if (p->staged.next_seq > 0)
+		state->producers[state->producer_count++] = producer_for_row(p, arena);
+}
+
+static void pack_symbol(const TeLaneSymbol *s, TeSavedState *state)
+{
+	if (s->staged.builder.bar.start != TE_NO_TIME)
+		state->bars[state->bar_count++] =
+			(TeOpenBarEntry){.symbol = s->symbol, .builder = s->staged.builder};
+}
+
 void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length)
 {
 	long producers = full ? hash_get_num_entries(m->producers) : list_length(m->dirty_producers);
@@ -242,22 +255,26 @@ void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data
 		.bars = te_arena_array(arena, symbols, sizeof(TeOpenBarEntry)),
 	};
 	HASH_SEQ_STATUS scan;
-	TeLaneProducer *p;
-	TeLaneSymbol *s;
+	ListCell *cell;
+	void *entry;
 	TeWireError err;
 
 	if (state.producers == NULL || state.bars == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
 		        errmsg("out of memory packing a lane's state"));
-	hash_seq_init(&scan, m->producers);
-	while ((p = hash_seq_search(&scan)) != NULL)
-		if ((full || p->dirty) && p->staged.next_seq > 0)
-			state.producers[state.producer_count++] = producer_for_row(p, arena);
-	hash_seq_init(&scan, m->symbols);
-	while ((s = hash_seq_search(&scan)) != NULL)
-		if ((full || s->dirty) && s->staged.builder.bar.start != TE_NO_TIME)
-			state.bars[state.bar_count++] =
-				(TeOpenBarEntry){.symbol = s->symbol, .builder = s->staged.builder};
+	if (full) {
+		hash_seq_init(&scan, m->producers);
+		while ((entry = hash_seq_search(&scan)) != NULL)
+			pack_producer(entry, arena, &state);
+		hash_seq_init(&scan, m->symbols);
+		while ((entry = hash_seq_search(&scan)) != NULL)
+			pack_symbol(entry, &state);
+	} else {
+		foreach (cell, m->dirty_producers)
+			pack_producer(lfirst(cell), arena, &state);
+		foreach (cell, m->dirty_symbols)
+			pack_symbol(lfirst(cell), &state);
+	}
 	if (!te_lane_state_pack(&state, arena, data, length, &err))
 		elog(ERROR, "could not pack the lane's state: %s", err.detail);
 }
@@ -363,7 +380,7 @@ static void read_applied(TeRow *row, void *arg)
 	                                               te_row_int(row, "producer_epoch"), seq)
 	                      : te_memory_batch_key(company_id, user_id, producer_id,
 	                                            te_row_text(row, "batch_id")),
-	              te_memory_hash((uint8_t *)VARDATA_ANY(sha256)));
+	              te_sha256_head((uint8_t *)VARDATA_ANY(sha256)));
 }
 
 static HTAB *make_table(TeMemory *m, const char *name, Size key_size, Size entry_size)

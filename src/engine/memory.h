@@ -88,19 +88,10 @@ extern TeSymbolState *te_memory_symbol(TeMemory *m, const char *symbol);
 /* The market state of a symbol as this batch sees it, or NULL when no price was ever seen. */
 extern const TeSymbolState *te_memory_peek_symbol(const TeMemory *m, const char *symbol);
 
-/* Has a message of this identity been applied, by this batch or before?  The hash of its payload
- * goes to "hash". */
+/* Has a message of this identity been applied, by this batch or before?  The head of its
+ * payload's digest goes to "hash". */
 extern bool te_memory_seen(const TeMemory *m, uint64 key, uint64 *hash);
 extern void te_memory_remember(TeMemory *m, uint64 key, uint64 hash);
-
-/* What is remembered of a payload: the first bytes of its SHA-256. */
-static inline uint64 te_memory_hash(const uint8_t sha256[TE_SHA256_BYTES])
-{
-	uint64 hash;
-
-	memcpy(&hash, sha256, sizeof(hash));
-	return hash;
-}
 
 /* Identity of a message by its producer's sequence, or by its batch id. */
 extern uint64 te_memory_sequence_key(const char *company_id, const char *user_id,

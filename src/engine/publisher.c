@@ -208,7 +208,10 @@ static bool expired(const TeFrame *frame)
 	       frame->expires_at <= te_time_from_timestamptz(GetCurrentTimestamp());
 }
 
-/* A record that the sequence has no message, for a reason, goes out in the message's place. */
+/*
+ * A record that the sequence has no message, for a reason, goes out in the message's place.  Its
+ * time is that of the message's expiry, so that it has the same bytes whenever it is sent again.
+ */
 static void replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char *reason,
                                 TeOutputMessage *message, char hash[TE_HASH_TEXT_SIZE])
 {
@@ -220,8 +223,7 @@ static void replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char
 	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject,
 	                      &err) ||
 	    !te_encode_gap_fill((uint32_t)p->lane, message->epoch, frame->seq, frame->seq, reason,
-	                        subject.company, subject.user,
-	                        te_time_from_timestamptz(GetCurrentTimestamp()), &p->arena, &data,
+	                        subject.company, subject.user, frame->expires_at, &p->arena, &data,
 	                        &message->len, &err))
 		elog(ERROR, "could not encode a gap-fill record: %s", err.detail);
 	message->data = data;
@@ -373,8 +375,13 @@ void te_publisher_run(TePublisher *p, int64 now)
 static void rewind_to(TePublisher *p, TeOutPlace place)
 {
 	dlist_iter iter;
+	QueuedBatch *b;
 
 	p->sent = place;
+	/* What an earlier epoch still has to send stands before the queue's, in the table only. */
+	if ((b = first_batch(p)) != NULL && b->epoch != place.epoch)
+		while ((b = first_batch(p)) != NULL)
+			free_batch(p, b);
 	dlist_foreach(iter, &p->queue)
 	{
 		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
