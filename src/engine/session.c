@@ -27,6 +27,8 @@ void te_session_init(void)
 	set_for_process("row_security", "on");
 	set_for_process("session_replication_role", "origin");
 	set_for_process("default_transaction_read_only", "off");
+	/* In a deadlock with DROP EXTENSION or the like, the lane gives way: it tries again. */
+	set_for_process("deadlock_timeout", "100ms");
 	set_for_process("statement_timeout", "0");
 	set_for_process("idle_in_transaction_session_timeout", "0");
 }
