@@ -76,8 +76,8 @@ typedef struct TeBatch
 	TeOutboxWriter outbox;
 	int messages, predictions, signals;
 	size_t message_bytes; /* as they came in; rows keep a copy of them */
-	TeTime at;      /* of the system's clock; one for the batch */
-	int64 *read_at; /* of the messages in the frames not yet closed */
+	TeTime at;            /* of the system's clock; one for the batch */
+	int64 *read_at;       /* of the messages in the frames not yet closed */
 	int read_at_count, read_at_capacity;
 	int64 *message_read_at; /* of every message */
 	int message_read_at_capacity;

@@ -15,7 +15,7 @@ typedef struct TeEvaluation
 	int position; /* of the message within the batch */
 	TeTime at;    /* the lane's clock */
 	const char *correlation_id;
-	const char *traceparent; /* of the envelope, else of the headers; may be empty */
+	const char *traceparent;  /* of the envelope, else of the headers; may be empty */
 	const TeMarket **markets; /* per prediction; NULL: it was not decided */
 } TeEvaluation;
 

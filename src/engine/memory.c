@@ -215,34 +215,56 @@ void te_memory_discard(TeMemory *m)
  * Packing
  *----------------------------------------------------------------------*/
 
-/* Split a producer's key in place of copies: company, user and producer end at the slashes. */
-static TeProducerEntry producer_for_row(const TeLaneProducer *p, TeArena *arena)
+/* Memory of the batch, or an error: nothing of a state may be left out. */
+static void *needed(void *memory)
 {
-	char *company = te_arena_strdup(arena, p->key);
-	char *user, *producer;
-
-	if (company == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
-		        errmsg("out of memory packing a lane's state"));
-	user = strchr(company, '/');
-	*user++ = '\0';
-	producer = strchr(user, '/');
-	*producer++ = '\0';
-	return (TeProducerEntry){
-		.company_id = company, .user_id = user, .producer_id = producer, .state = p->staged};
+	if (memory != NULL)
+		return memory;
+	ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory packing a lane's state"));
 }
 
-static void pack_producer(const TeLaneProducer *p, TeArena *arena, TeSavedState *state)
+/* The parts of the key are split in a copy: company, user and producer end at the slashes. */
+static void pack_producer(const TeLaneProducer *p, TeArena *arena, TeSavedState *out)
 {
+	char *company = needed(te_arena_strdup(arena, p->key));
+	char *user = strchr(company, '/') + 1;
+	char *producer = strchr(user, '/') + 1;
+
+	user[-1] = producer[-1] = '\0';
 	if (p->staged.next_seq > 0)
-		state->producers[state->producer_count++] = producer_for_row(p, arena);
+		out->producers[out->producer_count++] = (TeProducerEntry){
+			.company_id = company, .user_id = user, .producer_id = producer, .state = p->staged};
 }
 
-static void pack_symbol(const TeLaneSymbol *s, TeSavedState *state)
+static void pack_symbol(const TeLaneSymbol *s, TeSavedState *out)
 {
 	if (s->staged.builder.bar.start != TE_NO_TIME)
-		state->bars[state->bar_count++] =
+		out->bars[out->bar_count++] =
 			(TeOpenBarEntry){.symbol = s->symbol, .builder = s->staged.builder};
+}
+
+static void pack_everything(TeMemory *m, TeArena *arena, TeSavedState *out)
+{
+	HASH_SEQ_STATUS scan;
+	TeLaneProducer *p;
+	TeLaneSymbol *s;
+
+	hash_seq_init(&scan, m->producers);
+	while ((p = hash_seq_search(&scan)) != NULL)
+		pack_producer(p, arena, out);
+	hash_seq_init(&scan, m->symbols);
+	while ((s = hash_seq_search(&scan)) != NULL)
+		pack_symbol(s, out);
+}
+
+static void pack_changes(TeMemory *m, TeArena *arena, TeSavedState *out)
+{
+	ListCell *cell;
+
+	foreach (cell, m->dirty_producers)
+		pack_producer(lfirst(cell), arena, out);
+	foreach (cell, m->dirty_symbols)
+		pack_symbol(lfirst(cell), out);
 }
 
 void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data, size_t *length)
@@ -251,30 +273,15 @@ void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data
 	long symbols = full ? hash_get_num_entries(m->symbols) : list_length(m->dirty_symbols);
 	TeSavedState state = {
 		.clock = m->staged.clock,
-		.producers = te_arena_array(arena, producers, sizeof(TeProducerEntry)),
-		.bars = te_arena_array(arena, symbols, sizeof(TeOpenBarEntry)),
+		.producers = needed(te_arena_array(arena, producers, sizeof(TeProducerEntry))),
+		.bars = needed(te_arena_array(arena, symbols, sizeof(TeOpenBarEntry))),
 	};
-	HASH_SEQ_STATUS scan;
-	ListCell *cell;
-	void *entry;
 	TeWireError err;
 
-	if (state.producers == NULL || state.bars == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
-		        errmsg("out of memory packing a lane's state"));
-	if (full) {
-		hash_seq_init(&scan, m->producers);
-		while ((entry = hash_seq_search(&scan)) != NULL)
-			pack_producer(entry, arena, &state);
-		hash_seq_init(&scan, m->symbols);
-		while ((entry = hash_seq_search(&scan)) != NULL)
-			pack_symbol(entry, &state);
-	} else {
-		foreach (cell, m->dirty_producers)
-			pack_producer(lfirst(cell), arena, &state);
-		foreach (cell, m->dirty_symbols)
-			pack_symbol(lfirst(cell), &state);
-	}
+	if (full)
+		pack_everything(m, arena, &state);
+	else
+		pack_changes(m, arena, &state);
 	if (!te_lane_state_pack(&state, arena, data, length, &err))
 		elog(ERROR, "could not pack the lane's state: %s", err.detail);
 }

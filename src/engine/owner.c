@@ -82,7 +82,7 @@ void te_owner_read(int lane, TeOwner *owner)
 		"       l.database_oid::pg_catalog.int8 AS database_oid, l.timeline, l.data_directory,"
 		"       (SELECT pg_catalog.count(*) FROM trading.lanes AS n) AS lane_count,"
 		"       (SELECT i.installation_id::pg_catalog.text FROM trading.installation AS i) AS "
-	    "installation"
+		"installation"
 		"  FROM trading.lanes AS l WHERE l.lane OPERATOR(pg_catalog.=) $1",
 		&args, read_lane, &recorded);
 	if (!recorded.found)

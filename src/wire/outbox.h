@@ -16,7 +16,7 @@ typedef struct TeFrame
 	uint64_t seq; /* > 0, rising */
 	char subject[TE_SUBJECT_MAX];
 	char traceparent[TE_NAME_MAX + 1]; /* for the header; empty: none */
-	TeTime expires_at; /* TE_NO_TIME: never */
+	TeTime expires_at;                 /* TE_NO_TIME: never */
 	const uint8_t *message;
 	size_t message_len;
 	uint64_t hash; /* te_hash64 of message */

@@ -172,8 +172,8 @@ static void damaged_storage(void)
 	te_arena_init(&arena, 4096, 256 * 1024);
 	te_outbox_begin(&writer, &kept);
 	for (uint64_t i = 1; i <= 5; i++)
-		te_outbox_append(&writer, i, "trading.market.EURUSD", WIRE_NOON, NULL, (const uint8_t *)"message",
-		                 7, NULL);
+		te_outbox_append(&writer, i, "trading.market.EURUSD", WIRE_NOON, NULL,
+		                 (const uint8_t *)"message", 7, NULL);
 	te_lane_state_pack(&state, &kept, &data, &len, NULL);
 	for (; rounds < ROUNDS / 4; rounds++) {
 		TeSavedState back;

@@ -87,10 +87,10 @@ static void damage_is_noticed(void)
 
 	te_arena_init(&arena, 1024, 1024 * 1024);
 	te_outbox_begin(&writer, &arena);
-	te_outbox_append(&writer, 1, "trading.market.EURUSD", TE_NO_TIME, NULL, (const uint8_t *)"first", 5,
-	                 NULL);
-	te_outbox_append(&writer, 2, "trading.market.EURUSD", TE_NO_TIME, NULL, (const uint8_t *)"second", 6,
-	                 NULL);
+	te_outbox_append(&writer, 1, "trading.market.EURUSD", TE_NO_TIME, NULL,
+	                 (const uint8_t *)"first", 5, NULL);
+	te_outbox_append(&writer, 2, "trading.market.EURUSD", TE_NO_TIME, NULL,
+	                 (const uint8_t *)"second", 6, NULL);
 	blob = te_arena_memdup(&arena, writer.data, writer.len);
 	for (size_t i = 0; i < writer.len; i++) {
 		TeOutboxReader reader;
@@ -129,10 +129,13 @@ static void sequences_have_no_gaps(void)
 	te_arena_init(&arena, 1024, 1024 * 1024);
 	te_outbox_begin(&writer, &arena);
 	ok(writer.data == NULL && writer.len == 0, "an empty outbox has no bytes");
-	ok(!te_outbox_append(&writer, 0, "s", TE_NO_TIME, NULL, NULL, 0, &err), "sequence 0 is refused");
-	ok(te_outbox_append(&writer, 7, "s", WIRE_NOON, NULL, NULL, 0, &err), "any other may be the first");
+	ok(!te_outbox_append(&writer, 0, "s", TE_NO_TIME, NULL, NULL, 0, &err),
+	   "sequence 0 is refused");
+	ok(te_outbox_append(&writer, 7, "s", WIRE_NOON, NULL, NULL, 0, &err),
+	   "any other may be the first");
 	ok(!te_outbox_append(&writer, 9, "s", TE_NO_TIME, NULL, NULL, 0, &err), "a jump is refused");
-	ok(!te_outbox_append(&writer, 7, "s", TE_NO_TIME, NULL, NULL, 0, &err), "a repetition is refused");
+	ok(!te_outbox_append(&writer, 7, "s", TE_NO_TIME, NULL, NULL, 0, &err),
+	   "a repetition is refused");
 	memset(long_subject, 's', sizeof(long_subject));
 	long_subject[TE_SUBJECT_MAX] = '\0';
 	ok(!te_outbox_append(&writer, 8, long_subject, TE_NO_TIME, NULL, NULL, 0, &err),
