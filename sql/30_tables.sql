@@ -344,6 +344,7 @@ BEGIN
 		timeline integer NOT NULL,
 		data_directory text NOT NULL,
 		adopt_requested boolean NOT NULL DEFAULT false,
+		predecessor_epoch bigint NOT NULL DEFAULT 0,
 		adopted_at timestamptz NOT NULL DEFAULT now(),
 		adopted_by name NOT NULL DEFAULT session_user
 	);
@@ -356,6 +357,7 @@ BEGIN
 		'timeline', 'of the cluster when it became the owner',
 		'data_directory', 'of the cluster when it became the owner',
 		'adopt_requested', 'trading.adopt() was called; the worker begins an epoch above the broker''s and clears it',
+		'predecessor_epoch', 'epoch up to which output of other installations was found at the last adoption, and is behind us',
 		'adopted_at', 'when the owner became the owner',
 		'adopted_by', 'who made it so'));
 

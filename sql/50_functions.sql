@@ -144,7 +144,16 @@ AS $$
 DECLARE
 	here record;
 	adopted integer;
+	running integer[] := '{}';
 BEGIN
+	IF adopt.lane IS NOT NULL AND NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.lane = adopt.lane) THEN
+		RAISE EXCEPTION 'there is no lane %', adopt.lane USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	-- What runs is ours already. Without the library preloaded, nothing does.
+	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
+		running := ARRAY(SELECT w.lane FROM trading.read_workers() AS w
+				  WHERE w.datname = current_database() AND w.state = 'running');
+	END IF;
 	SELECT s.* INTO STRICT here FROM trading.this_system() AS s;
 	IF NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.system_identifier = here.system_identifier) THEN
 		-- Rows from another cluster carry its transaction ids, which mean nothing here.
@@ -161,15 +170,12 @@ BEGIN
 	   SET system_identifier = here.system_identifier, database_oid = here.database_oid,
 	       timeline = here.timeline, data_directory = here.data_directory,
 	       adopt_requested = true, adopted_at = now(), adopted_by = session_user
-	 WHERE adopt.lane IS NULL OR l.lane = adopt.lane;
+	 WHERE (adopt.lane IS NULL OR l.lane = adopt.lane) AND l.lane <> ALL (running);
 	GET DIAGNOSTICS adopted = ROW_COUNT;
-	IF adopted = 0 THEN
-		RAISE EXCEPTION 'there is no lane %', adopt.lane USING ERRCODE = 'invalid_parameter_value';
-	END IF;
 	RETURN adopted;
 END
 $$;
-COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all; its worker begins an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
+COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all that don''t run; returns how many. Their workers begin an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
 
 -- Lanes can be cut anew only where all have come equally far: a broadcast that one lane
 -- has applied and another hasn't would else be lost or applied twice.

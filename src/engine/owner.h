@@ -25,6 +25,7 @@ typedef struct TeOwner
 	int64 epoch;
 	bool adopting; /* trading.adopt() was called, the epoch above the broker's is still to be begun
 	                */
+	int64 predecessor_epoch; /* other installations' output up to it is behind us */
 	char installation[40];
 } TeOwner;
 
@@ -39,6 +40,6 @@ extern bool te_owner_lock(int lane);
 extern void te_owner_read(int lane, TeOwner *owner);
 
 /* Record this system as the owner, writing in "epoch"; in a transaction with SPI connected. */
-extern void te_owner_settle(int lane, int64 epoch);
+extern void te_owner_settle(int lane, int64 epoch, int64 predecessor_epoch);
 
 #endif

@@ -54,7 +54,6 @@ struct TePublisher
 	TeOutPlace furthest; /* last ever handed to the transport: later is a repeat */
 	TeOutPlace last;     /* last committed */
 	TeOutPlace broker_last;
-	bool has_predecessor; /* broker_last is another installation's, whose lane was adopted */
 	bool resumed;
 	TeArena arena; /* for gap-fill records */
 };
@@ -391,21 +390,18 @@ static void rewind_to(TePublisher *p, TeOutPlace place)
 	}
 }
 
-const char *te_publisher_resume(TePublisher *p, bool adopting, int64 now)
+const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool adopting, int64 now)
 {
 	const TeOutputAnchor *anchor = te_transport_output_anchor(p->transport);
 	TeOutPlace place = {(int64)anchor->epoch, (int64)anchor->seq};
 
 	if (anchor->found && strcmp(anchor->installation, p->installation) != 0) {
-		/* Once adopted, the lane goes on behind that message, and behind no later one. */
-		if (!adopting && (!p->has_predecessor || te_out_compare(place, p->broker_last) != 0))
+		if (!adopting && place.epoch > predecessor_epoch)
 			return "another installation writes to this lane's output stream";
 		if (adopting)
 			p->cursor = p->last; /* what was left to send is of an epoch that ends here */
-		p->has_predecessor = true;
 		p->broker_last = place;
 	} else if (anchor->found) {
-		p->has_predecessor = false;
 		p->broker_last = place;
 		if (!adopting && te_out_compare(place, p->last) > 0)
 			return psprintf("the broker has output " INT64_FORMAT "/" INT64_FORMAT

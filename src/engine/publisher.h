@@ -42,11 +42,13 @@ extern void te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64
 
 /*
  * Compare the broker's last message with ours and go on behind it.  When it shows
- * that another engine wrote there, nothing is resumed and the reason is returned.
+ * that another engine wrote there, in a later epoch than predecessor_epoch if it is of
+ * another installation, nothing is resumed and the reason is returned.
  * When the lane is being adopted, the broker may be ahead, or its stream another
  * installation's: an epoch above its own follows.
  */
-extern const char *te_publisher_resume(TePublisher *p, bool adopting, int64 now);
+extern const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool adopting,
+                                       int64 now);
 
 /* The connection is gone: nothing is sent until the next resume. */
 extern void te_publisher_suspend(TePublisher *p);

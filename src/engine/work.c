@@ -127,7 +127,7 @@ static void begin_epoch(TeWork *work, int64 epoch)
 static void settle(TeWork *work, int64 epoch)
 {
 	te_session_begin("taking over the lane");
-	te_owner_settle(work->context.lane, epoch);
+	te_owner_settle(work->context.lane, epoch, work->owner.predecessor_epoch);
 	te_session_commit();
 }
 
@@ -140,6 +140,7 @@ static void take_over(TeWork *work)
 		int64 broker = work->publisher ? te_publisher_broker_last(work->publisher).epoch : 0;
 
 		epoch = Max(epoch, broker) + 1;
+		work->owner.predecessor_epoch = broker;
 	}
 	if (work->owner.adopting || work->owner.ownership != TE_OWNER_SAME)
 		settle(work, epoch);
@@ -237,7 +238,8 @@ static bool handle_events(TeWork *work, unsigned events)
 	if (events & TE_EVENT_DISCONNECTED)
 		te_publisher_suspend(work->publisher);
 	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL) {
-		reason = te_publisher_resume(work->publisher, work->owner.adopting, te_monotonic_us());
+		reason = te_publisher_resume(work->publisher, work->owner.predecessor_epoch,
+		                             work->owner.adopting, te_monotonic_us());
 		if (reason != NULL) {
 			te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
 			return false;
