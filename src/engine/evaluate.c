@@ -454,6 +454,7 @@ bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 	if (instrument == NULL)
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_SYMBOL, field,
 		                    "\"%s\" is not in trading.instruments", p->symbol);
+	snprintf(field, sizeof(field), "predictions[%zu].current_price", i);
 	if ((key = te_instrument_check(instrument, p->current_price, &reason)) != NULL)
 		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, field, "%s: %s", key, reason);
 	lane->memory->staged.clock = te_lane_clock(lane->memory->staged.clock, p->generated_at);

@@ -136,7 +136,11 @@ sub te_nats
 {
 	my ($self, $input, @arguments) = @_;
 	my ($out, $err) = ('', '');
-	IPC::Run::run([ 'te_nats', '--url', $self->url, @arguments ], '<', \$input, '>', \$out, '2>', \$err);
+	# Megabytes take minutes from a variable: IPC::Run copies what is left of it at every turn.
+	my $from = "$self->{folder}/input";
+	unlink $from;
+	append_to_file($from, $input);
+	IPC::Run::run([ 'te_nats', '--url', $self->url, @arguments ], '<', $from, '>', \$out, '2>', \$err);
 	return ($? >> 8, $out, $err);
 }
 

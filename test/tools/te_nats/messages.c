@@ -112,10 +112,12 @@ static void parse_hex(const char *hex, TeArena *arena, const uint8_t **data, siz
 	if (strlen(hex) % 2 != 0 || bytes == NULL)
 		usage_error("hex: an odd number of digits");
 	for (size_t i = 0; i < count; i++) {
+		/* A copy: sscanf measures the whole text that it is given, every time. */
+		char digits[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
 		unsigned value;
 
-		if (sscanf(hex + 2 * i, "%2x", &value) != 1)
-			usage_error("hex: \"%.2s\" is not a byte", hex + 2 * i);
+		if (sscanf(digits, "%2x", &value) != 1)
+			usage_error("hex: \"%s\" is not a byte", digits);
 		bytes[i] = (uint8_t)value;
 	}
 	*data = bytes;
