@@ -93,10 +93,15 @@ static const char *describe_error(const TeWireError *err)
 
 void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
 {
-	const Sender unknown = {0};
+	TeSubject subject = {0};
+	TeWireError err;
+	Sender sender = {0};
 
 	note_read(batch, input);
-	add_dead_letter(batch, input, &unknown, te_wire_code_label(TE_WIRE_STORE_FAILED), detail, -1);
+	if (te_subject_parse(te_guc_subject_prefix, input->subject, strlen(input->subject), &subject,
+	                     &err))
+		sender = (Sender){subject.company, subject.user, NULL};
+	add_dead_letter(batch, input, &sender, te_wire_code_label(TE_WIRE_STORE_FAILED), detail, -1);
 }
 
 void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uint64 epoch,

@@ -2,29 +2,28 @@
  * cache.c - the lane's copy of committed rows, kept up to date by the change log.
  *
  * Every company has a memory context of its own, so that a change of one strategy
- * costs a reload of its company, not of the lane.  Hash entries stay where they are
- * for the life of the worker; what they point to is replaced between batches.
+ * costs a reload of its company, not of the lane.  A refresh replaces companies and all
+ * that belongs to them, between batches: nobody keeps a pointer to one from batch to batch.
  */
 #include "postgres.h"
 
 #include "engine/cache.h"
+#include "engine/news.h"
 #include "engine/query.h"
 #include "sql/params.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 struct TeCache
 {
 	int lane, lane_count;
+	TeNews changes; /* of trading.strategy_changes */
 	bool loaded;
 	bool index_stale;
 	MemoryContext context;        /* everything below */
@@ -47,18 +46,6 @@ typedef struct CachedInstrument
 	char symbol[33];
 	TeInstrument instrument;
 } CachedInstrument;
-
-/* Set by the relcache callback, cleared before the snapshot of a refresh is taken. */
-static volatile bool changes_announced = true;
-/* Heeded, but not read: a refresh that failed is tried again. */
-static bool changes_unread = false;
-static Oid change_log = InvalidOid;
-
-static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
-{
-	if (relation == change_log || !OidIsValid(relation))
-		changes_announced = true;
-}
 
 static HTAB *string_table(TeCache *cache, const char *name, Size key_size, Size entry_size)
 {
@@ -86,15 +73,13 @@ TeCache *te_cache_create(int lane, int lane_count)
 	cache->symbols = string_table(cache, "symbols", 33, sizeof(TeStrategyIndex));
 	cache->tallies = string_table(cache, "tallies", sizeof(((TeTally *)0)->key), sizeof(TeTally));
 
-	change_log = get_relname_relid("strategy_changes", get_namespace_oid("trading", false));
-	changes_announced = true;
-	CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum)0);
+	te_news_watch(&cache->changes, "strategy_changes");
 	return cache;
 }
 
 bool te_cache_stale(const TeCache *cache)
 {
-	return changes_announced || changes_unread || !cache->loaded;
+	return te_news_wait(&cache->changes) || !cache->loaded;
 }
 
 const char *te_cache_snapshot(const TeCache *cache)
@@ -188,13 +173,17 @@ static void read_company(TeRow *row, void *arg)
 	CompanyReader *reader = arg;
 	TeCache *cache = reader->cache;
 	const char *id = te_row_text(row, "company_id");
+	const char *channel = te_row_text(row, "channel");
+	bool require_token = te_row_bool(row, "require_token");
+	MemoryContext context = AllocSetContextCreate(cache->context, "company", ALLOCSET_SMALL_SIZES);
 	bool found;
 	TeCachedCompany *c = hash_search(cache->companies, id, HASH_ENTER, &found);
 
+	/* Nothing can fail from here on: whatever is in the table can be dropped from it. */
 	Assert(!found);
-	c->context = AllocSetContextCreate(cache->context, "company", ALLOCSET_SMALL_SIZES);
-	c->require_token = te_row_bool(row, "require_token");
-	strlcpy(c->channel, te_row_text(row, "channel"), sizeof(c->channel));
+	c->context = context;
+	c->require_token = require_token;
+	strlcpy(c->channel, channel, sizeof(c->channel));
 	c->notice = 0;
 	c->user_count = c->strategy_count = 0;
 	c->users = NULL;
@@ -517,25 +506,22 @@ static void rebuild_index(TeCache *cache)
  * Refresh and look-ups
  *----------------------------------------------------------------------*/
 
-void te_cache_heed(void)
+void te_cache_heed(TeCache *cache)
 {
-	changes_announced = false;
-	changes_unread = true;
+	te_news_heed(&cache->changes);
 }
 
 void te_cache_refresh(TeCache *cache)
 {
-	char *previous = cache->snapshot;
+	char *snapshot = te_query_snapshot();
 	bool was_loaded = cache->loaded;
 
 	cache->loaded = false;
-	cache->snapshot = MemoryContextStrdup(
-		cache->context, te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text"));
 	if (!was_loaded)
 		load_all(cache);
 	else {
 		Oid types[] = {TEXTOID};
-		Datum values[] = {CStringGetTextDatum(previous)};
+		Datum values[] = {CStringGetTextDatum(cache->snapshot)};
 		TeQueryArgs args = {1, types, values, NULL};
 		Changes changes = {.context = CurrentMemoryContext};
 
@@ -549,10 +535,12 @@ void te_cache_refresh(TeCache *cache)
 	}
 	if (cache->index_stale)
 		rebuild_index(cache);
-	if (previous)
-		pfree(previous);
+	snapshot = MemoryContextStrdup(cache->context, snapshot);
+	if (cache->snapshot != NULL)
+		pfree(cache->snapshot);
+	cache->snapshot = snapshot;
 	cache->loaded = true;
-	changes_unread = false;
+	te_news_note_read(&cache->changes);
 }
 
 const TeInstrument *te_cache_instrument(const TeCache *cache, const char *symbol)

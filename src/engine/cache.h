@@ -86,7 +86,7 @@ extern bool te_cache_stale(const TeCache *cache);
  * What is announced from here on is for the refresh after this one. To be called before the
  * transaction's snapshot is taken, because that may not see what is announced later.
  */
-extern void te_cache_heed(void);
+extern void te_cache_heed(TeCache *cache);
 
 /*
  * Bring the cache up to date; in a REPEATABLE READ transaction with SPI connected.

@@ -6,13 +6,11 @@
 #include "engine/guc.h"
 #include "engine/inbox.h"
 #include "engine/latency.h"
+#include "engine/news.h"
 #include "engine/query.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 typedef struct Waiting
@@ -28,22 +26,12 @@ struct TeInbox
 	int lane, lane_count;
 	MemoryContext context;  /* lives as long as the worker */
 	MemoryContext messages; /* the queue; reset before each read */
-	char *applied, *read;   /* snapshots: all applied; all read.  The same when nothing waits */
+	TeNews news;
+	char *applied, *read; /* snapshots: all applied; all read.  The same when nothing waits */
 	Waiting *queue;
 	int first, count;     /* queue[first .. count) waits */
 	int filled, capacity; /* while a read is under way */
 };
-
-/* As in cache.c: announced; heeded, but not read. */
-static volatile bool news_announced = true;
-static bool news_unread = false;
-static Oid inbox_relation = InvalidOid;
-
-static void on_relcache_invalidation(Datum arg pg_attribute_unused(), Oid relation)
-{
-	if (relation == inbox_relation || !OidIsValid(relation))
-		news_announced = true;
-}
 
 TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot)
 {
@@ -57,22 +45,18 @@ TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot)
 	inbox->messages = AllocSetContextCreate(context, "messages", ALLOCSET_DEFAULT_SIZES);
 	if (snapshot != NULL)
 		inbox->applied = inbox->read = MemoryContextStrdup(context, snapshot);
-	if (!OidIsValid(inbox_relation))
-		CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum)0);
-	inbox_relation = get_relname_relid("inbox", get_namespace_oid("trading", false));
-	news_announced = true;
+	te_news_watch(&inbox->news, "inbox");
 	return inbox;
 }
 
-void te_inbox_heed(void)
+void te_inbox_heed(TeInbox *inbox)
 {
-	news_announced = false;
-	news_unread = true;
+	te_news_heed(&inbox->news);
 }
 
 bool te_inbox_stale(const TeInbox *inbox)
 {
-	return inbox->first == inbox->count && (news_announced || news_unread);
+	return inbox->first == inbox->count && te_news_wait(&inbox->news);
 }
 
 static void read_message(TeRow *row, void *arg)
@@ -127,11 +111,11 @@ void te_inbox_read(TeInbox *inbox)
 	MemoryContextReset(inbox->messages);
 	inbox->queue = NULL;
 	inbox->first = inbox->count = inbox->filled = inbox->capacity = 0;
-	snapshot = te_query_text("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text");
+	snapshot = te_query_snapshot();
 	te_query_each(INBOX_QUERY, &args, read_message, inbox);
 	inbox->read = MemoryContextStrdup(inbox->context, snapshot);
 	inbox->count = inbox->filled;
-	news_unread = false;
+	te_news_note_read(&inbox->news);
 	if (inbox->count == 0)
 		note_all_applied(inbox);
 }

@@ -20,7 +20,7 @@ extern TeInbox *te_inbox_create(int lane, int lane_count, const char *snapshot);
 extern bool te_inbox_stale(const TeInbox *inbox);
 
 /* What is announced from here on is for the next read; before the snapshot is taken. */
-extern void te_inbox_heed(void);
+extern void te_inbox_heed(TeInbox *inbox);
 
 /*
  * Queue what is new, unless messages of the last read still wait: so a crash repeats at most one

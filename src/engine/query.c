@@ -48,8 +48,10 @@ void te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, v
 	SPI_cursor_close(portal);
 }
 
-char *te_query_text(const char *sql)
+char *te_query_snapshot(void)
 {
+	static const char sql[] = "SELECT pg_catalog.pg_current_snapshot()";
+
 	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "expected one row from: %s", sql);
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);

@@ -39,8 +39,8 @@ typedef void (*TeRowReader)(TeRow *row, void *arg);
  */
 extern void te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, void *arg);
 
-/* The one value of a query as text in the caller's memory, or NULL. */
-extern char *te_query_text(const char *sql);
+/* The transaction's snapshot as text, in the caller's memory. */
+extern char *te_query_snapshot(void);
 
 /* Run a statement for its effect and return the rows that it touched. */
 extern uint64 te_query_run(const char *sql, const TeQueryArgs *args);

@@ -452,9 +452,9 @@ static bool run_batch(TeWork *work)
 		error = CopyErrorData();
 		te_session_abort();
 		if (lane_moved_on(error))
-			ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
-			        errmsg("lane %d has batches of another writer: starting anew",
-			               work->context.lane));
+			ereport(
+				ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+				errmsg("lane %d has batches of another writer: starting anew", work->context.lane));
 		batch_failed(work, error);
 		return false;
 	}
@@ -477,8 +477,8 @@ static bool run_batch(TeWork *work)
 
 static void refresh(TeWork *work)
 {
-	te_cache_heed();
-	te_inbox_heed();
+	te_cache_heed(work->context.cache);
+	te_inbox_heed(work->inbox);
 	te_session_begin("reading changes");
 	te_cache_refresh(work->context.cache);
 	te_inbox_read(work->inbox);
@@ -559,12 +559,14 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		    now - work->started_at > ANCHOR_PATIENCE_US)
 			take_over(work); /* the broker is down: input by SQL doesn't wait for it */
 		AcceptInvalidationMessages();
-		/* Nothing is decided by a cache that is known to be old. */
-		if ((te_cache_stale(work->context.cache) || te_inbox_stale(work->inbox)) && !attempt(work, refresh))
-			work->retry_at = now + RETRY_MAX_US;
-		if (work->settled && now >= work->retry_at) {
+		if (now >= work->retry_at) {
 			work->retry_at = 0;
-			more = run_batch(work);
+			/* Nothing is decided by a cache that is known to be old. */
+			if ((te_cache_stale(work->context.cache) || te_inbox_stale(work->inbox)) &&
+			    !attempt(work, refresh))
+				work->retry_at = now + RETRY_MAX_US;
+			else if (work->settled)
+				more = run_batch(work);
 		}
 		if (work->publisher != NULL)
 			te_publisher_run(work->publisher, te_monotonic_us());

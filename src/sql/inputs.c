@@ -9,6 +9,7 @@
 #endif
 
 #include "sql/decision_json.h"
+#include "sql/sql_arena.h"
 #include "wire/inputs.h"
 
 PG_FUNCTION_INFO_V1(te_sql_decision_inputs);
@@ -42,29 +43,17 @@ static Jsonb *inputs_object(const TeDecisionInput *in)
 Datum te_sql_decision_inputs(PG_FUNCTION_ARGS)
 {
 	bytea *packed = PG_GETARG_BYTEA_PP(0);
-	TeArena arena;
 	TeDecisionInput in;
 	TeWireError error;
-	Jsonb *volatile result = NULL;
 
-	te_arena_init(&arena, ARENA_BLOCK, ARENA_LIMIT);
-	PG_TRY();
-	{
-		if (!te_inputs_unpack((const uint8_t *)VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed),
-		                      &arena, &in, &error))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			                errmsg("no inputs of a decision: %s%s%s", error.field,
-			                       error.field[0] != '\0' ? ": " : "", error.detail)));
-		/* Message DecisionInputs has no presence for it, and nothing was decided at the epoch. */
-		if (in.at == 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			                errmsg("no inputs of a decision: at: is missing")));
-		result = inputs_object(&in);
-	}
-	PG_FINALLY();
-	{
-		te_arena_free(&arena);
-	}
-	PG_END_TRY();
-	PG_RETURN_JSONB_P(result);
+	if (!te_inputs_unpack((const uint8_t *)VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed),
+	                      te_sql_arena(ARENA_BLOCK, ARENA_LIMIT), &in, &error))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+		                errmsg("no inputs of a decision: %s%s%s", error.field,
+		                       error.field[0] != '\0' ? ": " : "", error.detail)));
+	/* Message DecisionInputs has no presence for it, and nothing was decided at the epoch. */
+	if (in.at == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+		                errmsg("no inputs of a decision: at: is missing")));
+	PG_RETURN_JSONB_P(inputs_object(&in));
 }

@@ -9,9 +9,9 @@
 
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 #include "core/lane.h"
+#include "sql/sql_arena.h"
 #include "wire/identity.h"
 #include "wire/state.h"
 
@@ -19,11 +19,6 @@ PG_FUNCTION_INFO_V1(te_sql_own_lane_state);
 
 #define ARENA_BLOCK (64 * 1024)
 #define ARENA_LIMIT ((size_t)1 << 30)
-
-static void free_arena(void *arena)
-{
-	te_arena_free(arena);
-}
 
 /* Broadcasts are applied by every lane, a company's messages by its owner. */
 static bool owns(const char *company_id, uint32_t lane, uint32_t lanes)
@@ -37,8 +32,7 @@ Datum te_sql_own_lane_state(PG_FUNCTION_ARGS)
 	bytea *packed = PG_GETARG_BYTEA_PP(0);
 	int32 lane = PG_GETARG_INT32(1);
 	int32 lanes = PG_GETARG_INT32(2);
-	TeArena *arena = palloc0(sizeof(TeArena));
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	TeArena *arena = te_sql_arena(ARENA_BLOCK, ARENA_LIMIT);
 	TeSavedState state;
 	TeWireError err = {0};
 	const uint8_t *data;
@@ -48,11 +42,6 @@ Datum te_sql_own_lane_state(PG_FUNCTION_ARGS)
 	if (lanes < 1)
 		ereport(ERROR,
 		        (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("lanes must be at least 1")));
-	te_arena_init(arena, ARENA_BLOCK, ARENA_LIMIT);
-	callback->func = free_arena;
-	callback->arg = arena;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-
 	if (!te_lane_state_unpack((const uint8_t *)VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed),
 	                          arena, &state, &err))
 		ereport(ERROR,

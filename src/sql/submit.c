@@ -24,6 +24,7 @@
 
 #include "engine/guc.h"
 #include "engine/shmem.h"
+#include "sql/sql_arena.h"
 #include "sql/sqltime.h"
 #include "sql/tenant.h"
 #include "wire/decode.h"
@@ -42,24 +43,6 @@ typedef TradingEngine__MLPredictionBatch Batch;
 #define ARENA_BLOCK (64 * 1024)
 /* A batch in memory is some times its size on the wire. */
 #define ARENA_FACTOR 16
-
-static void free_arena(void *arena)
-{
-	te_arena_free(arena);
-}
-
-/* An arena that is given back with the current memory context, whatever happens. */
-static TeArena *make_arena(void)
-{
-	TeArena *arena = palloc0(sizeof(TeArena));
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-
-	te_arena_init(arena, ARENA_BLOCK, (size_t)te_guc_max_message_bytes * ARENA_FACTOR);
-	callback->func = free_arena;
-	callback->arg = arena;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	return arena;
-}
 
 static void pg_attribute_noreturn() report(const TeWireError *err)
 {
@@ -262,7 +245,7 @@ Datum te_sql_submit(PG_FUNCTION_ARGS)
 		                errmsg("permission denied for predictions"),
 		                errdetail("The session is no user of a company.")));
 
-	arena = make_arena();
+	arena = te_sql_arena(ARENA_BLOCK, (size_t)te_guc_max_message_bytes * ARENA_FACTOR);
 	text = JsonbToCString(NULL, &json->root, VARSIZE(json));
 	if (!te_json_to_message(&trading_engine__mlprediction_batch__descriptor, text, strlen(text),
 	                        arena, &message, &err))

@@ -26,8 +26,8 @@ $node->safe_psql('postgres',
 	'BEGIN;' . submission('EURUSD', 'before') . submission('GBPUSD', 'refused') . submission('EURUSD', 'after') . 'COMMIT');
 wait_for($node, 'SELECT string_agg(prediction_id, chr(32) ORDER BY batch_no) FROM trading.signals', 'before after',
 	'the neighbours of a message that cannot be stored are decided, in order');
-wait_for($node, "SELECT reason, detail LIKE '%no_pound%' FROM trading.dead_letters", 'STORE_FAILED|t',
-	'that message alone becomes a dead letter, which says why');
+wait_for($node, "SELECT reason, detail LIKE '%no_pound%', company_id, user_id FROM trading.dead_letters",
+	'STORE_FAILED|t|acme|ann', 'that message alone becomes a dead letter, which says why');
 $node->safe_psql('postgres', submission('EURUSD', 'later'));
 wait_for($node, "SELECT count(*) FROM trading.signals WHERE prediction_id = 'later'", '1', 'the lane goes on');
 is((worker_pids($node))[0], $worker, 'its worker has seen to all that without a restart');
