@@ -1,4 +1,4 @@
-# Every SQL statement of README.md and of doc/examples works as it is written, and the pages that
+# Every SQL statement of README.md, doc/operations.md and doc/examples works as it is written, and the pages that
 # are made from the declarations in the code are up to date.
 use strict;
 use warnings;
@@ -71,6 +71,12 @@ for my $block (@readme)
 # The first signal is the one that the page shows.
 is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
 	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
+
+for my $block (blocks("$top/doc/operations.md"))
+{
+	my ($line, $role, $text) = @$block;
+	run($node, "doc/operations.md, line $line", $role, $text);
+}
 
 # Examples of their own, each in a transaction of its own making, in the order of their names.
 my @examples = sort glob "$top/doc/examples/*.sql";
