@@ -51,8 +51,9 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.wanted_partitions(integer) IS 'partitions that there should be';
 
+-- A lane that calls this has better things to do than to wait for a lock: it tries again.
 CREATE FUNCTION trading.ensure_partitions(days_ahead integer DEFAULT 3) RETURNS integer
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
 AS $$
 DECLARE
 	wanted record;

@@ -374,13 +374,13 @@ void te_publisher_run(TePublisher *p, int64 now)
 static void rewind_to(TePublisher *p, TeOutPlace place)
 {
 	dlist_iter iter;
-	QueuedBatch *b;
+	QueuedBatch *head = first_batch(p);
 
 	p->sent = place;
 	/* What an earlier epoch still has to send stands before the queue's, in the table only. */
-	if ((b = first_batch(p)) != NULL && b->epoch != place.epoch)
-		while ((b = first_batch(p)) != NULL)
-			free_batch(p, b);
+	if (head != NULL && head->epoch != place.epoch)
+		for (; head != NULL; head = first_batch(p))
+			free_batch(p, head);
 	dlist_foreach(iter, &p->queue)
 	{
 		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
