@@ -103,6 +103,11 @@ $(PROTO_OUT)/.generated: $(PROTOS) proto/generate
 	proto/generate $(PROTO_OUT)
 	@mv $@.new $@
 
+# Somebody has deleted what the stamp stands for.
+ifneq ($(filter-out $(wildcard $(PROTO_C) $(PROTO_H)),$(PROTO_C) $(PROTO_H)),)
+$(PROTO_OUT)/.generated: FORCE
+endif
+
 $(PROTO_C) $(PROTO_H): $(PROTO_OUT)/.generated ;
 
 $(SQL_SCRIPT): $(SQL_PARTS) Makefile $(EXTENSION).control
