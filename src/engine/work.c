@@ -480,10 +480,13 @@ static void refresh(TeWork *work)
 	te_cache_heed(work->context.cache);
 	te_inbox_heed(work->inbox);
 	te_session_begin("reading changes");
-	te_cache_refresh(work->context.cache);
-	te_inbox_read(work->inbox);
+	if (te_cache_stale(work->context.cache)) {
+		te_cache_refresh(work->context.cache);
+		te_count(&work->context.slot->counters.reloads, 1);
+	}
+	if (te_inbox_stale(work->inbox))
+		te_inbox_read(work->inbox);
 	te_session_commit();
-	te_count(&work->context.slot->counters.reloads, 1);
 }
 
 static void flush_counts(TeWork *work)
