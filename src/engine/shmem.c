@@ -331,7 +331,7 @@ void te_lane_report_transport(TeLaneSlot *slot, TeTransportKind kind, const char
 	strlcpy(t->server, server, sizeof(t->server));
 	if (strncmp(t->last_error, error, sizeof(t->last_error) - 1) != 0) {
 		strlcpy(t->last_error, error, sizeof(t->last_error));
-		t->last_error_at = now;
+		t->last_error_at = error[0] != '\0' ? now : 0;
 	}
 	LWLockRelease(te_shmem->lock);
 }
