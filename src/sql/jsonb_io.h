@@ -14,10 +14,10 @@
 #include "core/types.h"
 
 /* Raise 22023: invalid value for "<key>": <reason>. */
-extern void te_invalid_value(const char *key, const char *reason) pg_attribute_noreturn();
+extern void te_invalid_value(const char *key, const char *reason) __attribute__((noreturn));
 
 /* Raise 22023: unknown key "<key>". */
-extern void te_unknown_key(const char *key) pg_attribute_noreturn();
+extern void te_unknown_key(const char *key) __attribute__((noreturn));
 
 /* Read a value of the named key, or raise 22023. */
 extern double te_jsonb_number(const char *key, const JsonbValue *value);

@@ -45,7 +45,7 @@ extern const TeParamColumns *te_param_columns_of_call(FunctionCallInfo fcinfo, i
                                                       TupleDesc desc);
 
 /* Raise 23514: invalid value for parameter "<name>": <reason>. */
-extern void te_param_invalid(const char *name, const char *reason) pg_attribute_noreturn();
+extern void te_param_invalid(const char *name, const char *reason) __attribute__((noreturn));
 
 /* Type of a parameter's column, as SQL text and as oid. */
 extern const char *te_param_type(const TeParamInfo *info);

@@ -44,7 +44,7 @@ typedef TradingEngine__MLPredictionBatch Batch;
 /* A batch in memory is some times its size on the wire. */
 #define ARENA_FACTOR 16
 
-static void pg_attribute_noreturn() report(const TeWireError *err)
+static void __attribute__((noreturn)) report(const TeWireError *err)
 {
 	int code = err->code == TE_WIRE_NO_MEMORY || err->code == TE_WIRE_TOO_LARGE ||
 	                   err->code == TE_WIRE_TOO_MANY
@@ -62,7 +62,7 @@ static void pg_attribute_noreturn() report(const TeWireError *err)
 	        (errcode(code), errmsg("invalid batch of predictions: %s: %s", field, err->detail)));
 }
 
-static void pg_attribute_noreturn() forbid(const char *field, const char *value, const char *why)
+static void __attribute__((noreturn)) forbid(const char *field, const char *value, const char *why)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 	                errmsg("permission denied for predictions with %s \"%s\"", field, value),
