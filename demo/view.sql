@@ -14,7 +14,7 @@ SELECT to_char(s.decided_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS market_time,
  ORDER BY s.recorded_at DESC, s.lane, s.batch_no DESC, s.position DESC
  LIMIT 6;
 
-\echo '-- outcomes of decisions'
+\echo '-- outcomes of decisions (a prediction below the confidence that a strategy asks for never reaches it)'
 SELECT string_agg(o.outcome || ' ' || o.count, ', ' ORDER BY o.count DESC) AS so_far
   FROM (SELECT d.outcome, sum(d.count) AS count FROM trading.stat_decisions AS d GROUP BY d.outcome) AS o
  WHERE o.count > 0;
