@@ -276,17 +276,17 @@ sub is_recomputed
 	  order_type execution_urgency entry_price limit_price stop_loss take_profit reward_risk_ratio position_size
 	  max_loss timing_strategy trigger_price);
 	my $wrong = value($node, <<"SQL");
-WITH stored AS (
+WITH stored AS MATERIALIZED (
 	SELECT s.*, trading.decision_inputs(s.inputs) AS i,
 	       (SELECT jsonb_agg(jsonb_build_object('leg', l.leg, 'order_type', l.order_type, 'entry_price', l.entry_price,
 			'stop_loss', l.stop_loss, 'take_profit', l.take_profit, 'position_size', l.position_size) ORDER BY l.leg)
 	          FROM trading.signal_legs AS l WHERE l.signal_id = s.signal_id) AS legs
 	  FROM trading.signals AS s),
-again AS (
+again AS MATERIALIZED (
 	SELECT s.*, trading.decide(i -> 'prediction', i -> 'strategy', i -> 'market', i -> 'instrument', i -> 'account',
 			(i ->> 'at')::timestamptz) AS d
 	  FROM stored AS s),
-compared AS (
+compared AS MATERIALIZED (
 	SELECT a.signal_id, a.d, a.signal_type, a.expires_at, a.legs, a.decided_at, a.i, a.prediction_id, a.symbol,
 	       a.auto_execute, a.max_slippage_pips, a.time_in_force, a.execution_algorithm, a.outcome,
 	       (SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(to_jsonb(a)) AS e
