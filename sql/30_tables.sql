@@ -546,7 +546,7 @@ BEGIN
 		lane integer NOT NULL,
 		decisions bigint NOT NULL,
 		PRIMARY KEY (company_id, user_id, strategy_id, minute, outcome, lane)
-	)$table$, trading.enum_labels('outcome'));
+	) PARTITION BY RANGE (minute)$table$, trading.enum_labels('outcome'));
 	CREATE INDEX ON trading.decision_counts (minute);
 	PERFORM trading.describe('trading.decision_counts',
 		'how often a strategy came to an outcome; statistics, flushed each minute, outside the exactly-once promise', jsonb_build_object(
@@ -563,7 +563,7 @@ BEGIN
 		lane integer NOT NULL,
 		predictions bigint NOT NULL,
 		PRIMARY KEY (company_id, user_id, symbol, minute, confidence, lane)
-	);
+	) PARTITION BY RANGE (minute);
 	CREATE INDEX ON trading.confidence_counts (minute);
 	PERFORM trading.describe('trading.confidence_counts',
 		'predictions by confidence, from which the LOW_CONFIDENCE count of a strategy follows; statistics', jsonb_build_object(

@@ -25,6 +25,19 @@ END
 $$;
 COMMENT ON FUNCTION trading.create_partition(regclass, name, text) IS 'makes a closed partition and attaches it';
 
+-- Where every lane stands; 0 for one that never had a batch, and as long as there is no lane.
+CREATE FUNCTION trading.newest_batches() RETURNS TABLE (lane integer, batch_no bigint, recorded_at timestamptz)
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT l.lane, COALESCE(b.batch_no, 0), b.recorded_at
+	  FROM trading.lanes AS l
+	  LEFT JOIN LATERAL (SELECT n.batch_no, n.recorded_at FROM trading.batches AS n
+			      WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true
+	UNION ALL
+	SELECT 0, 0, NULL WHERE NOT EXISTS (SELECT FROM trading.lanes)
+$$;
+COMMENT ON FUNCTION trading.newest_batches() IS 'the newest batch of every lane';
+
 -- The partitions that there should be, by parent, with name and bounds.
 CREATE FUNCTION trading.wanted_partitions(days_ahead integer)
 	RETURNS TABLE (parent regclass, partition name, bounds text)
@@ -32,7 +45,7 @@ CREATE FUNCTION trading.wanted_partitions(days_ahead integer)
 AS $$
 	WITH today (day) AS (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date),
 	parents AS (
-		SELECT c.oid, c.relname, a.attname AS key
+		SELECT c.oid, c.relname, a.atttypid AS key_type
 		  FROM pg_partitioned_table AS p
 		  JOIN pg_class AS c ON c.oid = p.partrelid
 		  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
@@ -40,14 +53,13 @@ AS $$
 	SELECT p.oid, format('%s_p%s', p.relname, to_char(t.day + n, 'YYYYMMDD')),
 	       format('FROM (%L) TO (%L)', to_char(t.day + n, 'YYYY-MM-DD 00:00:00+00'), to_char(t.day + n + 1, 'YYYY-MM-DD 00:00:00+00'))
 	  FROM parents AS p, today AS t, generate_series(0, days_ahead) AS n
-	 WHERE p.key = 'recorded_at'
-	UNION ALL
+	 WHERE p.key_type = 'timestamptz'::regtype
+	UNION
 	SELECT p.oid, format('%s_n%s', p.relname, n),
 	       format('FROM (%s) TO (%s)', n * 10000000, (n + 1) * 10000000)
-	  FROM parents AS p,
-	       generate_series(0, (SELECT COALESCE(max(b.batch_no), 0) / 10000000 + 1 FROM trading.batches AS b)) AS n
-	 WHERE p.key = 'batch_no'
-	   AND n >= (SELECT COALESCE(max(b.batch_no), 0) / 10000000 FROM trading.batches AS b)
+	  FROM parents AS p, trading.newest_batches() AS b,
+	       generate_series(b.batch_no / 10000000, b.batch_no / 10000000 + 1) AS n
+	 WHERE p.key_type = 'bigint'::regtype
 $$;
 COMMENT ON FUNCTION trading.wanted_partitions(integer) IS 'partitions that there should be';
 
@@ -96,7 +108,18 @@ AS $$
 				 WHERE b.lane = o.lane ORDER BY b.batch_no DESC LIMIT 1) AS newest
 		 WHERE o.recorded_at >= e.ends - interval '1 day' AND o.recorded_at < e.ends
 		   AND (o.epoch, o.last_seq) > (newest.publish_epoch, newest.publish_seq)))
-	 ORDER BY e.ends, c.relname
+	UNION ALL
+	-- Of batches: no lane stands in it or before it, and its newest row is old enough.
+	SELECT i.inhparent::regclass, c.oid::regclass, e.ends
+	  FROM pg_inherits AS i
+	  JOIN pg_class AS c ON c.oid = i.inhrelid,
+	       LATERAL (SELECT (substring(c.relname FROM '_n([0-9]+)$')::bigint + 1) * 10000000) AS u (upper),
+	       LATERAL (SELECT max(b.recorded_at) FROM trading.batches AS b
+			 WHERE b.batch_no >= u.upper - 10000000 AND b.batch_no < u.upper) AS e (ends)
+	 WHERE i.inhparent = 'trading.batches'::regclass AND c.relname ~ '_n[0-9]+$'
+	   AND u.upper <= (SELECT min(n.batch_no) FROM trading.newest_batches() AS n)
+	   AND e.ends <= clock_timestamp() - keep
+	 ORDER BY 3, 2
 $$;
 COMMENT ON FUNCTION trading.old_partitions(interval) IS 'partitions that trading.drop_partitions would drop';
 

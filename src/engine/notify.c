@@ -53,6 +53,7 @@ static void send_all(const TeBatch *batch, int64 batch_no)
 void te_notify_batch(const TeBatch *batch, int64 batch_no)
 {
 	TeLaneSlot *slot = batch->lane->slot;
+	static bool failing; /* logged once, then counted */
 	MemoryContext old = CurrentMemoryContext;
 	int64 begun = te_monotonic_us();
 
@@ -62,12 +63,14 @@ void te_notify_batch(const TeBatch *batch, int64 batch_no)
 	PG_TRY();
 	{
 		send_all(batch, batch_no);
+		failing = false;
 		te_count(&slot->counters.notifications, 1 + list_length(batch->notices));
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(batch->context);
-		te_session_abort();
+		te_session_abort(failing);
+		failing = true;
 		te_count(&slot->counters.notify_errors, 1);
 	}
 	PG_END_TRY();

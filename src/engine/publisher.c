@@ -55,6 +55,7 @@ struct TePublisher
 	TeOutPlace last;     /* last committed */
 	TeOutPlace broker_last;
 	bool resumed;
+	bool torn;     /* what comes next is lost; until the next anchor there is nothing to send */
 	TeArena arena; /* for gap-fill records */
 };
 
@@ -119,9 +120,12 @@ static TeOutPlace end_of(const QueuedBatch *b)
 	return (TeOutPlace){b->epoch, b->last_seq};
 }
 
-/* Is the place right before this batch, or inside it? */
+/* Is the place right before this batch, or inside it?  Before everything, any batch may be the
+ * first. */
 static bool continues(TeOutPlace place, const QueuedBatch *b)
 {
+	if (place.epoch == 0)
+		return true;
 	return place.epoch == b->epoch ? place.seq >= b->first_seq - 1 : b->first_seq == 1;
 }
 
@@ -261,15 +265,29 @@ static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *fr
 	return result;
 }
 
+/* Messages that were committed are gone from the outbox before the broker had them. */
+static void report_torn(TePublisher *p)
+{
+	p->torn = true;
+	ereport(
+		WARNING, errcode(ERRCODE_DATA_CORRUPTED),
+		errmsg("output of lane %d after " INT64_FORMAT "/" INT64_FORMAT
+	           " is neither at the broker nor in trading.outbox",
+	           p->lane, p->sent.epoch, p->sent.seq),
+		errhint("Restore the rows, or call trading.adopt(%d) to go on in a new epoch.", p->lane));
+	te_lane_report(p->slot, TE_LANE_RUNNING, "the outbox lacks what the broker hasn't got");
+}
+
 /* The next batch to send from, in memory; NULL when all that is committed has been sent. */
 static QueuedBatch *next_batch(TePublisher *p)
 {
 	dlist_iter iter;
 	QueuedBatch *head = first_batch(p);
 
-	if (te_out_compare(p->sent, p->last) >= 0)
+	if (te_out_compare(p->sent, p->last) >= 0 || p->torn)
 		return NULL;
-	if (head == NULL || (te_out_compare(end_of(head), p->sent) > 0 && !continues(p->sent, head)))
+	if (head == NULL || p->sent.epoch == 0 ||
+	    (te_out_compare(end_of(head), p->sent) > 0 && !continues(p->sent, head)))
 		fetch_from_outbox(p);
 	dlist_foreach(iter, &p->queue)
 	{
@@ -281,7 +299,8 @@ static QueuedBatch *next_batch(TePublisher *p)
 			return b;
 		}
 	}
-	/* All in memory is sent, and more is committed: it is in the table. */
+	/* All in memory is sent, more is committed, and neither is it in the table. */
+	report_torn(p);
 	return NULL;
 }
 
@@ -412,8 +431,10 @@ const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool ad
 		p->cursor = place;
 		if (te_out_compare(place, p->last) > 0)
 			p->last = place;
-	}
+	} else if (anchor->last_stream_seq == 0)
+		p->cursor = (TeOutPlace){0, 0}; /* another stream: it gets all that is kept */
 	rewind_to(p, p->cursor);
+	p->torn = false;
 	te_transport_resume_output(p->transport, anchor->last_stream_seq, now);
 	p->resumed = true;
 	return NULL;

@@ -66,13 +66,14 @@ void te_session_commit(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-void te_session_abort(void)
+void te_session_abort(bool quiet)
 {
 	AbortCurrentTransaction();
 	/* A statement that waited for DROP EXTENSION fails of what isn't there any more. */
 	if (te_database_check() == TE_DATABASE_NO_EXTENSION)
 		proc_exit(0);
-	EmitErrorReport();
+	if (!quiet)
+		EmitErrorReport();
 	FlushErrorState();
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

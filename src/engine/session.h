@@ -19,9 +19,9 @@ extern void te_session_asynchronous(void);
 extern void te_session_commit(void);
 
 /*
- * After an error: report it, abort what is open and be ready for the next transaction.
- * Ends the process when the extension is gone.
+ * After an error: report it, unless "quiet", abort what is open and be ready for the next
+ * transaction.  Ends the process when the extension is gone.
  */
-extern void te_session_abort(void);
+extern void te_session_abort(bool quiet);
 
 #endif

@@ -450,7 +450,7 @@ static bool run_batch(TeWork *work)
 
 		MemoryContextSwitchTo(work->batch_memory);
 		error = CopyErrorData();
-		te_session_abort();
+		te_session_abort(false);
 		if (lane_moved_on(error))
 			ereport(
 				ERROR, errcode(ERRCODE_OBJECT_IN_USE),
@@ -507,7 +507,7 @@ static bool attempt(TeWork *work, void (*action)(TeWork *work))
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(TopMemoryContext);
-		te_session_abort();
+		te_session_abort(false);
 		te_count(&work->context.slot->counters.errors, 1);
 	}
 	PG_END_TRY();
@@ -569,7 +569,8 @@ bool te_work_turn(TeWork *work, int64 until_us)
 			    !attempt(work, refresh))
 				work->retry_at = now + RETRY_MAX_US;
 			else if (work->settled)
-				more = run_batch(work);
+				more = run_batch(work) ||
+				       (work->retry_at == 0 && (work->single > 0 || work->poisoned));
 		}
 		if (work->publisher != NULL)
 			te_publisher_run(work->publisher, te_monotonic_us());

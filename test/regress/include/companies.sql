@@ -44,9 +44,9 @@ INSERT INTO trading.signal_legs (company_id, user_id, signal_id, leg, order_type
 	take_profit, position_size)
 SELECT company_id, user_id, signal_id, 0, 'LIMIT', 1.1, 1.09, 1.12, 0.1 FROM trading.signals;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
-SELECT company_id, user_id, 'main', '2026-01-05 10:00+00', 'STALE', 0, 7 FROM trading.users;
+SELECT company_id, user_id, 'main', date_trunc('minute', now()), 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
-SELECT company_id, user_id, 'EURUSD', '2026-01-05 10:00+00', 70, 0, 7 FROM everybody;
+SELECT company_id, user_id, 'EURUSD', date_trunc('minute', now()), 70, 0, 7 FROM everybody;
 INSERT INTO trading.prediction_batches (lane, batch_no, position, source, company_id, user_id, payload_hash, predictions, decided_at, message)
 SELECT 0, 1, 0, 'nats', company_id, user_id, sha256(''), 1, now(), '\x' FROM everybody;
 INSERT INTO trading.dead_letters (lane, batch_no, source, company_id, user_id, reason, message)

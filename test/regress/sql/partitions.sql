@@ -52,12 +52,12 @@ CREATE TABLE trading.mine ();
 RESET ROLE;
 
 -- Batches: the range after that of the newest batch is always there.
-INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (0, 9999999, 1), (0, 10000000, 1);
+INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (100, 9999999, 1), (100, 10000000, 1), (101, 10000000, 1);
 SELECT trading.ensure_partitions(0);
 SELECT partition, bounds FROM public.partitions WHERE parent = 'trading.batches' ORDER BY 1;
-INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (0, 20000000, 1);
+INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (100, 20000000, 1);
 -- A second writer of a lane collides.
-INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (0, 20000000, 1);
+INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (100, 20000000, 1);
 
 -- Old days, as they would be by now.
 CREATE FUNCTION public.age(parent text, days integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -73,6 +73,9 @@ SELECT trading.drop_partitions(NULL);
 
 -- Days that end 30 days ago or more are old.
 SELECT count(*) FROM trading.old_partitions('30 days');
+-- Of batches, that which every lane is past.
+UPDATE trading.batches SET recorded_at = now() - interval '40 days';
+SELECT partition FROM trading.old_partitions('30 days') WHERE parent = 'trading.batches'::regclass;
 -- Messages that the broker hasn't acknowledged keep their partition: 2 of epoch 3, acknowledged up to 1.
 INSERT INTO trading.batches (lane, batch_no, epoch, publish_epoch, publish_seq) VALUES (7, 1, 3, 3, 1);
 INSERT INTO trading.outbox (recorded_at, lane, batch_no, epoch, first_seq, last_seq, frames) VALUES
