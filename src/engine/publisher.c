@@ -54,6 +54,9 @@ struct TePublisher
 	TeOutPlace furthest; /* last ever handed to the transport: later is a repeat */
 	TeOutPlace last;     /* last committed */
 	TeOutPlace broker_last;
+	TeOutPlace delivered; /* last that a broker ever had: its content is settled */
+	TeOutPlace
+		stale_ack; /* the transport's cursor when it was resumed; says nothing of this stream */
 	bool resumed;
 	bool torn;     /* what comes next is lost; until the next anchor there is nothing to send */
 	TeArena arena; /* for gap-fill records */
@@ -72,7 +75,7 @@ TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *install
 	p->lane = lane;
 	strlcpy(p->installation, installation, sizeof(p->installation));
 	dlist_init(&p->queue);
-	p->cursor = p->sent = p->furthest = cursor;
+	p->cursor = p->sent = p->furthest = p->delivered = cursor;
 	p->last = last;
 	te_arena_init(&p->arena, 16 * 1024, QUEUE_BYTES);
 	return p;
@@ -202,8 +205,9 @@ static void fetch_from_outbox(TePublisher *p)
  *----------------------------------------------------------------------*/
 
 /*
- * A message whose time has passed is replaced by a record that says so.  Simulated
- * time never expires a message: it would depend on how fast history is run.
+ * A message whose time has passed is replaced by a record that says so, unless a broker
+ * had it once: one identity, one content.  Simulated time never expires a message: it
+ * would depend on how fast history is run.
  */
 static bool expired(const TeFrame *frame)
 {
@@ -235,6 +239,7 @@ static void replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char
 
 static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
 {
+	TeOutPlace place = {epoch, (int64)frame->seq};
 	char hash[TE_HASH_TEXT_SIZE];
 	TeOutputMessage message = {
 		.subject = frame->subject,
@@ -248,7 +253,7 @@ static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *fr
 	TePublishResult result;
 
 	te_hash_text(frame->hash, hash);
-	if (expired(frame))
+	if (expired(frame) && te_out_compare(place, p->delivered) > 0)
 		replace_by_gap_fill(p, frame, "EXPIRED", &message, hash);
 	result = te_transport_publish(p->transport, &message, now);
 	if (result == TE_PUBLISH_TOO_LARGE && message.data == frame->message) {
@@ -286,8 +291,7 @@ static QueuedBatch *next_batch(TePublisher *p)
 
 	if (te_out_compare(p->sent, p->last) >= 0 || p->torn)
 		return NULL;
-	if (head == NULL || p->sent.epoch == 0 ||
-	    (te_out_compare(end_of(head), p->sent) > 0 && !continues(p->sent, head)))
+	if (head == NULL || (te_out_compare(end_of(head), p->sent) > 0 && !continues(p->sent, head)))
 		fetch_from_outbox(p);
 	dlist_foreach(iter, &p->queue)
 	{
@@ -299,8 +303,11 @@ static QueuedBatch *next_batch(TePublisher *p)
 			return b;
 		}
 	}
-	/* All in memory is sent, more is committed, and neither is it in the table. */
-	report_torn(p);
+	/* All in memory is sent, and there is no more in the table. */
+	if (p->last.seq == 0)
+		p->sent = p->last; /* an epoch in which nothing was sent yet */
+	else
+		report_torn(p);
 	return NULL;
 }
 
@@ -359,11 +366,13 @@ static void note_acknowledged(TePublisher *p)
 	TeOutPlace place = {(int64)acked.epoch, (int64)acked.seq};
 	QueuedBatch *b;
 
-	if (te_out_compare(place, p->cursor) <= 0)
+	if (te_out_compare(place, p->cursor) <= 0 || te_out_compare(place, p->stale_ack) <= 0)
 		return;
 	te_count(&p->slot->counters.acknowledged,
 	         place.epoch == p->cursor.epoch ? place.seq - p->cursor.seq : place.seq);
 	p->cursor = place;
+	if (te_out_compare(place, p->delivered) > 0)
+		p->delivered = place;
 	while ((b = first_batch(p)) != NULL && te_out_compare(end_of(b), place) <= 0) {
 		if (b->read_at != NULL)
 			te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_ACK, b->read_at,
@@ -431,8 +440,11 @@ const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool ad
 		p->cursor = place;
 		if (te_out_compare(place, p->last) > 0)
 			p->last = place;
-	} else if (anchor->last_stream_seq == 0)
-		p->cursor = (TeOutPlace){0, 0}; /* another stream: it gets all that is kept */
+	}
+	if (te_out_compare(p->cursor, p->delivered) > 0)
+		p->delivered = p->cursor;
+	p->stale_ack = (TeOutPlace){(int64)te_transport_acked(p->transport).epoch,
+	                            (int64)te_transport_acked(p->transport).seq};
 	rewind_to(p, p->cursor);
 	p->torn = false;
 	te_transport_resume_output(p->transport, anchor->last_stream_seq, now);
