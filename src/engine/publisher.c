@@ -123,12 +123,9 @@ static TeOutPlace end_of(const QueuedBatch *b)
 	return (TeOutPlace){b->epoch, b->last_seq};
 }
 
-/* Is the place right before this batch, or inside it?  Before everything, any batch may be the
- * first. */
+/* Is the place right before this batch, or inside it? */
 static bool continues(TeOutPlace place, const QueuedBatch *b)
 {
-	if (place.epoch == 0)
-		return true;
 	return place.epoch == b->epoch ? place.seq >= b->first_seq - 1 : b->first_seq == 1;
 }
 
