@@ -153,7 +153,7 @@ BEGIN
 					IF tries > 0 THEN
 						PERFORM pg_sleep(0.05);
 					ELSE
-						RAISE NOTICE 'partition % is in use and stays for now', old.partition
+						RAISE NOTICE 'partition % is in use and stays', old.partition
 							USING HINT = 'Call trading.drop_partitions again later.';
 					END IF;
 			END;

@@ -48,7 +48,7 @@ typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 	TEXT(databases, "", te_check_database_list, CLUSTER, GUC_LIST_INPUT, "Databases that workers run in; empty: all that have the extension.") \
 	REAL(high_volatility, 1.3, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility from which the regime is HIGH_VOLATILITY.") \
 	INT(input_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an input stream that the engine creates; 0: none.") \
-	INT(input_max_bytes, 4096, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an input stream that the engine creates; 0: none.") \
+	INT(input_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an input stream that the engine creates; 0: none.") \
 	TEXT(input_stream, "trading_input", te_check_stream_name, DATABASE, 0, "JetStream stream of predictions, prices and executions; created if missing.") \
 	INT(launcher_naptime, 60, 1, 3600, CLUSTER, GUC_UNIT_S, "Time between looks at the list of databases.") \
 	REAL(low_volatility, 0.7, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility up to which the regime is LOW_VOLATILITY.") \
@@ -66,7 +66,7 @@ typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 	TEXT(nats_url, "", NULL, DATABASE, TE_GUC_SECRET, "Addresses of the NATS servers, separated by commas; empty: no broker.") \
 	BOOL(notify, true, DATABASE, 0, "Send a notification after a batch that made signals.") \
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
-	INT(output_max_bytes, 4096, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
+	INT(output_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
 	TEXT(output_stream, "trading_output", te_check_stream_name, DATABASE, 0, "JetStream stream of signals and commands: this, an underscore and the lane's number.") \
 	INT(publish_ack_timeout, 1000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time after which an unacknowledged message is sent again.") \
 	BOOL(publish_holds, false, DATABASE, 0, "Publish decisions to hold; they are recorded in any case.") \
