@@ -48,6 +48,7 @@ sub engine
 		$node->safe_psql('postgres', 'CREATE EXTENSION trading_engine');
 		$node->safe_psql('postgres', "SELECT trading.set_lanes($o{lanes})") if defined $o{lanes};
 		wait_for_lanes($node) if $o{preload} // 1;
+		wait_for_streams($node) if $o{nats} && $o{nats}{pid};
 	}
 	return $node;
 }
@@ -95,6 +96,20 @@ sub wait_for_lanes
 		sleep 0.05;
 	}
 	die "$workers workers for $lanes lanes of database $database\n";
+}
+
+# Every lane that isn't foreign has found or made its streams.
+sub wait_for_streams
+{
+	my ($node) = @_;
+	$node->poll_query_until('postgres', q{
+		SELECT NOT EXISTS (
+			SELECT FROM trading.lanes AS l
+			  LEFT JOIN trading.stat_workers AS w ON w.lane = l.lane AND w.datname = current_database()
+			  LEFT JOIN trading.stat_transports AS t ON t.lane = l.lane AND t.datname = current_database()
+			 WHERE w.state IS DISTINCT FROM 'foreign' AND t.state IS DISTINCT FROM 'ready')})
+	  or die "the lanes' streams aren't there\n";
+	return;
 }
 
 # Process ids of the workers of a database, by lane.
