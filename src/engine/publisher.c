@@ -123,6 +123,21 @@ static TeOutPlace end_of(const QueuedBatch *b)
 	return (TeOutPlace){b->epoch, b->last_seq};
 }
 
+/* The first batch in memory of which something is still to be sent, or NULL. */
+static QueuedBatch *first_unsent(TePublisher *p)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &p->queue)
+	{
+		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
+
+		if (te_out_compare(end_of(b), p->sent) > 0)
+			return b;
+	}
+	return NULL;
+}
+
 /* Is the place right before this batch, or inside it? */
 static bool continues(TeOutPlace place, const QueuedBatch *b)
 {
@@ -152,7 +167,7 @@ void te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64 last_s
 typedef struct Fetch
 {
 	TePublisher *p;
-	TeOutPlace before; /* the queue's head, which is in memory already */
+	TeOutPlace before; /* a later batch, which is in memory already */
 	dlist_head found;
 } Fetch;
 
@@ -169,18 +184,17 @@ static void read_outbox(TeRow *row, void *arg)
 		                     ->node);
 }
 
-/* Put the batches that follow what was sent at the head of the queue. */
-static void fetch_from_outbox(TePublisher *p)
+/* Put batches that follow what was sent into the queue, before "later" or at its end. */
+static void fetch_from_outbox(TePublisher *p, QueuedBatch *later)
 {
 	Oid types[] = {INT4OID, INT8OID, INT8OID, INT4OID};
 	Datum values[] = {Int32GetDatum(p->lane), Int64GetDatum(p->sent.epoch),
 	                  Int64GetDatum(p->sent.seq), Int32GetDatum(FETCH_ROWS)};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
-	QueuedBatch *head = first_batch(p);
 	Fetch fetch = {.p = p, .before = {PG_INT64_MAX, PG_INT64_MAX}};
 
-	if (head != NULL)
-		fetch.before = (TeOutPlace){head->epoch, head->first_seq};
+	if (later != NULL)
+		fetch.before = (TeOutPlace){later->epoch, later->first_seq};
 	dlist_init(&fetch.found);
 	te_session_begin("reading the outbox");
 	te_query_each("SELECT o.epoch, o.first_seq, o.last_seq, o.frames FROM trading.outbox AS o"
@@ -190,10 +204,12 @@ static void fetch_from_outbox(TePublisher *p)
 	              &args, read_outbox, &fetch);
 	te_session_commit();
 	while (!dlist_is_empty(&fetch.found)) {
-		dlist_node *node = dlist_tail_node(&fetch.found);
+		dlist_node *node = dlist_pop_head_node(&fetch.found);
 
-		dlist_delete(node);
-		dlist_push_head(&p->queue, node);
+		if (later != NULL)
+			dlist_insert_before(&later->node, node);
+		else
+			dlist_push_tail(&p->queue, node);
 	}
 }
 
@@ -283,25 +299,18 @@ static void report_torn(TePublisher *p)
 /* The next batch to send from, in memory; NULL when all that is committed has been sent. */
 static QueuedBatch *next_batch(TePublisher *p)
 {
-	dlist_iter iter;
-	QueuedBatch *head = first_batch(p);
+	QueuedBatch *b;
 
 	if (te_out_compare(p->sent, p->last) >= 0 || p->torn)
 		return NULL;
-	if (head == NULL || (te_out_compare(end_of(head), p->sent) > 0 && !continues(p->sent, head)))
-		fetch_from_outbox(p);
-	dlist_foreach(iter, &p->queue)
-	{
-		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
-
-		if (te_out_compare(end_of(b), p->sent) > 0) {
-			if (!continues(p->sent, b))
-				break;
-			return b;
-		}
+	b = first_unsent(p);
+	if (b == NULL || !continues(p->sent, b)) {
+		fetch_from_outbox(p, b);
+		b = first_unsent(p);
 	}
-	/* All in memory is sent, and there is no more in the table. */
-	if (p->last.seq == 0)
+	if (b != NULL && continues(p->sent, b))
+		return b;
+	if (b == NULL && p->last.seq == 0)
 		p->sent = p->last; /* an epoch in which nothing was sent yet */
 	else
 		report_torn(p);

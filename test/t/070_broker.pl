@@ -122,6 +122,24 @@ is(scalar(grep { /late/ } map { $nats->te_nats_ok('', 'stream-dump', "trading_ou
 	1, 'the one that is still good is sent');
 ok($nats->check("trading_output_$_")->{clean}, "the stream of lane $_ has no gap") for 0, 1;
 
+is_deeply([ worker_pids($node) ], \@workers, 'the workers are those of the beginning');
+
+# A backlog of many batches that no worker has in memory any more.
+$nats->stop;
+my $batches = value($node, 'SELECT count(*) FROM trading.outbox');
+for my $n (1 .. 40)
+{
+	submit($node, "backlog$n", 'acme');
+	$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM trading.signals WHERE prediction_id = 'backlog$n'") or die;
+}
+cmp_ok(value($node, 'SELECT count(*) FROM trading.outbox'), '>=', $batches + 40, 'a backlog of batches waits in the outbox');
+$node->restart;
+$nats->start;
+wait_for_output($node, $nats);
+ok($nats->check("trading_output_$_")->{clean}, "after a restart all of it goes out on lane $_") for 0, 1;
+wait_for_lanes($node);
+@workers = worker_pids($node);
+
 #----------------------------------------------------------------------
 # Forgets
 #----------------------------------------------------------------------
@@ -142,7 +160,7 @@ decided($node, 'anew', 'the input stream is made anew, and read from its beginni
 is(value($node, q{SELECT lane, input_incarnation, input_seq FROM trading.batches AS b
 	WHERE batch_no = (SELECT max(batch_no) FROM trading.batches WHERE lane = b.lane) ORDER BY 1}), "0|1|1\n1|1|1",
 	'the position says that it is another stream');
-is_deeply([ worker_pids($node) ], \@workers, 'the workers are those of the beginning');
+is_deeply([ worker_pids($node) ], \@workers, 'the workers are those of the restart');
 is(value($node, 'SELECT count(*) - count(DISTINCT (signal_id)) FROM trading.signals'), '0', 'nothing was decided twice');
 $node->stop;
 $nats->stop;
