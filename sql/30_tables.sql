@@ -365,6 +365,7 @@ BEGIN
 		lane integer NOT NULL,
 		batch_no bigint NOT NULL,
 		epoch bigint NOT NULL,
+		lane_count integer,
 		recorded_at timestamptz NOT NULL DEFAULT now(),
 		decided_at timestamptz,
 		input_created timestamptz,
@@ -387,6 +388,8 @@ BEGIN
 	) PARTITION BY RANGE (batch_no);
 	PERFORM trading.describe('trading.batches', 'one row per batch; the newest row of a lane is its state', jsonb_build_object(
 		'batch_no', 'counts the lane''s batches; a second writer of the lane collides here',
+		'lane_count', 'how many lanes there were: trading.lane_of() says which of them a company was on',
+		'decided_at', 'the server''s clock when the batch was decided',
 		'input_created', 'when the input stream was created, which tells it from another of the same name',
 		'input_incarnation', 'counts the input streams, and losses of a stream''s tail, that the lane has seen',
 		'input_seq', 'position in the input stream up to which everything is in the tables',
@@ -438,6 +441,7 @@ BEGIN
 		'producer_seq', 'the producer''s gapless counter',
 		'payload_hash', 'SHA-256 of the payload, which tells a repeated message from a conflicting one',
 		'predictions', 'predictions in the message',
+		'decided_at', 'the lane''s clock before the first prediction; with trading_engine.clock = input each sound prediction moves it on to its generated_at',
 		'message', 'the message, byte for byte',
 		'market', 'market state of its symbols when it was decided: trading.MarketSnapshot'));
 

@@ -247,10 +247,10 @@ AS $$
 		       max(b.input_seq) AS input_seq, max(b.input_time) AS input_time, max(b.lane_clock) AS lane_clock
 		  FROM trading.lanes AS l,
 		       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b)
-	INSERT INTO trading.batches (lane, batch_no, epoch, decided_at, input_created, input_incarnation, input_seq, input_time,
+	INSERT INTO trading.batches (lane, batch_no, epoch, lane_count, decided_at, input_created, input_incarnation, input_seq, input_time,
 		last_out_seq, publish_epoch, publish_seq, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
 	SELECT new.lane, (SELECT max(b.batch_no) FROM trading.batches AS b) + p.n,
-	       new_epoch, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time,
+	       new_epoch, hand_over_state.lanes, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time,
 	       0, new_epoch, 0, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
 	  FROM generate_series(0, lanes - 1) AS new (lane), pieces AS p, place AS o;
 

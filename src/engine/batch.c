@@ -288,7 +288,7 @@ static void record_predictions(TeBatch *batch, const TeInput *input, const TeSub
 	                  sizeof(envelope->payload_hash));
 	te_rows_set_text(rows, row, TE_MESSAGE_correlation_id, evaluation->correlation_id);
 	te_rows_set(rows, row, TE_MESSAGE_predictions, Int32GetDatum((int32)message->as.batch.count));
-	te_rows_set_time(rows, row, TE_MESSAGE_decided_at, evaluation->at);
+	te_rows_set_time(rows, row, TE_MESSAGE_decided_at, evaluation->begun_at);
 	te_rows_set_bytes(rows, row, TE_MESSAGE_message, input->data, input->len);
 	if (!te_markets_pack(evaluation->markets, message->as.batch.count, batch->arena, &markets,
 	                     &length, &err))
@@ -445,6 +445,7 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 curs
 	te_rows_set(rows, row, TE_BATCH_lane, Int32GetDatum(batch->lane->lane));
 	te_rows_set(rows, row, TE_BATCH_batch_no, Int64GetDatum(m->staged.batch_no));
 	te_rows_set(rows, row, TE_BATCH_epoch, Int64GetDatum(m->staged.epoch));
+	te_rows_set(rows, row, TE_BATCH_lane_count, Int32GetDatum(batch->lane->lane_count));
 	te_rows_set_time(rows, row, TE_BATCH_decided_at, batch->at);
 	te_rows_set_time(rows, row, TE_BATCH_input_created, m->staged.input.stream_created);
 	te_rows_set(rows, row, TE_BATCH_input_incarnation, Int64GetDatum(m->staged.incarnation));

@@ -436,7 +436,7 @@ void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
 	if (e->markets == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
 	m->staged.clock = te_lane_clock(m->staged.clock, message->as.batch.generated_at);
-	e->at = te_guc_clock == TE_CLOCK_INPUT ? m->staged.clock : batch->at;
+	e->begun_at = e->at = te_guc_clock == TE_CLOCK_INPUT ? m->staged.clock : batch->at;
 }
 
 bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)

@@ -12,8 +12,9 @@ typedef struct TeEvaluation
 	const TeInput *input;
 	const TeSubject *subject;
 	const TeMessage *message;
-	int position; /* of the message within the batch */
-	TeTime at;    /* the lane's clock */
+	int position;    /* of the message within the batch */
+	TeTime begun_at; /* the lane's clock before the first prediction */
+	TeTime at;       /* and now */
 	const char *correlation_id;
 	const char *traceparent;  /* of the envelope, else of the headers; may be empty */
 	const TeMarket **markets; /* per prediction; NULL: it was not decided */

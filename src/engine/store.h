@@ -98,6 +98,7 @@
 	X(lane, int4)                                                                                  \
 	X(batch_no, int8)                                                                              \
 	X(epoch, int8)                                                                                 \
+	X(lane_count, int4)                                                                            \
 	X(decided_at, timestamptz)                                                                     \
 	X(input_created, timestamptz)                                                                  \
 	X(input_incarnation, int8)                                                                     \
