@@ -290,7 +290,7 @@ static void record_predictions(TeBatch *batch, const TeInput *input, const TeSub
 	te_rows_set(rows, row, TE_MESSAGE_predictions, Int32GetDatum((int32)message->as.batch.count));
 	te_rows_set_time(rows, row, TE_MESSAGE_decided_at, evaluation->begun_at);
 	te_rows_set_bytes(rows, row, TE_MESSAGE_message, input->data, input->len);
-	if (!te_markets_pack(evaluation->markets, message->as.batch.count, batch->arena, &markets,
+	if (!te_markets_pack(evaluation->decided_on, message->as.batch.count, batch->arena, &markets,
 	                     &length, &err))
 		elog(ERROR, "could not pack market states: %s", err.detail);
 	te_rows_set_bytes(rows, row, TE_MESSAGE_market, markets, length);

@@ -431,9 +431,9 @@ void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
 		.position = batch->rows.messages.count,
 		.traceparent = traceparent,
 		.correlation_id = correlation_id[0] ? correlation_id : message->as.batch.batch_id,
-		.markets = te_arena_array(batch->arena, message->as.batch.count, sizeof(TeMarket *)),
+		.decided_on = te_arena_array(batch->arena, message->as.batch.count, sizeof(TeDecidedOn)),
 	};
-	if (e->markets == NULL)
+	if (e->decided_on == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
 	m->staged.clock = te_lane_clock(m->staged.clock, message->as.batch.generated_at);
 	e->begun_at = e->at = te_guc_clock == TE_CLOCK_INPUT ? m->staged.clock : batch->at;
@@ -467,7 +467,7 @@ bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 	if (market == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
 	read_market(e->batch, p->symbol, e->at, market);
-	e->markets[i] = market;
+	e->decided_on[i].market = market;
 	te_counts_prediction(lane->counts, e->subject->company, e->subject->user, p->symbol,
 	                     p->confidence);
 	if (broadcast) {

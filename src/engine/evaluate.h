@@ -5,6 +5,7 @@
 #define TE_ENGINE_EVALUATE_H
 
 #include "engine/batch.h"
+#include "wire/state.h"
 
 typedef struct TeEvaluation
 {
@@ -16,8 +17,8 @@ typedef struct TeEvaluation
 	TeTime begun_at; /* the lane's clock before the first prediction */
 	TeTime at;       /* and now */
 	const char *correlation_id;
-	const char *traceparent;  /* of the envelope, else of the headers; may be empty */
-	const TeMarket **markets; /* per prediction; NULL: it was not decided */
+	const char *traceparent; /* of the envelope, else of the headers; may be empty */
+	TeDecidedOn *decided_on; /* per prediction */
 } TeEvaluation;
 
 extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,

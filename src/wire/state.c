@@ -164,49 +164,116 @@ static bool same_market(const TeMarket *a, const TeMarket *b)
 	       memcmp(&a->spread_pips, &b->spread_pips, sizeof(double)) == 0;
 }
 
-bool te_markets_pack(const TeMarket *const *markets, size_t count, TeArena *arena,
-                     const uint8_t **data, size_t *len, TeWireError *err)
+/* Predictions of one symbol share their market; a batch has few symbols. */
+static bool conditions_to_proto(const TeDecidedOn *in, size_t count, TeArena *arena,
+                                TradingEngine__MarketStates *out)
 {
-	TradingEngine__MarketStates out = TRADING_ENGINE__MARKET_STATES__INIT;
 	TradingEngine__MarketCondition *list = te_arena_array(arena, count, sizeof(*list));
 	const TeMarket **distinct = te_arena_array(arena, count, sizeof(*distinct));
 
-	out.condition_of = te_arena_array(arena, count, sizeof(*out.condition_of));
-	out.conditions = te_arena_array(arena, count, sizeof(*out.conditions));
-	if (list == NULL || distinct == NULL || out.condition_of == NULL || out.conditions == NULL)
-		return no_memory(err);
-	out.n_condition_of = count;
+	out->condition_of = te_arena_array(arena, count, sizeof(*out->condition_of));
+	out->conditions = te_arena_array(arena, count, sizeof(*out->conditions));
+	if (list == NULL || distinct == NULL || out->condition_of == NULL || out->conditions == NULL)
+		return false;
+	out->n_condition_of = count;
 	for (size_t i = 0; i < count; i++) {
 		size_t k = 0;
 
-		if (markets[i] == NULL)
+		if (in[i].market == NULL)
 			continue;
-		/* Predictions of one symbol share their market; a batch has few symbols. */
-		while (k < out.n_conditions && !same_market(distinct[k], markets[i]))
+		while (k < out->n_conditions && !same_market(distinct[k], in[i].market))
 			k++;
-		if (k == out.n_conditions) {
-			te_market_to_proto(markets[i], &list[k]);
-			distinct[k] = markets[i];
-			out.conditions[k] = &list[k];
-			out.n_conditions++;
+		if (k == out->n_conditions) {
+			te_market_to_proto(in[i].market, &list[k]);
+			distinct[k] = in[i].market;
+			out->conditions[k] = &list[k];
+			out->n_conditions++;
 		}
-		out.condition_of[i] = (uint32_t)k + 1;
+		out->condition_of[i] = (uint32_t)k + 1;
 	}
+	return true;
+}
+
+static bool same_rates(const TeAccountRates *a, const TeAccountRates *b)
+{
+	bool same = a->count == b->count;
+
+	for (size_t i = 0; same && i < a->count; i++)
+		same = strcmp(a->rates[i].currency, b->rates[i].currency) == 0 &&
+		       memcmp(&a->rates[i].rate, &b->rates[i].rate, sizeof(double)) == 0;
+	return same;
+}
+
+static bool account_rates_to_proto(const TeAccountRates *in, TeArena *arena,
+                                   TradingEngine__AccountRates *out)
+{
+	TradingEngine__AccountRate *list = te_arena_array(arena, in->count, sizeof(*list));
+
+	trading_engine__account_rates__init(out);
+	out->rates = te_arena_array(arena, in->count, sizeof(*out->rates));
+	if (list == NULL || out->rates == NULL)
+		return false;
+	out->n_rates = in->count;
+	for (size_t i = 0; i < in->count; i++) {
+		trading_engine__account_rate__init(&list[i]);
+		list[i].currency = te_proto_text(in->rates[i].currency);
+		list[i].rate = in->rates[i].rate;
+		out->rates[i] = &list[i];
+	}
+	return true;
+}
+
+/* Rates move with every price, so that only those of the moment are likely to come again. */
+#define RATES_SEARCHED 32
+
+/* Most lanes need no rates at all, and then nothing is stored of them. */
+static bool rates_to_proto(const TeDecidedOn *in, size_t count, TeArena *arena,
+                           TradingEngine__MarketStates *out)
+{
+	TradingEngine__AccountRates *list = te_arena_array(arena, count, sizeof(*list));
+	const TeAccountRates **distinct = te_arena_array(arena, count, sizeof(*distinct));
+
+	out->rates_of = te_arena_array(arena, count, sizeof(*out->rates_of));
+	out->rates = te_arena_array(arena, count, sizeof(*out->rates));
+	if (list == NULL || distinct == NULL || out->rates_of == NULL || out->rates == NULL)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		size_t k = out->n_rates > RATES_SEARCHED ? out->n_rates - RATES_SEARCHED : 0;
+
+		if (in[i].rates == NULL || in[i].rates->count == 0)
+			continue;
+		while (k < out->n_rates && !same_rates(distinct[k], in[i].rates))
+			k++;
+		if (k == out->n_rates) {
+			if (!account_rates_to_proto(in[i].rates, arena, &list[k]))
+				return false;
+			distinct[k] = in[i].rates;
+			out->rates[k] = &list[k];
+			out->n_rates++;
+		}
+		out->rates_of[i] = (uint32_t)k + 1;
+		out->n_rates_of = count;
+	}
+	return true;
+}
+
+bool te_markets_pack(const TeDecidedOn *decided_on, size_t count, TeArena *arena,
+                     const uint8_t **data, size_t *len, TeWireError *err)
+{
+	TradingEngine__MarketStates out = TRADING_ENGINE__MARKET_STATES__INIT;
+
+	if (!conditions_to_proto(decided_on, count, arena, &out) ||
+	    !rates_to_proto(decided_on, count, arena, &out))
+		return no_memory(err);
 	return te_message_pack(&out.base, arena, data, len, err);
 }
 
-bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena, const TeMarket ***markets,
-                       size_t *count, TeWireError *err)
+static bool conditions_from_proto(const TradingEngine__MarketStates *s, TeArena *arena,
+                                  TeDecidedOn *out, TeWireError *err)
 {
-	TradingEngine__MarketStates *s = (TradingEngine__MarketStates *)te_scan_unpack(
-		&trading_engine__market_states__descriptor, data, len, NO_LIMIT, arena, err);
-	TeMarket *list;
+	TeMarket *list = te_arena_array(arena, s->n_conditions, sizeof(*list));
 
-	if (s == NULL)
-		return false;
-	list = te_arena_array(arena, s->n_conditions, sizeof(*list));
-	*markets = te_arena_array(arena, s->n_condition_of, sizeof(**markets));
-	if (list == NULL || *markets == NULL)
+	if (list == NULL)
 		return no_memory(err);
 	for (size_t i = 0; i < s->n_conditions; i++) {
 		if (s->conditions[i]->regime == 0 || s->conditions[i]->trend == 0)
@@ -220,10 +287,64 @@ bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena, const Te
 		if (k > s->n_conditions)
 			return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "condition_of",
 			                    "there is no condition %u", k);
-		(*markets)[i] = k > 0 ? &list[k - 1] : NULL;
+		out[i].market = k > 0 ? &list[k - 1] : NULL;
 	}
-	*count = s->n_condition_of;
 	return true;
+}
+
+static bool account_rates_from_proto(const TradingEngine__AccountRates *in, TeArena *arena,
+                                     TeAccountRates *out, TeWireError *err)
+{
+	TeAccountRate *list = te_arena_array(arena, in->n_rates, sizeof(*list));
+
+	if (list == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < in->n_rates; i++) {
+		if (!(in->rates[i]->rate > 0))
+			return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "rates.rate", "is not > 0");
+		list[i] = (TeAccountRate){in->rates[i]->currency, in->rates[i]->rate};
+	}
+	*out = (TeAccountRates){in->n_rates, list};
+	return true;
+}
+
+static bool rates_from_proto(const TradingEngine__MarketStates *s, TeArena *arena, TeDecidedOn *out,
+                             TeWireError *err)
+{
+	TeAccountRates *list = te_arena_array(arena, s->n_rates, sizeof(*list));
+
+	if (list == NULL)
+		return no_memory(err);
+	if (s->n_rates_of != 0 && s->n_rates_of != s->n_condition_of)
+		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "rates_of",
+		                    "has another length than condition_of");
+	for (size_t i = 0; i < s->n_rates; i++)
+		if (!account_rates_from_proto(s->rates[i], arena, &list[i], err))
+			return false;
+	for (size_t i = 0; i < s->n_rates_of; i++) {
+		uint32_t k = s->rates_of[i];
+
+		if (k > s->n_rates)
+			return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "rates_of", "there are no rates %u", k);
+		out[i].rates = k > 0 ? &list[k - 1] : NULL;
+	}
+	return true;
+}
+
+bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena, TeDecidedOn **decided_on,
+                       size_t *count, TeWireError *err)
+{
+	TradingEngine__MarketStates *s = (TradingEngine__MarketStates *)te_scan_unpack(
+		&trading_engine__market_states__descriptor, data, len, NO_LIMIT, arena, err);
+
+	if (s == NULL)
+		return false;
+	*count = s->n_condition_of;
+	*decided_on = te_arena_array(arena, *count, sizeof(**decided_on));
+	if (*decided_on == NULL)
+		return no_memory(err);
+	return conditions_from_proto(s, arena, *decided_on, err) &&
+	       rates_from_proto(s, arena, *decided_on, err);
 }
 
 bool te_market_state_pack(const TeMarketState *state, TeArena *arena, const uint8_t **data,

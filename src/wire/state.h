@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "core/admit.h"
 #include "core/market.h"
+#include "core/rates.h"
 #include "error.h"
 
 /* Where the sequence of one producer stands for one tenant. */
@@ -41,12 +42,19 @@ extern bool te_lane_state_pack(const TeSavedState *state, TeArena *arena, const 
 extern bool te_lane_state_unpack(const uint8_t *data, size_t len, TeArena *arena, TeSavedState *out,
                                  TeWireError *err);
 
-/* Column market of trading.prediction_batches: markets[i] is what prediction i was decided on, or
- * NULL. */
-extern bool te_markets_pack(const TeMarket *const *markets, size_t count, TeArena *arena,
+/* What prediction i was decided on: its market (NULL: it was not decided), and the rates of
+ * accounts (NULL: none were known). */
+typedef struct TeDecidedOn
+{
+	const TeMarket *market;
+	const TeAccountRates *rates;
+} TeDecidedOn;
+
+/* Column market of trading.prediction_batches, one entry for each prediction of the message. */
+extern bool te_markets_pack(const TeDecidedOn *decided_on, size_t count, TeArena *arena,
                             const uint8_t **data, size_t *len, TeWireError *err);
 extern bool te_markets_unpack(const uint8_t *data, size_t len, TeArena *arena,
-                              const TeMarket ***markets, size_t *count, TeWireError *err);
+                              TeDecidedOn **decided_on, size_t *count, TeWireError *err);
 
 /* The accumulated state of one symbol. */
 extern bool te_market_state_pack(const TeMarketState *state, TeArena *arena, const uint8_t **data,

@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static TeArena arena;
 	TeSavedState state;
 	TeMarketState market;
-	const TeMarket **markets;
+	TeDecidedOn *decided_on;
 	size_t count;
 
 	if (arena.limit == 0)
@@ -83,6 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_subject(data, size);
 	te_lane_state_unpack(data, size, &arena, &state, NULL);
 	te_market_state_unpack(data, size, &arena, &market, NULL);
-	te_markets_unpack(data, size, &arena, &markets, &count, NULL);
+	te_markets_unpack(data, size, &arena, &decided_on, &count, NULL);
 	return 0;
 }

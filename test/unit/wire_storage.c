@@ -197,25 +197,62 @@ static void markets_of_a_batch_survive(void)
 	TeMarket eur = {TE_REGIME_TRENDING, TE_TREND_UP, 1.25, 0.0007, 1.1012, NAN};
 	TeMarket jpy = {TE_REGIME_UNKNOWN, TE_TREND_FLAT, 1, NAN, NAN, 0.8};
 	TeMarket eur_again = eur;
-	const TeMarket *markets[] = {&eur, &jpy, NULL, &eur_again};
-	const TeMarket **back;
+	const TeDecidedOn in[] = {{&eur, NULL}, {&jpy, NULL}, {NULL, NULL}, {&eur_again, NULL}};
+	TeDecidedOn *back;
 	TeArena arena;
 	const uint8_t *data;
 	size_t len, count;
 
 	te_arena_init(&arena, 4096, 65536);
-	if (!ok(te_markets_pack(markets, 4, &arena, &data, &len, NULL) &&
+	if (!ok(te_markets_pack(in, 4, &arena, &data, &len, NULL) &&
 	            te_markets_unpack(data, len, &arena, &back, &count, NULL) && count == 4,
 	        "the markets of a batch come back"))
 		return;
-	ok(back[0]->regime == TE_REGIME_TRENDING && back[0]->trend == TE_TREND_UP &&
-	       same_bits(back[0]->atr, 0.0007) && isnan(back[0]->spread_pips),
+	ok(back[0].market->regime == TE_REGIME_TRENDING && back[0].market->trend == TE_TREND_UP &&
+	       same_bits(back[0].market->atr, 0.0007) && isnan(back[0].market->spread_pips),
 	   "one market");
-	ok(back[1]->regime == TE_REGIME_UNKNOWN && isnan(back[1]->ema) &&
-	       same_bits(back[1]->spread_pips, 0.8),
+	ok(back[1].market->regime == TE_REGIME_UNKNOWN && isnan(back[1].market->ema) &&
+	       same_bits(back[1].market->spread_pips, 0.8),
 	   "another");
-	ok(back[2] == NULL, "none stays none");
-	ok(back[3] == back[0], "equal markets are stored once");
+	ok(back[2].market == NULL, "none stays none");
+	ok(back[3].market == back[0].market, "equal markets are stored once");
+	ok(back[0].rates == NULL && back[3].rates == NULL, "without rates there are none");
+	te_arena_free(&arena);
+}
+
+static void rates_of_a_batch_survive(void)
+{
+	TeMarket market = {TE_REGIME_UNKNOWN, TE_TREND_FLAT, 1, NAN, NAN, NAN};
+	TeAccountRate two[] = {{"CHF", 0.89}, {"JPY", 110.01}}, one[] = {{"CHF", 1 / 3.0}},
+				  again[] = {{"CHF", 0.89}, {"JPY", 110.01}};
+	TeAccountRates a = {2, two}, b = {1, one}, c = {2, again}, nothing = {0, NULL};
+	const TeDecidedOn in[] = {
+		{&market, &nothing}, {&market, &a}, {NULL, NULL}, {&market, &b}, {&market, &c}};
+	TeDecidedOn *back;
+	TeArena arena;
+	const uint8_t *data;
+	size_t len, count;
+
+	te_arena_init(&arena, 4096, 65536);
+	if (!ok(te_markets_pack(in, 5, &arena, &data, &len, NULL) &&
+	            te_markets_unpack(data, len, &arena, &back, &count, NULL) && count == 5,
+	        "the rates of a batch come back"))
+		return;
+	ok(back[0].rates == NULL && back[2].rates == NULL && back[2].market == NULL,
+	   "no rates are no rates");
+	ok(same_bits(te_recorded_rate(back[1].rates, "CHF"), 0.89) &&
+	       same_bits(te_recorded_rate(back[1].rates, "JPY"), 110.01),
+	   "two currencies, to the bit");
+	ok(same_bits(te_recorded_rate(back[3].rates, "CHF"), 1 / 3.0) &&
+	       isnan(te_recorded_rate(back[3].rates, "JPY")),
+	   "a currency that isn't there is unknown");
+	ok(isnan(te_recorded_rate(back[0].rates, "CHF")), "and so is any without rates");
+	ok(back[4].rates == back[1].rates, "equal rates are stored once");
+
+	two[0].rate = 0;
+	ok(te_markets_pack(in, 5, &arena, &data, &len, NULL) &&
+	       !te_markets_unpack(data, len, &arena, &back, &count, NULL),
+	   "a rate of 0 is refused");
 	te_arena_free(&arena);
 }
 
@@ -255,6 +292,7 @@ int main(void)
 	sequences_have_no_gaps();
 	lane_state_survives();
 	markets_of_a_batch_survive();
+	rates_of_a_batch_survive();
 	accumulated_market_state_survives();
 	return done_testing();
 }
