@@ -70,14 +70,14 @@ BEGIN
 	  INTO STRICT parameters
 	  FROM trading.strategy_parameters() WITH ORDINALITY AS p;
 	EXECUTE pg_catalog.format(
-		$$CREATE FUNCTION trading.merge_strategy(tier record, own record, company record, %s, OUT layers jsonb)
+		$$CREATE FUNCTION trading.merge_strategy(tier record, own record, company record, extra boolean DEFAULT false, %s, OUT layers jsonb)
 			RETURNS record
 			LANGUAGE c STABLE PARALLEL SAFE
 			AS 'MODULE_PATHNAME', 'te_sql_merge_strategy'$$, parameters);
 END
 $do$;
-COMMENT ON FUNCTION trading.merge_strategy(record, record, record) IS
-	'the effective strategy out of rows of trading.tiers and trading.strategies (the user''s own, the company''s; NULL: none); layers says where each parameter came from';
+COMMENT ON FUNCTION trading.merge_strategy(record, record, record, boolean) IS
+	'the effective strategy out of rows of trading.tiers and trading.strategies (the user''s own, the company''s; NULL: none); extra: not the user''s first; layers says where each parameter came from';
 
 CREATE FUNCTION trading.check_strategy(tier record, own record, tiers record[])
 	RETURNS void

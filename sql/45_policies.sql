@@ -236,7 +236,10 @@ BEGIN
 	  JOIN trading.companies AS c ON c.company_id = s.company_id
 	  JOIN trading.tiers AS t ON t.tier = c.tier
 	  LEFT JOIN trading.strategies AS o ON o.company_id = s.company_id AND o.user_id = '_all'
-	 CROSS JOIN LATERAL trading.merge_strategy(t, s, o) AS m
+	 CROSS JOIN LATERAL trading.merge_strategy(t, s, o, EXISTS (
+	SELECT FROM trading.strategies AS f
+	 WHERE f.company_id = s.company_id AND f.user_id = s.user_id
+	   AND (f.created_at, f.strategy_id COLLATE "C") < (s.created_at, s.strategy_id COLLATE "C"))) AS m
 	 WHERE s.user_id <> '_all';
 	COMMENT ON VIEW trading.effective_strategies IS
 		'strategies as they decide: the tier''s defaults, the user''s row, the company''s row and the tier''s ceilings made one';

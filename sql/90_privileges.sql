@@ -41,7 +41,7 @@ $grants$;
 
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.login(), trading.logout(), trading.submit(jsonb),
-	trading.signal_channel(), trading.merge_strategy(record, record, record)
+	trading.signal_channel(), trading.merge_strategy(record, record, record, boolean)
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.channel_of(text), trading.ensure_partitions(integer),

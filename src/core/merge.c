@@ -198,8 +198,17 @@ static void tier_values(const TeParamSet *tier, TeStrategy *out)
 			param_copy(out, p, param_get(&tier->values, p));
 }
 
+/* Whether a company may have several strategies per user, whatever one of these says of itself. */
+static bool has_advanced_features(const TeStrategy *tier, const TeParamSet *company)
+{
+	return tier->advanced_features_enabled &&
+	       (!(company->set & TE_PARAM_BIT(TE_PARAM_advanced_features_enabled)) ||
+	        company->values.advanced_features_enabled);
+}
+
 void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own, const TeParamSet *company,
-                       const char **symbols, TeStrategy *out, uint8_t layer[TE_PARAM_COUNT])
+                       bool extra, const char **symbols, TeStrategy *out,
+                       uint8_t layer[TE_PARAM_COUNT])
 {
 	TeStrategy base, bound;
 	uint8_t from[TE_PARAM_COUNT];
@@ -235,6 +244,11 @@ void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own, const TePa
 		}
 		if (te_params[p].entitlement == TE_ENTITLED_CEILING)
 			param_copy(&bound, p, param_get(out, p));
+	}
+
+	if (extra && out->enabled && !has_advanced_features(&base, company)) {
+		out->enabled = false;
+		from[TE_PARAM_enabled] = TE_LAYER_CEILING;
 	}
 
 	/* One layer may ask for IOC or FOK and a later one take the market orders away. */

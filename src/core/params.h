@@ -194,12 +194,14 @@ extern const TeEnum te_layer_enum;
  * Merge tier, user and company into the effective strategy: tier over defaults,
  * user over tier, company over user except that the stricter limit wins, and the
  * tier's entitlements over all.  Every argument but "own" may be empty (set == 0).
+ * extra: the user has an earlier strategy, by creation and then by id; unless the
+ * company has advanced_features_enabled, by its tier and its own row, it is not enabled.
  * An intersection of symbols is written to "symbols", which has room for as many
  * pointers as the smaller of the sets involved; layer[] may be NULL.
  */
 extern void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own,
-                              const TeParamSet *company, const char **symbols, TeStrategy *out,
-                              uint8_t layer[TE_PARAM_COUNT]);
+                              const TeParamSet *company, bool extra, const char **symbols,
+                              TeStrategy *out, uint8_t layer[TE_PARAM_COUNT]);
 
 /*
  * The first parameter that a row sets beyond what the tier allows, or -1.

@@ -233,14 +233,14 @@ static TeTally *tally_of(TeCache *cache, const char *company, const char *user,
 }
 
 /* Merge the layers of a strategy; the symbols of an intersection live with the company. */
-static void merge(const CompanyReader *reader, const TeParamSet *own, TeStrategy *out)
+static void merge(const CompanyReader *reader, const TeParamSet *own, bool extra, TeStrategy *out)
 {
 	int room = Max(reader->tier->params.values.available_instruments.count,
 	               Max(own->values.available_instruments.count,
 	                   reader->override.values.available_instruments.count));
 	const char **symbols = palloc(sizeof(char *) * Max(room, 1));
 
-	te_strategy_merge(&reader->tier->params, own, &reader->override, symbols, out, NULL);
+	te_strategy_merge(&reader->tier->params, own, &reader->override, extra, symbols, out, NULL);
 }
 
 static void read_account(TeRow *row, TeAccount *account)
@@ -282,7 +282,7 @@ static void read_strategy(TeRow *row, void *arg)
 	s->user_id = pstrdup(user_id);
 	s->strategy_id = pstrdup(te_row_text(row, "strategy_id"));
 	s->version = te_row_int(row, "version");
-	merge(reader, &own, &s->params);
+	merge(reader, &own, te_row_bool(row, "extra"), &s->params);
 	read_account(row, &s->account);
 	s->rule = s->params.custom_rule ? te_rule_compile(s->params.custom_rule, c->context) : NULL;
 	s->tally = tally_of(reader->cache, c->company_id, s->user_id, s->strategy_id);
@@ -349,7 +349,13 @@ static void load_companies(TeCache *cache, ArrayType *ids)
 		"SELECT s.*, c.tier, a.currency AS account_currency,"
 		"       a.equity AS account_equity, a.open_positions AS account_open_positions,"
 		"       a.position_size_multiplier AS account_multiplier,"
-		"       a.conversion_rate AS account_conversion_rate"
+		"       a.conversion_rate AS account_conversion_rate,"
+		"       EXISTS (SELECT FROM trading.strategies AS f"
+		"                WHERE f.company_id OPERATOR(pg_catalog.=) s.company_id"
+		"                  AND f.user_id OPERATOR(pg_catalog.=) s.user_id"
+		"                  AND (f.created_at, f.strategy_id COLLATE \"C\")"
+		"                      OPERATOR(pg_catalog.<) (s.created_at, s.strategy_id COLLATE \"C\"))"
+		"         AS extra"
 		"  FROM trading.strategies AS s JOIN trading.companies AS c USING (company_id)"
 		"  LEFT JOIN trading.accounts AS a USING (company_id, user_id, account_id)" OF_THIS_LANE
 		"   AND (a.account_id IS NOT NULL OR s.user_id OPERATOR(pg_catalog.=) '_all')"

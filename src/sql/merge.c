@@ -16,7 +16,7 @@
 
 PG_FUNCTION_INFO_V1(te_sql_merge_strategy);
 
-enum { ARG_TIER, ARG_OWN, ARG_COMPANY };
+enum { ARG_TIER, ARG_OWN, ARG_COMPANY, ARG_EXTRA };
 
 static Datum layers_datum(const uint8_t layer[TE_PARAM_COUNT])
 {
@@ -54,7 +54,8 @@ Datum te_sql_merge_strategy(PG_FUNCTION_ARGS)
 	te_param_set_from_argument(fcinfo, ARG_TIER, &tier);
 	te_param_set_from_argument(fcinfo, ARG_OWN, &own);
 	te_param_set_from_argument(fcinfo, ARG_COMPANY, &company);
-	te_strategy_merge(&tier, &own, &company, symbol_room(&tier, &own, &company), &merged, layer);
+	te_strategy_merge(&tier, &own, &company, !PG_ARGISNULL(ARG_EXTRA) && PG_GETARG_BOOL(ARG_EXTRA),
+	                  symbol_room(&tier, &own, &company), &merged, layer);
 
 	desc = BlessTupleDesc(desc);
 	columns = te_param_columns_of_call(fcinfo, PG_NARGS(), desc);

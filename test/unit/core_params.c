@@ -14,16 +14,18 @@ static TeParamSet tier, own, company;
 static const char *room[16];
 static TeStrategy merged;
 static uint8_t layer[TE_PARAM_COUNT];
+static bool extra;
 
 static void start(TeTier t)
 {
 	te_tier_defaults(t, &tier);
 	own = company = (TeParamSet){0};
+	extra = false;
 }
 
 static void merge(void)
 {
-	te_strategy_merge(&tier, &own, &company, room, &merged, layer);
+	te_strategy_merge(&tier, &own, &company, extra, room, &merged, layer);
 }
 
 /* The layer's label of one parameter. */
@@ -281,6 +283,34 @@ static void ceilings(void)
 	ok(merged.custom_rule == NULL, "a tier that is silent unlocks nothing");
 }
 
+static void extra_strategies(void)
+{
+	start(TE_TIER_FREE);
+	extra = true;
+	merge();
+	ok(!merged.enabled, "FREE has one strategy per user");
+	is_text(from(enabled), "CEILING", "which is the ceiling");
+	SET(own, enabled, false);
+	merge();
+	is_text(from(enabled), "USER", "what was off already isn't lowered");
+
+	start(TE_TIER_PRO);
+	extra = true;
+	SET(own, advanced_features_enabled, false);
+	merge();
+	ok(merged.enabled, "PRO has several, also where one does without advanced features");
+	SET(company, advanced_features_enabled, true);
+	merge();
+	ok(merged.enabled, "and where the company says so too");
+	SET(company, advanced_features_enabled, false);
+	SET(own, advanced_features_enabled, true);
+	merge();
+	ok(!merged.enabled, "but not where the company does without");
+	extra = false;
+	merge();
+	ok(merged.enabled, "of which the first stays");
+}
+
 static void time_in_force(void)
 {
 	start(TE_TIER_PRO);
@@ -412,6 +442,7 @@ int main(void)
 	the_stricter_wins();
 	sets_are_intersected();
 	ceilings();
+	extra_strategies();
 	time_in_force();
 	beyond_the_tier();
 	ranges();

@@ -96,6 +96,21 @@ UPDATE trading.companies SET tier = 'FREE' WHERE company_id = 'acme';
 SELECT enable_multi_leg_strategies, max_position_count, available_instruments,
        layers ->> 'enable_multi_leg_strategies' AS legs_from, layers ->> 'max_position_count' AS count_from
   FROM trading.effective_strategies WHERE user_id = 'ann';
+-- It has several strategies per user no more: the first of each, by creation and then by id, goes on.
+SELECT user_id, strategy_id, enabled, layers ->> 'enabled' AS enabled_from FROM trading.effective_strategies ORDER BY 1, 2;
+-- A company that does without advanced features is as one that lacks them.
+BEGIN;
+UPDATE trading.companies SET tier = 'PRO' WHERE company_id = 'acme';
+SELECT strategy_id, enabled, layers ->> 'enabled' AS enabled_from FROM trading.effective_strategies WHERE user_id = 'tom' ORDER BY 1;
+UPDATE trading.strategies SET advanced_features_enabled = false WHERE company_id = 'acme' AND user_id = '_all';
+SELECT strategy_id, enabled, layers ->> 'enabled' AS enabled_from FROM trading.effective_strategies WHERE user_id = 'tom' ORDER BY 1;
+ROLLBACK;
+-- Who is no administrator sees the same of its own.
+\c - te_tom
+\set VERBOSITY terse
+SELECT strategy_id, enabled, layers ->> 'enabled' AS enabled_from FROM trading.effective_strategies ORDER BY 1;
+\c - te_admin
+\set VERBOSITY terse
 -- Such a row may be changed only into one that the tier allows.
 UPDATE trading.strategies SET name = 'still too much' WHERE user_id = 'ann';
 UPDATE trading.strategies SET name = 'less', enable_multi_leg_strategies = NULL, max_position_count = NULL WHERE user_id = 'ann';
