@@ -16,7 +16,7 @@ PROTO_C := $(PROTOS:proto/%.proto=$(PROTO_OUT)/%.pb-c.c)
 PROTO_H := $(PROTO_C:.c=.h)
 
 PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
-GLUE_C := $(wildcard src/*.c src/engine/*.c src/sql/*.c)
+GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
 UNIT_C := $(wildcard test/unit/*.c)
 TOOL_C := $(wildcard test/tools/te_nats/*.c)
 DEMO_C := $(wildcard demo/*.c)
