@@ -114,6 +114,12 @@ extern void te_decide(const TeDecisionInput *in, TeDecision *out);
 extern double te_spread_pips(const TeDecisionInput *in);
 
 /*
+ * Account currency per unit of quote currency, or NAN.  A rate that is given wins;
+ * an account in base currency is converted at the price where the loss is made.
+ */
+extern double te_conversion_rate(const TeDecisionInput *in, double stop_loss);
+
+/*
  * A value that breaks the ranges of the input table: returns the offending key
  * ("prediction.confidence") and a lower-case reason, or NULL when all is well.
  * te_prediction_check looks at a prediction alone, so that one bad prediction of

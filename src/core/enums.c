@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "outcome.h"
 #include "params.h"
 
 #define LABEL(label) #label,
@@ -29,6 +30,7 @@ DEFINE_ENUM(urgency, "execution urgency", TE_URGENCIES);
 DEFINE_ENUM(timing, "timing strategy", TE_TIMINGS);
 DEFINE_ENUM(hold_reason, "hold reason", TE_HOLD_REASONS);
 DEFINE_ENUM(outcome, "outcome", TE_OUTCOMES);
+DEFINE_ENUM(result, "result", TE_RESULTS);
 DEFINE_ENUM(layer, "strategy layer", TE_LAYERS);
 
 int te_enum_value(const TeEnum *e, const char *label)

@@ -5,21 +5,17 @@
 
 #include "work.h"
 
-/*
- * Account currency per unit of quote currency, or NAN.  A rate that is given wins;
- * an account in base currency is converted at the price where the loss is made.
- */
-static double conversion_rate(const TeWork *w)
+double te_conversion_rate(const TeDecisionInput *in, double stop_loss)
 {
-	const TeAccount *a = w->in->account;
-	const TeInstrument *i = w->in->instrument;
+	const TeAccount *a = in->account;
+	const TeInstrument *i = in->instrument;
 
 	if (te_known(a->conversion_rate))
 		return a->conversion_rate;
 	if (strcmp(a->currency, i->quote_currency) == 0)
 		return 1;
 	if (strcmp(a->currency, i->base_currency) == 0)
-		return 1 / w->out->stop_loss;
+		return 1 / stop_loss;
 	return NAN;
 }
 
@@ -59,7 +55,7 @@ bool te_find_size(TeWork *w)
 	const TeInstrument *i = w->in->instrument;
 	TeDecision *out = w->out;
 	bool fixed = s->position_sizing == TE_SIZING_FIXED_LOT;
-	double rate = conversion_rate(w);
+	double rate = te_conversion_rate(w->in, out->stop_loss);
 	double loss_per_lot = te_grid_value(&w->tick, w->risk) * i->contract_size * rate;
 	double edge = NAN, size;
 
