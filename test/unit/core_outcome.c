@@ -3,9 +3,11 @@
  * thousands of random ones: what is true of a long is true of its mirror image, and
  * worse conditions never give better results.
  */
+#include <jansson.h>
 #include <stdlib.h>
 
 #include "core_fixture.h"
+#include "core_vectors.h"
 
 #include "core/outcome.h"
 
@@ -346,6 +348,43 @@ static void from_a_decision(void)
 	           "an account in base currency is converted at the stop");
 }
 
+/* Profits that brokers' pages give for a move from entry to exit, in quote currency. */
+static void published_profits(void)
+{
+	FILE *file = open_vectors("pip_value_examples.json");
+	json_t *root = file != NULL ? json_loadf(file, 0, NULL) : NULL;
+	const json_t *test;
+	size_t i;
+
+	if (file == NULL) {
+		skip("pip_value_examples.json");
+		return;
+	}
+	fclose(file);
+	json_array_foreach(json_object_get(root, "cases"), i, test)
+	{
+		double entry = json_number_value(json_object_get(test, "entry"));
+		double exit = json_number_value(json_object_get(test, "exit"));
+		double lots = json_number_value(json_object_get(test, "lots"));
+		double contract = json_number_value(json_object_get(test, lots > 0 ? "contract" : "units"));
+		const json_t *want =
+			json_object_get(test, lots > 0 ? "expected_pnl_quote" : "expected_pnl");
+
+		if (!(entry > 0))
+			continue;
+		begin(TE_ORDER_MARKET);
+		trade.contract_size = contract;
+		trade.orders[0] =
+			(TeLeg){TE_ORDER_MARKET, entry, entry * 0.99, entry * 1.01, lots > 0 ? lots : 1};
+		*(exit > entry ? &trade.orders[0].take_profit : &trade.orders[0].stop_loss) = exit;
+		bar(5, exit, exit, exit, exit);
+		judge();
+		is_near(out.whole.profit, json_number_value(want), 1e-6,
+		        json_string_value(json_object_get(test, "source")));
+	}
+	json_decref(root);
+}
+
 static void checks(void)
 {
 	const char *reason;
@@ -549,6 +588,7 @@ int main(void)
 	spread();
 	legs();
 	from_a_decision();
+	published_profits();
 	checks();
 	mirror_images();
 	monotonic();
