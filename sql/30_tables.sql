@@ -212,21 +212,43 @@ BEGIN
 	CREATE TABLE trading.strategy_changes (
 		change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 		xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-		kind text NOT NULL,
-		company_id text,
-		user_id text,
-		strategy_id text,
-		item text,
-		changed_at timestamptz NOT NULL DEFAULT now()
+		system_identifier bigint NOT NULL,
+		kind text COLLATE "C" NOT NULL,
+		company_id text COLLATE "C",
+		user_id text COLLATE "C",
+		strategy_id text COLLATE "C",
+		item text COLLATE "C",
+		operation text NOT NULL CHECK (operation IN ('INSERT', 'UPDATE', 'DELETE', 'RELOAD')),
+		version bigint,
+		row_data jsonb,
+		changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		changed_by name NOT NULL DEFAULT session_user,
+		changed_as text,
+		CHECK ((row_data IS NULL) = (operation IN ('DELETE', 'RELOAD')))
 	);
-	CREATE INDEX ON trading.strategy_changes (xid);
+	CREATE INDEX ON trading.strategy_changes (system_identifier, xid);
+	CREATE INDEX ON trading.strategy_changes (kind, company_id, user_id, strategy_id, item, change_id DESC)
+		INCLUDE (system_identifier, xid);
+	-- A version is one content for ever.
+	CREATE UNIQUE INDEX strategy_changes_version ON trading.strategy_changes (company_id, user_id, strategy_id, version)
+		WHERE kind = 'strategy' AND operation <> 'DELETE';
 	PERFORM trading.describe('trading.strategy_changes',
-		'what has changed, for the workers, who read the rows that their previous snapshot couldn''t see', jsonb_build_object(
-		'change_id', 'order of insertion; says nothing about the order of commits',
+		'the log of versions: every row of tiers, companies, users, producers, instruments, accounts and strategies that was '
+		'inserted, updated or deleted. Workers read what their previous snapshot couldn''t see', jsonb_build_object(
+		'change_id', 'order of insertion; of one row''s versions, order of commits; says nothing about the order of other commits',
 		'xid', 'transaction that made the change',
-		'kind', 'tier, company, user, producer, instrument, account, strategy, or all: read everything again',
-		'item', 'tier, producer, symbol or account; the table, where kind is all',
-		'changed_at', 'when that transaction began'));
+		'system_identifier', 'of the cluster that xid belongs to',
+		'kind', 'tier, company, user, producer, instrument, account, strategy; all: this cluster took the log over from another',
+		'company_id', 'company that the row belongs to; NULL: none',
+		'user_id', 'user of the company; _all: the company''s override; NULL: none',
+		'strategy_id', 'strategy of the user; _all: the company''s override; NULL: none',
+		'item', 'tier, producer, symbol or account; NULL: none',
+		'operation', 'INSERT, UPDATE, DELETE (a change of the key is a DELETE and an INSERT); RELOAD, where kind is all',
+		'version', 'version of a strategy''s row, of a deleted one the last; NULL for other kinds',
+		'row_data', 'the row after the change, without secrets and NULLs; NULL: there is none',
+		'changed_at', 'when the statement was done',
+		'changed_by', 'role that opened the session',
+		'changed_as', 'company/user that the session was; NULL: none'));
 END
 $$;
 COMMENT ON FUNCTION trading.create_tenant_tables() IS 'part of trading.setup(): tiers, companies, users, strategies and what belongs to them';
@@ -366,6 +388,7 @@ BEGIN
 		batch_no bigint NOT NULL,
 		epoch bigint NOT NULL,
 		lane_count integer,
+		system_identifier bigint,
 		recorded_at timestamptz NOT NULL DEFAULT now(),
 		decided_at timestamptz,
 		input_created timestamptz,
@@ -390,6 +413,7 @@ BEGIN
 		'batch_no', 'counts the lane''s batches; a second writer of the lane collides here',
 		'lane_count', 'how many lanes there were: trading.lane_of() says which of them a company was on',
 		'decided_at', 'the server''s clock when the batch was decided',
+		'system_identifier', 'of the cluster that the snapshots belong to',
 		'input_created', 'when the input stream was created, which tells it from another of the same name',
 		'input_incarnation', 'counts the input streams, and losses of a stream''s tail, that the lane has seen',
 		'input_seq', 'position in the input stream up to which everything is in the tables',
@@ -398,7 +422,7 @@ BEGIN
 		'last_out_seq', 'last output sequence of the lane, in its epoch, after this batch',
 		'publish_epoch', 'epoch of publish_seq',
 		'publish_seq', 'output sequence up to which the broker has acknowledged everything',
-		'change_snapshot', 'the changes in trading.strategy_changes that were applied',
+		'change_snapshot', 'the changes in trading.strategy_changes that were applied: trading.rows_at(kind, change_snapshot, system_identifier)',
 		'inbox_snapshot', 'the rows of trading.inbox that were read',
 		'lane_clock', 'the lane''s clock: its greatest generated_at with trading_engine.clock = input',
 		'messages', 'messages taken in',

@@ -187,16 +187,8 @@ DECLARE
 	logged record;
 BEGIN
 	FOR logged IN
-		SELECT format('trading.%I', l.name)::regclass AS relation, format('%L, %L, %L, %L, %L', l.kind, l.company, l.owner, l.strategy, l.item) AS arguments
-		  FROM (VALUES
-			('tiers', 'tier', '', '', '', 'tier'),
-			('companies', 'company', 'company_id', '', '', ''),
-			('users', 'user', 'company_id', 'user_id', '', ''),
-			('producers', 'producer', 'company_id', '', '', 'producer_id'),
-			('instruments', 'instrument', '', '', '', 'symbol'),
-			('accounts', 'account', 'company_id', 'user_id', '', 'account_id'),
-			('strategies', 'strategy', 'company_id', 'user_id', 'strategy_id', '')
-		  ) AS l (name, kind, company, owner, strategy, item)
+		SELECT l.relation, format('%L, %L, %L, %L, %L, %L', l.kind, l.company, l.owner, l.strategy, l.item, l.secret) AS arguments
+		  FROM trading.logged_tables() AS l
 	LOOP
 		PERFORM trading.create_trigger(logged.relation, 'log_insert', format(
 			'AFTER INSERT ON @ REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes(%s)', logged.arguments));
@@ -204,8 +196,8 @@ BEGIN
 			'AFTER UPDATE ON @ REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes(%s)', logged.arguments));
 		PERFORM trading.create_trigger(logged.relation, 'log_delete', format(
 			'AFTER DELETE ON @ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes(%s)', logged.arguments));
-		PERFORM trading.create_trigger(logged.relation, 'log_truncate',
-			'AFTER TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.log_truncate()');
+		PERFORM trading.create_trigger(logged.relation, 'log_truncate', format(
+			'BEFORE TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.log_truncate(%s)', logged.arguments));
 	END LOOP;
 	PERFORM trading.create_trigger('trading.strategy_changes', 'announce',
 		'AFTER INSERT ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');

@@ -27,14 +27,23 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.signal_channel() IS 'channel to LISTEN on for the ids of your company''s signals; NULL without a company';
 
--- Keeps the key and counts versions.
+-- Keeps the key and counts versions.  A strategy that is deleted and made again goes on
+-- counting, so that a version is one content for ever.
 CREATE FUNCTION trading.guard_strategy() RETURNS trigger
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF TG_OP = 'INSERT' THEN
+		-- Whoever is deleting it has to be done first.
+		PERFORM FROM trading.strategies AS s
+		  WHERE s.company_id = NEW.company_id AND s.user_id = NEW.user_id AND s.strategy_id = NEW.strategy_id
+		    FOR NO KEY UPDATE;
 		NEW.created_at := now();
-		NEW.version := 1;
+		NEW.version := 1 + COALESCE((
+			SELECT c.version FROM trading.strategy_changes AS c
+			 WHERE c.kind = 'strategy' AND c.company_id = NEW.company_id AND c.user_id = NEW.user_id
+			   AND c.strategy_id = NEW.strategy_id AND c.item IS NULL
+			 ORDER BY c.change_id DESC LIMIT 1), 0);
 	ELSIF (NEW.company_id, NEW.user_id, NEW.strategy_id) IS DISTINCT FROM (OLD.company_id, OLD.user_id, OLD.strategy_id) THEN
 		RAISE EXCEPTION 'company_id, user_id and strategy_id of a strategy can''t be changed'
 			USING ERRCODE = 'integrity_constraint_violation',
@@ -158,10 +167,12 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.system_identifier = here.system_identifier) THEN
 		-- Rows from another cluster carry its transaction ids, which mean nothing here.
 		-- Caches are built anew; what every lane has read goes, and the rest is read again.
-		DELETE FROM trading.strategy_changes;
+		-- The log of versions goes on: a mark tells which of its rows were there before.
+		INSERT INTO trading.strategy_changes (system_identifier, kind, operation)
+		VALUES (here.system_identifier, 'all', 'RELOAD');
 		PERFORM trading.delete_read_inbox('infinity');
 		UPDATE trading.inbox SET xid = pg_current_xact_id();
-		UPDATE trading.batches AS b SET inbox_snapshot = NULL, change_snapshot = NULL
+		UPDATE trading.batches AS b SET inbox_snapshot = NULL
 		  FROM trading.lanes AS l
 		 WHERE b.lane = l.lane
 		   AND b.batch_no = (SELECT max(n.batch_no) FROM trading.batches AS n WHERE n.lane = l.lane);
@@ -248,11 +259,11 @@ AS $$
 		  FROM trading.lanes AS l,
 		       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b)
 	INSERT INTO trading.batches (lane, batch_no, epoch, lane_count, decided_at, input_created, input_incarnation, input_seq, input_time,
-		last_out_seq, publish_epoch, publish_seq, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
+		last_out_seq, publish_epoch, publish_seq, system_identifier, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
 	SELECT new.lane, (SELECT max(b.batch_no) FROM trading.batches AS b) + p.n,
 	       new_epoch, hand_over_state.lanes, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time,
-	       0, new_epoch, 0, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
-	  FROM generate_series(0, lanes - 1) AS new (lane), pieces AS p, place AS o;
+	       0, new_epoch, 0, s.system_identifier, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
+	  FROM generate_series(0, lanes - 1) AS new (lane), pieces AS p, place AS o, trading.this_system() AS s;
 
 	INSERT INTO trading.market_conditions (lane, symbol, bar_start, regime, trend, volatility_ratio, bars, last_close, atr,
 		ema_fast, ema_slow, returns, var_fast, var_slow)
@@ -301,26 +312,14 @@ COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: 
 CREATE FUNCTION trading.prune(keep interval DEFAULT '7 days') RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	inbox_rows bigint;
-	change_rows bigint;
 BEGIN
 	IF prune.keep IS NULL OR prune.keep < interval '0' THEN
 		RAISE EXCEPTION 'keep must not be negative' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	inbox_rows := trading.delete_read_inbox(now() - prune.keep);
-	WITH seen AS MATERIALIZED (
-		SELECT b.change_snapshot AS snapshot FROM trading.lanes AS l
-		  LEFT JOIN LATERAL (SELECT n.change_snapshot FROM trading.batches AS n
-				      WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true)
-	DELETE FROM trading.strategy_changes AS c
-	 WHERE c.changed_at <= now() - prune.keep
-	   AND NOT EXISTS (SELECT FROM seen AS s WHERE pg_visible_in_snapshot(c.xid, s.snapshot) IS NOT TRUE);
-	GET DIAGNOSTICS change_rows = ROW_COUNT;
-	RETURN inbox_rows + change_rows;
+	RETURN trading.delete_read_inbox(now() - prune.keep);
 END
 $$;
-COMMENT ON FUNCTION trading.prune(interval) IS 'deletes rows of trading.inbox and trading.strategy_changes that are older than that and that every lane has read; returns how many';
+COMMENT ON FUNCTION trading.prune(interval) IS 'deletes rows of trading.inbox that are older than that and that every lane has read; returns how many';
 
 CREATE FUNCTION trading.upkeep(keep interval DEFAULT '30 days') RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -42,22 +42,14 @@ COMMENT ON FUNCTION trading.seed_instruments() IS 'part of trading.setup(): the 
 
 -- Tiers get the values that the parameters' declaration has for them.
 CREATE FUNCTION trading.seed_tiers() RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	value record;
-BEGIN
-	INSERT INTO trading.tiers (tier, rank)
-	SELECT t.tier, t.n FROM unnest(trading.enum_labels('tier')) WITH ORDINALITY AS t (tier, n);
-	FOR value IN
-		SELECT p.name, p.sql_type, t.tier, to_jsonb(p) ->> lower(t.tier) AS text
-		  FROM trading.strategy_parameters() AS p, trading.tiers AS t
-		 WHERE to_jsonb(p) ->> lower(t.tier) IS NOT NULL
-	LOOP
-		EXECUTE format('UPDATE trading.tiers SET %I = $1::%s WHERE tier = $2', value.name, value.sql_type)
-			USING value.text, value.tier;
-	END LOOP;
-END
+	INSERT INTO trading.tiers
+	SELECT r.*
+	  FROM unnest(trading.enum_labels('tier')) WITH ORDINALITY AS t (tier, rank),
+	       LATERAL (SELECT jsonb_object_agg(p.name, to_jsonb(p) ->> lower(t.tier)) AS parameters
+			  FROM trading.strategy_parameters() AS p) AS v,
+	       LATERAL jsonb_populate_record(NULL::trading.tiers, to_jsonb(t) || v.parameters) AS r
 $$;
 COMMENT ON FUNCTION trading.seed_tiers() IS 'part of trading.setup(): the tiers that come with it';
 
@@ -75,14 +67,12 @@ BEGIN
 		PERFORM trading.close_relation(made.relation);
 	END LOOP;
 	PERFORM trading.hide_statistics();
-	PERFORM trading.seed_tiers();
-	PERFORM trading.seed_instruments();
 	INSERT INTO trading.installation (notify_key, schema_version)
 	VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
 		trading.version());
 END
 $$;
-COMMENT ON FUNCTION trading.create_tables() IS 'part of trading.setup(): tables and the rows that they start with';
+COMMENT ON FUNCTION trading.create_tables() IS 'part of trading.setup(): tables';
 
 -- Policies, privileges, triggers and views, made anew.
 CREATE FUNCTION trading.attach() RETURNS void
@@ -108,6 +98,8 @@ BEGIN
 	IF to_regclass('trading.installation') IS NULL THEN
 		PERFORM trading.create_tables();
 		PERFORM trading.attach();
+		PERFORM trading.seed_tiers(); -- after the triggers, so that they are logged
+		PERFORM trading.seed_instruments();
 		PERFORM trading.set_lanes(2);
 		RETURN;
 	END IF;

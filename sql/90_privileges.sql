@@ -45,9 +45,10 @@ GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.channel_of(text), trading.ensure_partitions(integer),
-	trading.this_system()
+	trading.this_system(), trading.rows_at(text, pg_snapshot, bigint, text[]), trading.log_begin(pg_snapshot, bigint)
 	TO trading_worker;
 GRANT EXECUTE ON FUNCTION trading.ensure_partitions(integer), trading.old_partitions(interval),
 	trading.drop_partitions(interval, integer), trading.adopt(integer), trading.set_lanes(integer),
-	trading.prune(interval), trading.upkeep(interval)
+	trading.prune(interval), trading.upkeep(interval), trading.rows_at(text, pg_snapshot, bigint, text[]),
+	trading.log_begin(pg_snapshot, bigint)
 	TO trading_admin;

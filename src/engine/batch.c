@@ -10,6 +10,7 @@
 #include "wire/state.h"
 #include "sql/sqltime.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
@@ -457,6 +458,7 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 curs
 	te_rows_set(rows, row, TE_BATCH_last_out_seq, Int64GetDatum(m->staged.out_seq));
 	te_rows_set(rows, row, TE_BATCH_publish_epoch, Int64GetDatum(cursor_epoch));
 	te_rows_set(rows, row, TE_BATCH_publish_seq, Int64GetDatum(cursor_seq));
+	te_rows_set(rows, row, TE_BATCH_system_identifier, Int64GetDatum((int64)GetSystemIdentifier()));
 	te_rows_set(rows, row, TE_BATCH_change_snapshot,
 	            snapshot_datum(te_cache_snapshot(batch->lane->cache)));
 	if (inbox_snapshot != NULL)

@@ -13,6 +13,7 @@
 #include "sql/params.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
@@ -526,14 +527,16 @@ void te_cache_refresh(TeCache *cache)
 	if (!was_loaded)
 		load_all(cache);
 	else {
-		Oid types[] = {TEXTOID};
-		Datum values[] = {CStringGetTextDatum(cache->snapshot)};
-		TeQueryArgs args = {1, types, values, NULL};
+		Oid types[] = {TEXTOID, INT8OID};
+		Datum values[] = {CStringGetTextDatum(cache->snapshot),
+		                  Int64GetDatum((int64)GetSystemIdentifier())};
+		TeQueryArgs args = {2, types, values, NULL};
 		Changes changes = {.context = CurrentMemoryContext};
 
 		te_query_each(
 			"SELECT c.kind, c.company_id FROM trading.strategy_changes AS c"
-			" WHERE c.xid OPERATOR(pg_catalog.>=)"
+			" WHERE c.system_identifier OPERATOR(pg_catalog.=) $2"
+			"   AND c.xid OPERATOR(pg_catalog.>=)"
 			"       pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot)"
 			"   AND NOT pg_catalog.pg_visible_in_snapshot(c.xid, $1::pg_catalog.pg_snapshot)",
 			&args, read_change, &changes);

@@ -20,8 +20,9 @@
 	X(input_seq, int8)                                                                             \
 	X(subject, text)                                                                               \
 	X(company_id, text)                                                                            \
-	X(user_id, text) X(batch_id, text) X(producer_id, text) X(producer_epoch, int8)                \
-		X(producer_seq, int8) X(payload_hash, bytea) X(correlation_id, text) X(predictions, int4)  \
+	X(user_id, text)                                                                               \
+	X(batch_id, text) X(producer_id, text) X(producer_epoch, int8) X(producer_seq, int8)           \
+		X(payload_hash, bytea) X(correlation_id, text) X(predictions, int4)                        \
 			X(decided_at, timestamptz) X(message, bytea) X(market, bytea)
 
 #define TE_SIGNAL_COLUMNS(X)                                                                       \
@@ -32,7 +33,8 @@
 	X(out_seq, int8)                                                                               \
 	X(signal_id, uuid)                                                                             \
 	X(company_id, text)                                                                            \
-	X(user_id, text) X(strategy_id, text) X(symbol, text) X(prediction_id, text) X(batch_id, text) \
+	X(user_id, text)                                                                               \
+	X(strategy_id, text) X(symbol, text) X(prediction_id, text) X(batch_id, text)                  \
 		X(producer_id, text) X(correlation_id, text) X(outcome, text) X(hold_reason, text)         \
 			X(signal_type, text) X(signal_strength, float8) X(consensus_score, float8)             \
 				X(market_favorability, float8) X(order_type, text) X(execution_urgency, text)      \
@@ -73,8 +75,9 @@
 	X(trend, text)                                                                                 \
 	X(volatility_ratio, float8)                                                                    \
 	X(bars, int8)                                                                                  \
-	X(last_close, float8) X(atr, float8) X(ema_fast, float8) X(ema_slow, float8) X(returns, int8)  \
-		X(var_fast, float8) X(var_slow, float8)
+	X(last_close, float8)                                                                          \
+	X(atr, float8) X(ema_fast, float8) X(ema_slow, float8) X(returns, int8) X(var_fast, float8)    \
+		X(var_slow, float8)
 
 #define TE_DEAD_LETTER_COLUMNS(X)                                                                  \
 	X(lane, int4)                                                                                  \
@@ -84,8 +87,7 @@
 	X(subject, text)                                                                               \
 	X(company_id, text)                                                                            \
 	X(user_id, text)                                                                               \
-	X(producer_id, text) X(reason, text) X(detail, text) X(prediction_index, int4)                 \
-		X(message, bytea)
+	X(producer_id, text) X(reason, text) X(detail, text) X(prediction_index, int4) X(message, bytea)
 
 #define TE_GAP_COLUMNS(X)                                                                          \
 	X(lane, int4)                                                                                  \
@@ -103,8 +105,9 @@
 	X(input_created, timestamptz)                                                                  \
 	X(input_incarnation, int8)                                                                     \
 	X(input_seq, int8)                                                                             \
-	X(input_time, timestamptz) X(first_out_seq, int8) X(last_out_seq, int8) X(publish_epoch, int8) \
-		X(publish_seq, int8) X(change_snapshot, pg_snapshot) X(inbox_snapshot, pg_snapshot)        \
+	X(input_time, timestamptz)                                                                     \
+	X(first_out_seq, int8) X(last_out_seq, int8) X(publish_epoch, int8) X(publish_seq, int8)       \
+		X(system_identifier, int8) X(change_snapshot, pg_snapshot) X(inbox_snapshot, pg_snapshot)  \
 			X(lane_clock, timestamptz) X(messages, int4) X(predictions, int4) X(signals, int4)     \
 				X(state_full, bool) X(state, bytea)
 
