@@ -63,18 +63,36 @@ COMMENT ON FUNCTION trading.log_begin(pg_snapshot, bigint) IS
 
 CREATE FUNCTION trading.rows_at(kind text, snapshot pg_snapshot, system bigint, companies text[] DEFAULT NULL)
 	RETURNS SETOF jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT c.row_data
-	  FROM (SELECT DISTINCT ON (v.company_id, v.user_id, v.strategy_id, v.item) v.change_id
-		  FROM trading.strategy_changes AS v
-		 WHERE v.kind = rows_at.kind
-		   AND (rows_at.companies IS NULL OR v.company_id = ANY (rows_at.companies))
-		   AND CASE WHEN v.system_identifier = rows_at.system THEN pg_visible_in_snapshot(v.xid, rows_at.snapshot)
-			    ELSE v.change_id < (SELECT trading.log_begin(rows_at.snapshot, rows_at.system)) END
-		 ORDER BY v.company_id, v.user_id, v.strategy_id, v.item, v.change_id DESC) AS newest
-	  JOIN trading.strategy_changes AS c ON c.change_id = newest.change_id
-	 WHERE c.row_data IS NOT NULL
+DECLARE
+	log_begin constant bigint := trading.log_begin(rows_at.snapshot, rows_at.system);
+BEGIN
+	-- Two queries, because only one that names companies can look for them in the index.
+	IF rows_at.companies IS NULL THEN
+		RETURN QUERY
+		SELECT c.row_data
+		  FROM (SELECT DISTINCT ON (v.company_id, v.user_id, v.strategy_id, v.item) v.change_id
+			  FROM trading.strategy_changes AS v
+			 WHERE v.kind = rows_at.kind
+			   AND CASE WHEN v.system_identifier = rows_at.system THEN pg_visible_in_snapshot(v.xid, rows_at.snapshot)
+				    ELSE v.change_id < log_begin END
+			 ORDER BY v.company_id, v.user_id, v.strategy_id, v.item, v.change_id DESC) AS newest
+		  JOIN trading.strategy_changes AS c ON c.change_id = newest.change_id
+		 WHERE c.row_data IS NOT NULL;
+	ELSE
+		RETURN QUERY
+		SELECT c.row_data
+		  FROM (SELECT DISTINCT ON (v.company_id, v.user_id, v.strategy_id, v.item) v.change_id
+			  FROM trading.strategy_changes AS v
+			 WHERE v.kind = rows_at.kind AND v.company_id = ANY (rows_at.companies)
+			   AND CASE WHEN v.system_identifier = rows_at.system THEN pg_visible_in_snapshot(v.xid, rows_at.snapshot)
+				    ELSE v.change_id < log_begin END
+			 ORDER BY v.company_id, v.user_id, v.strategy_id, v.item, v.change_id DESC) AS newest
+		  JOIN trading.strategy_changes AS c ON c.change_id = newest.change_id
+		 WHERE c.row_data IS NOT NULL;
+	END IF;
+END
 $$;
 COMMENT ON FUNCTION trading.rows_at(text, pg_snapshot, bigint, text[]) IS
 	'rows of a kind (tier, company, user, producer, instrument, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';
