@@ -40,6 +40,7 @@ AS $$
 		('users', 'user', 'company_id', 'user_id', '', '', ''),
 		('producers', 'producer', 'company_id', '', '', 'producer_id', 'token_sha256'),
 		('instruments', 'instrument', '', '', '', 'symbol', ''),
+		('rates', 'rate', '', '', '', 'pair', ''),
 		('accounts', 'account', 'company_id', 'user_id', '', 'account_id', ''),
 		('strategies', 'strategy', 'company_id', 'user_id', 'strategy_id', '', '')
 	  ) AS l (name, kind, company, owner, strategy, item, secret)
@@ -95,4 +96,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.rows_at(text, pg_snapshot, bigint, text[]) IS
-	'rows of a kind (tier, company, user, producer, instrument, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';
+	'rows of a kind (tier, company, user, producer, instrument, rate, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';

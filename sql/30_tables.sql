@@ -180,7 +180,7 @@ BEGIN
 		'equity', 'equity in the account''s currency',
 		'open_positions', 'positions that are open now',
 		'position_size_multiplier', 'every size is multiplied by this, 0 < x <= 1',
-		'conversion_rate', 'account currency per unit of quote currency; NULL: derived where it can be'));
+		'conversion_rate', 'account currency per unit of quote currency; NULL: from current rates'));
 
 	CREATE TABLE trading.strategies (
 		company_id text NOT NULL REFERENCES trading.companies ON DELETE CASCADE,
@@ -233,16 +233,16 @@ BEGIN
 	CREATE UNIQUE INDEX strategy_changes_version ON trading.strategy_changes (company_id, user_id, strategy_id, version)
 		WHERE kind = 'strategy' AND operation <> 'DELETE';
 	PERFORM trading.describe('trading.strategy_changes',
-		'the log of versions: every row of tiers, companies, users, producers, instruments, accounts and strategies that was '
+		'the log of versions: every row of tiers, companies, users, producers, instruments, rates, accounts and strategies that was '
 		'inserted, updated or deleted. Workers read what their previous snapshot couldn''t see', jsonb_build_object(
 		'change_id', 'order of insertion; of one row''s versions, order of commits; says nothing about the order of other commits',
 		'xid', 'transaction that made the change',
 		'system_identifier', 'of the cluster that xid belongs to',
-		'kind', 'tier, company, user, producer, instrument, account, strategy; all: this cluster took the log over from another',
+		'kind', 'tier, company, user, producer, instrument, rate, account, strategy; all: this cluster took the log over from another',
 		'company_id', 'company that the row belongs to; NULL: none',
 		'user_id', 'user of the company; _all: the company''s override; NULL: none',
 		'strategy_id', 'strategy of the user; _all: the company''s override; NULL: none',
-		'item', 'tier, producer, symbol or account; NULL: none',
+		'item', 'tier, producer, symbol, pair of currencies or account; NULL: none',
 		'operation', 'INSERT, UPDATE, DELETE (a change of the key is a DELETE and an INSERT); RELOAD, where kind is all',
 		'version', 'version of a strategy''s row, of a deleted one the last; NULL for other kinds',
 		'row_data', 'the row after the change, without secrets and NULLs; NULL: there is none',
@@ -258,19 +258,24 @@ CREATE FUNCTION trading.create_market_tables() RETURNS void
 AS $$
 BEGIN
 	CREATE TABLE trading.instruments (
-		symbol text PRIMARY KEY CHECK (symbol ~ '^[A-Za-z0-9_-]{1,32}$'),
-		asset_class text NOT NULL CHECK (asset_class IN ('forex', 'metal', 'crypto', 'index', 'other')),
-		base_currency text NOT NULL,
-		quote_currency text NOT NULL,
-		pip_size float8 NOT NULL CHECK (pip_size > 0 AND pip_size < 'Infinity'),
-		tick_size float8 NOT NULL CHECK (tick_size >= 1e-8 AND tick_size < 'Infinity'),
-		contract_size float8 NOT NULL CHECK (contract_size > 0 AND contract_size < 'Infinity'),
-		lot_min float8 NOT NULL CHECK (lot_min > 0 AND lot_min < 'Infinity'),
-		lot_step float8 NOT NULL CHECK (lot_step > 0 AND lot_step < 'Infinity'),
-		lot_max float8 NOT NULL CHECK (lot_max >= lot_min AND lot_max < 'Infinity'),
-		min_stop_pips float8 NOT NULL DEFAULT 0 CHECK (min_stop_pips >= 0 AND min_stop_pips < 'Infinity'),
-		CONSTRAINT lot_min_is_a_multiple_of_lot_step
-			CHECK (abs(lot_min / lot_step - round(lot_min / lot_step)) <= 1e-6 AND round(lot_min / lot_step) >= 1)
+		symbol text PRIMARY KEY CONSTRAINT symbol_is_a_name CHECK (symbol ~ '^[A-Za-z0-9_-]{1,32}$'),
+		asset_class text NOT NULL CONSTRAINT asset_class_is_known
+			CHECK (asset_class IN ('forex', 'metal', 'crypto', 'index', 'other')),
+		base_currency text NOT NULL CONSTRAINT base_currency_is_a_code CHECK (base_currency ~ '^[A-Z0-9]{2,16}$'),
+		quote_currency text NOT NULL CONSTRAINT quote_currency_is_a_code CHECK (quote_currency ~ '^[A-Z0-9]{2,16}$'),
+		pip_size float8 NOT NULL CONSTRAINT pip_size_is_positive CHECK (pip_size > 0 AND pip_size < 'Infinity'),
+		tick_size float8 NOT NULL CONSTRAINT "tick_size_is_at_least_1e-8" CHECK (tick_size >= 1e-8 AND tick_size < 'Infinity'),
+		contract_size float8 NOT NULL CONSTRAINT contract_size_is_positive
+			CHECK (contract_size > 0 AND contract_size < 'Infinity'),
+		lot_min float8 NOT NULL CONSTRAINT lot_min_is_positive CHECK (lot_min > 0 AND lot_min < 'Infinity'),
+		lot_step float8 NOT NULL CONSTRAINT lot_step_is_positive CHECK (lot_step > 0 AND lot_step < 'Infinity'),
+		lot_max float8 NOT NULL CONSTRAINT lot_max_is_at_least_lot_min CHECK (lot_max >= lot_min AND lot_max < 'Infinity'),
+		min_stop_pips float8 NOT NULL DEFAULT 0 CONSTRAINT min_stop_pips_is_not_negative
+			CHECK (min_stop_pips >= 0 AND min_stop_pips < 'Infinity'),
+		CONSTRAINT currencies_differ CHECK (base_currency <> quote_currency),
+		-- A broken lot_step is the other constraint's to report.
+		CONSTRAINT lot_min_is_a_multiple_of_lot_step CHECK (NOT (lot_step > 0)
+			OR abs(lot_min / lot_step - round(lot_min / lot_step)) <= 1e-6 AND round(lot_min / lot_step) >= 1)
 	);
 	PERFORM trading.describe('trading.instruments', 'what can be traded', jsonb_build_object(
 		'symbol', 'name of the instrument, as in subjects',

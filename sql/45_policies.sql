@@ -52,6 +52,9 @@ BEGIN
 		  FROM (VALUES
 			('tiers', 'true', NULL),
 			('instruments', 'true', NULL),
+			('rates', 'true', NULL),
+			('instrument_sessions', 'true', NULL),
+			('market_holidays', 'true', NULL),
 			('market_bars', 'true', NULL),
 			('market_conditions', 'true', NULL),
 			('companies', company, NULL),
@@ -88,7 +91,7 @@ CREATE FUNCTION trading.data_tables() RETURNS TABLE (relation regclass)
 AS $$
 	SELECT format('trading.%I', t.name)::regclass
 	  FROM unnest(ARRAY['tiers', 'companies', 'users', 'logins', 'producers', 'accounts', 'strategies',
-		'strategy_changes', 'instruments', 'market_bars', 'market_conditions', 'installation', 'lanes',
+		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
 		'decision_counts', 'confidence_counts']) AS t (name)
 $$;
@@ -106,7 +109,8 @@ DECLARE
 			UNION ALL SELECT p.name FROM trading.strategy_parameters() AS p) AS s (name));
 	readable record;
 BEGIN
-	GRANT SELECT ON trading.tiers, trading.instruments, trading.market_bars, trading.market_conditions,
+	GRANT SELECT ON trading.tiers, trading.instruments, trading.rates, trading.instrument_sessions,
+		trading.market_holidays, trading.market_bars, trading.market_conditions,
 		trading.companies, trading.users, trading.accounts, trading.strategies, trading.signals,
 		trading.signal_legs, trading.decision_counts
 		TO trading_tenant;
@@ -130,11 +134,12 @@ BEGIN
 		TO trading_admin;
 	GRANT SELECT (only_row, installation_id, schema_version, created_at) ON trading.installation TO trading_admin;
 	GRANT SELECT, INSERT, UPDATE, DELETE ON trading.tiers, trading.companies, trading.users, trading.logins,
-		trading.producers, trading.instruments, trading.accounts, trading.strategies
+		trading.producers, trading.instruments, trading.rates, trading.instrument_sessions, trading.market_holidays,
+		trading.accounts, trading.strategies
 		TO trading_admin;
 
 	GRANT SELECT ON trading.tiers, trading.companies, trading.users, trading.producers, trading.instruments,
-		trading.accounts, trading.strategies, trading.installation TO trading_worker;
+		trading.rates, trading.accounts, trading.strategies, trading.installation TO trading_worker;
 	GRANT SELECT, INSERT ON trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs,
 		trading.outbox, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions
 		TO trading_worker;
@@ -211,6 +216,8 @@ BEGIN
 		'AFTER INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.check_tier()');
 	PERFORM trading.create_trigger('trading.accounts', 'guard',
 		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_account()');
+	PERFORM trading.create_trigger('trading.rates', 'touch',
+		'BEFORE UPDATE OF rate ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_rate()');
 END
 $$;
 COMMENT ON FUNCTION trading.create_triggers() IS 'part of trading.setup(): change log, wake-ups, guards';

@@ -61,6 +61,7 @@ DECLARE
 BEGIN
 	PERFORM trading.create_tenant_tables();
 	PERFORM trading.create_market_tables();
+	PERFORM trading.create_rate_tables();
 	PERFORM trading.create_lane_tables();
 	FOR made IN SELECT t.relation FROM trading.data_tables() AS t
 	LOOP
@@ -100,6 +101,7 @@ BEGIN
 		PERFORM trading.attach();
 		PERFORM trading.seed_tiers(); -- after the triggers, so that they are logged
 		PERFORM trading.seed_instruments();
+		PERFORM trading.seed_sessions();
 		PERFORM trading.set_lanes(2);
 		RETURN;
 	END IF;

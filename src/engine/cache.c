@@ -31,6 +31,7 @@ struct TeCache
 	MemoryContext tiers_context;  /* reset at each reload of the tiers */
 	MemoryContext shared_context; /* instruments and producers */
 	HTAB *tiers, *companies, *instruments, *producers, *symbols, *tallies;
+	TeLaneRates *rates;
 	TeStrategyIndex any;
 	char *snapshot;
 	int strategy_count;
@@ -74,6 +75,7 @@ TeCache *te_cache_create(int lane, int lane_count)
 	cache->symbols = string_table(cache, "symbols", 33, sizeof(TeStrategyIndex));
 	cache->tallies = string_table(cache, "tallies", sizeof(((TeTally *)0)->key), sizeof(TeTally));
 
+	cache->rates = te_lane_rates_create(context);
 	te_news_watch(&cache->changes, "strategy_changes");
 	return cache;
 }
@@ -244,7 +246,7 @@ static void merge(const CompanyReader *reader, const TeParamSet *own, bool extra
 	te_strategy_merge(&reader->tier->params, own, &reader->override, extra, symbols, out, NULL);
 }
 
-static void read_account(TeRow *row, TeAccount *account)
+static void read_account(TeCache *cache, TeRow *row, TeAccount *account)
 {
 	*account = (TeAccount){
 		.currency = pstrdup(te_row_text(row, "account_currency")),
@@ -254,6 +256,8 @@ static void read_account(TeRow *row, TeAccount *account)
 		.position_size_multiplier = te_row_double(row, "account_multiplier"),
 		.conversion_rate = te_row_double(row, "account_conversion_rate"),
 	};
+	if (!te_known(account->conversion_rate))
+		te_lane_rates_want(cache->rates, account->currency);
 }
 
 static void read_strategy(TeRow *row, void *arg)
@@ -284,7 +288,7 @@ static void read_strategy(TeRow *row, void *arg)
 	s->strategy_id = pstrdup(te_row_text(row, "strategy_id"));
 	s->version = te_row_int(row, "version");
 	merge(reader, &own, te_row_bool(row, "extra"), &s->params);
-	read_account(row, &s->account);
+	read_account(reader->cache, row, &s->account);
 	s->rule = s->params.custom_rule ? te_rule_compile(s->params.custom_rule, c->context) : NULL;
 	s->tally = tally_of(reader->cache, c->company_id, s->user_id, s->strategy_id);
 	MemoryContextSwitchTo(old);
@@ -310,6 +314,7 @@ static void load_shared(TeCache *cache)
 	te_query_each("SELECT p.company_id, p.producer_id, p.token_sha256"
 	              "  FROM trading.producers AS p WHERE p.enabled",
 	              NULL, read_producer, cache);
+	te_lane_rates_load(cache->rates);
 }
 
 static void drop_company(TeCache *cache, TeCachedCompany *c)
@@ -380,6 +385,7 @@ static void load_all(TeCache *cache)
 	hash_seq_init(&scan, cache->companies);
 	while ((c = hash_seq_search(&scan)) != NULL)
 		drop_company(cache, c);
+	te_lane_rates_forget(cache->rates);
 	load_tiers(cache);
 	load_shared(cache);
 	load_companies(cache, NULL);
@@ -399,7 +405,8 @@ static void read_change(TeRow *row, void *arg)
 	const char *kind = te_row_text(row, "kind");
 	const char *company_id = te_row_text(row, "company_id");
 
-	if (strcmp(kind, "instrument") == 0 || strcmp(kind, "producer") == 0)
+	if (strcmp(kind, "instrument") == 0 || strcmp(kind, "producer") == 0 ||
+	    strcmp(kind, "rate") == 0)
 		changes->shared = true;
 	else if (company_id == NULL)
 		changes->everything = true;
@@ -557,6 +564,11 @@ const TeInstrument *te_cache_instrument(const TeCache *cache, const char *symbol
 	CachedInstrument *c = hash_search(cache->instruments, symbol, HASH_FIND, NULL);
 
 	return c ? &c->instrument : NULL;
+}
+
+TeLaneRates *te_cache_rates(const TeCache *cache)
+{
+	return cache->rates;
 }
 
 TeCachedCompany *te_cache_company(const TeCache *cache, const char *company_id)

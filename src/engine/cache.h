@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "core/params.h"
+#include "engine/rates.h"
 #include "sql/rule.h"
 
 #define TE_ID_SIZE 65 /* a company's or user's id, with its NUL */
@@ -98,6 +99,9 @@ extern void te_cache_refresh(TeCache *cache);
 extern const char *te_cache_snapshot(const TeCache *cache);
 
 extern const TeInstrument *te_cache_instrument(const TeCache *cache, const char *symbol);
+/* What the lane converts currencies with, into those of its accounts. */
+extern TeLaneRates *te_cache_rates(const TeCache *cache);
+
 extern TeCachedCompany *te_cache_company(const TeCache *cache, const char *company_id);
 extern bool te_cache_has_user(const TeCachedCompany *company, const char *user_id);
 extern const TeCachedProducer *te_cache_producer(const TeCache *cache, const char *scope,

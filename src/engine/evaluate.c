@@ -365,18 +365,21 @@ static void decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *pre
                    const TeInstrument *instrument, const TeMarket *market)
 {
 	TeLaneCounters *counters = &e->batch->lane->slot->counters;
+	TeAccount account = s->account;
 	TeDecisionInput in = {
 		.prediction = prediction,
 		.strategy = &s->params,
 		.market = market,
 		.instrument = instrument,
-		.account = &s->account,
+		.account = &account,
 		.at = e->at,
 		.evaluate_rule = te_rule_evaluate,
 		.rule_context = s->rule,
 	};
 	TeDecision decision;
 
+	if (!te_known(account.conversion_rate))
+		account.conversion_rate = te_recorded_rate(e->rates, account.currency);
 	te_decide(&in, &decision);
 	te_counts_decision(e->batch->lane->counts, s->tally, decision.outcome);
 	te_count(&counters->evaluations, 1);
@@ -467,7 +470,9 @@ bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 	if (market == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
 	read_market(e->batch, p->symbol, e->at, market);
-	e->decided_on[i].market = market;
+	e->rates = te_lane_rates_read(te_cache_rates(lane->cache), lane->memory, instrument, e->at,
+	                              e->batch->arena);
+	e->decided_on[i] = (TeDecidedOn){market, e->rates};
 	te_counts_prediction(lane->counts, e->subject->company, e->subject->user, p->symbol,
 	                     p->confidence);
 	if (broadcast) {

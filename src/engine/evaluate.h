@@ -19,6 +19,7 @@ typedef struct TeEvaluation
 	const char *correlation_id;
 	const char *traceparent; /* of the envelope, else of the headers; may be empty */
 	TeDecidedOn *decided_on; /* per prediction */
+	const TeAccountRates *rates; /* of the prediction at hand */
 } TeEvaluation;
 
 extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,

@@ -71,6 +71,7 @@ typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 	INT(publish_ack_timeout, 1000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time after which an unacknowledged message is sent again.") \
 	BOOL(publish_holds, false, DATABASE, 0, "Publish decisions to hold; they are recorded in any case.") \
 	INT(publish_window, 512, 1, 100000, DATABASE, 0, "Messages that may be on their way without acknowledgement.") \
+	INT(rate_max_age, 300000, 0, INT_MAX, DATABASE, GUC_UNIT_MS, "Age up to which a price converts between currencies; 0: no limit.") \
 	INT(restart_delay, 1000, 100, 60000, CLUSTER, GUC_UNIT_MS, "Wait before the first restart of a worker that failed.") \
 	INT(restart_delay_max, 10000, 100, 600000, CLUSTER, GUC_UNIT_MS, "Longest wait before a restart of a worker that keeps failing.") \
 	TEXT(role, "", NULL, LOGIN, TE_GUC_IDENTITY, "Role of the session's user in the company, set by trading.login.") \

@@ -1,0 +1,167 @@
+-- Rates between currencies, and when instruments trade.
+
+CREATE FUNCTION trading.touch_rate() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NEW.as_of = OLD.as_of THEN
+		NEW.as_of := now();
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION trading.touch_rate() IS 'trigger: a rate that is set without a time is as of now';
+
+CREATE FUNCTION trading.create_rate_tables() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CREATE TABLE trading.rates (
+		base_currency text NOT NULL CONSTRAINT base_currency_is_a_code CHECK (base_currency ~ '^[A-Z0-9]{2,16}$'),
+		quote_currency text NOT NULL CONSTRAINT quote_currency_is_a_code CHECK (quote_currency ~ '^[A-Z0-9]{2,16}$'),
+		pair text GENERATED ALWAYS AS (base_currency || '/' || quote_currency) STORED,
+		rate float8 NOT NULL CONSTRAINT rate_is_positive CHECK (rate > 0 AND rate < 'Infinity'),
+		as_of timestamptz NOT NULL DEFAULT now() CONSTRAINT as_of_is_finite CHECK (isfinite(as_of)),
+		max_age interval CONSTRAINT max_age_is_not_negative CHECK (max_age >= '0'),
+		source text NOT NULL DEFAULT '',
+		PRIMARY KEY (base_currency, quote_currency),
+		CONSTRAINT currencies_differ CHECK (base_currency <> quote_currency)
+	);
+	PERFORM trading.describe('trading.rates', 'exchange rates of pairs that no stream has prices of', jsonb_build_object(
+		'base_currency', 'currency that the rate is the price of',
+		'quote_currency', 'currency of the rate',
+		'pair', 'both, as in EUR/USD',
+		'rate', 'units of quote currency per unit of base currency',
+		'as_of', 'when it was the price; an UPDATE of the rate that doesn''t say sets now()',
+		'max_age', 'age up to which it is used, 0: no limit; NULL: trading_engine.rate_max_age',
+		'source', 'where it comes from'));
+
+	-- A zone must have a name, because an abbreviation has no summer: EST is 5 hours all year.
+	CREATE TABLE trading.instrument_sessions (
+		symbol text NOT NULL REFERENCES trading.instruments ON UPDATE CASCADE ON DELETE CASCADE,
+		open_day integer NOT NULL CONSTRAINT open_day_is_1_to_7 CHECK (open_day BETWEEN 1 AND 7),
+		open_time time NOT NULL,
+		close_day integer NOT NULL CONSTRAINT close_day_is_1_to_7 CHECK (close_day BETWEEN 1 AND 7),
+		close_time time NOT NULL,
+		time_zone text NOT NULL CONSTRAINT time_zone_is_named CHECK (time_zone = 'UTC' OR time_zone LIKE '%/%')
+			CONSTRAINT time_zone_exists CHECK ('epoch'::timestamptz AT TIME ZONE time_zone IS NOT NULL),
+		PRIMARY KEY (symbol, open_day, open_time)
+	);
+	PERFORM trading.describe('trading.instrument_sessions',
+		'weekly trading hours: each row is one session; an instrument without rows has unknown hours', jsonb_build_object(
+		'open_day', 'day on which it opens, 1 Monday to 7 Sunday',
+		'open_time', 'time at which it opens, by the clocks of time_zone',
+		'close_day', 'day on which it closes',
+		'close_time', 'time at which it closes; day and time of the opening: the whole week',
+		'time_zone', 'name of the zone of both times, as America/New_York; daylight saving follows from it'));
+
+	CREATE TABLE trading.market_holidays (
+		symbol text NOT NULL REFERENCES trading.instruments ON UPDATE CASCADE ON DELETE CASCADE,
+		closed_from timestamptz NOT NULL,
+		closed_until timestamptz NOT NULL,
+		name text NOT NULL DEFAULT '',
+		PRIMARY KEY (symbol, closed_from),
+		CONSTRAINT closed_until_is_later CHECK (closed_until > closed_from)
+	);
+	PERFORM trading.describe('trading.market_holidays', 'times without trading within the weekly hours', jsonb_build_object(
+		'closed_from', 'from when there is no trading',
+		'closed_until', 'when trading goes on, if the weekly hours say so',
+		'name', 'what people call it'));
+END
+$$;
+COMMENT ON FUNCTION trading.create_rate_tables() IS 'part of trading.setup(): rates, trading hours and holidays';
+
+-- The usual hours; those of a broker may differ by minutes.  New York's evening is where
+-- the week of currencies turns; metals and the futures behind indices pause for an hour.
+CREATE FUNCTION trading.seed_sessions() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO trading.instrument_sessions (symbol, open_day, open_time, close_day, close_time, time_zone)
+	SELECT i.symbol, 7, '17:00', 5, '17:00', 'America/New_York'
+	  FROM trading.instruments AS i WHERE i.asset_class = 'forex'
+	UNION ALL
+	SELECT i.symbol, 7, '00:00', 7, '00:00', 'UTC'
+	  FROM trading.instruments AS i WHERE i.asset_class = 'crypto'
+	UNION ALL
+	SELECT i.symbol, d.day, '18:00', d.day % 7 + 1, '17:00', 'America/New_York'
+	  FROM trading.instruments AS i, unnest(ARRAY[7, 1, 2, 3, 4]) AS d (day)
+	 WHERE i.asset_class = 'metal' OR i.symbol IN ('US30', 'US500', 'NAS100', 'JPN225')
+	UNION ALL
+	SELECT h.symbol, d.day, h.opens, d.day, h.closes, h.zone
+	  FROM (VALUES
+		('GER40', time '01:15', time '22:00', 'Europe/Berlin'),
+		('UK100', time '01:00', time '21:00', 'Europe/London')
+	  ) AS h (symbol, opens, closes, zone), generate_series(1, 5) AS d (day);
+END
+$$;
+COMMENT ON FUNCTION trading.seed_sessions() IS 'part of trading.setup(): usual trading hours of the instruments that come with it';
+
+-- Weekly hours are local: each session is reckoned by the clocks of its zone, then made an
+-- instant.  Sessions that touch are one.  Looking two weeks around finds every session that
+-- is under way; what goes on for more than a week has no end that anybody asks for.
+CREATE FUNCTION trading.sessions(symbol text, from_time timestamptz, until_time timestamptz)
+	RETURNS TABLE (opens_at timestamptz, closes_at timestamptz)
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH opening AS (
+		SELECT s.time_zone, d.day + s.open_time AS opens,
+		       d.day + s.open_time + CASE WHEN l.length > '0' THEN l.length ELSE l.length + '7 days' END AS closes
+		  FROM trading.instrument_sessions AS s
+		 CROSS JOIN LATERAL (SELECT (s.close_day - s.open_day) * interval '1 day' + (s.close_time - s.open_time)) AS l (length)
+		 CROSS JOIN LATERAL generate_series((sessions.from_time AT TIME ZONE s.time_zone)::date - 15,
+			(sessions.until_time AT TIME ZONE s.time_zone)::date + 15, '1 day') AS g (at)
+		 CROSS JOIN LATERAL (SELECT g.at::date) AS d (day)
+		 WHERE s.symbol = sessions.symbol AND EXTRACT(isodow FROM d.day) = s.open_day),
+	trading AS (
+		SELECT COALESCE(range_agg(tstzrange(o.opens AT TIME ZONE o.time_zone, o.closes AT TIME ZONE o.time_zone)), '{}')
+		       - (SELECT COALESCE(range_agg(tstzrange(h.closed_from, h.closed_until)), '{}')
+			    FROM trading.market_holidays AS h WHERE h.symbol = sessions.symbol) AS times
+		  FROM opening AS o)
+	SELECT CASE WHEN lower(t.session) < sessions.from_time - interval '8 days' THEN '-infinity' ELSE lower(t.session) END,
+	       CASE WHEN upper(t.session) > sessions.until_time + interval '8 days' THEN 'infinity' ELSE upper(t.session) END
+	  FROM (SELECT unnest(trading.times) FROM trading) AS t (session)
+	 WHERE t.session && tstzrange(sessions.from_time, sessions.until_time, '[]')
+	 ORDER BY t.session
+$$;
+COMMENT ON FUNCTION trading.sessions(text, timestamptz, timestamptz) IS
+	'sessions of an instrument that meet a span of time, without holidays; infinity: it opened or closes more than a week away';
+
+CREATE FUNCTION trading.check_symbol(symbol text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM trading.instruments AS i WHERE i.symbol = check_symbol.symbol) THEN
+		RAISE EXCEPTION 'there is no instrument "%"', symbol USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trading.check_symbol(text) IS 'raises an error unless there is an instrument of that name';
+
+CREATE FUNCTION trading.in_session(symbol text, at timestamptz DEFAULT now()) RETURNS boolean
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM trading.check_symbol(symbol);
+	IF NOT EXISTS (SELECT FROM trading.instrument_sessions AS s WHERE s.symbol = in_session.symbol) THEN
+		RETURN NULL;
+	END IF;
+	RETURN EXISTS (SELECT FROM trading.sessions(symbol, at, at));
+END
+$$;
+COMMENT ON FUNCTION trading.in_session(text, timestamptz) IS
+	'does the instrument trade at that time? The instant of opening is in the session, that of closing isn''t. NULL: its hours are unknown';
+
+CREATE FUNCTION trading.next_session(symbol text, at timestamptz DEFAULT now(), OUT opens_at timestamptz, OUT closes_at timestamptz)
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM trading.check_symbol(symbol);
+	SELECT s.opens_at, s.closes_at INTO next_session.opens_at, next_session.closes_at
+	  FROM trading.sessions(symbol, at, at + interval '60 days') AS s
+	 WHERE s.opens_at > at
+	 ORDER BY s.opens_at LIMIT 1;
+END
+$$;
+COMMENT ON FUNCTION trading.next_session(text, timestamptz) IS
+	'the first session that opens after that time; NULL: none within 60 days, as when the instrument always trades';
