@@ -78,21 +78,18 @@ CREATE FUNCTION trading.seed_sessions() RETURNS void
 AS $$
 BEGIN
 	INSERT INTO trading.instrument_sessions (symbol, open_day, open_time, close_day, close_time, time_zone)
-	SELECT i.symbol, 7, '17:00', 5, '17:00', 'America/New_York'
-	  FROM trading.instruments AS i WHERE i.asset_class = 'forex'
-	UNION ALL
-	SELECT i.symbol, 7, '00:00', 7, '00:00', 'UTC'
-	  FROM trading.instruments AS i WHERE i.asset_class = 'crypto'
-	UNION ALL
-	SELECT i.symbol, d.day, '18:00', d.day % 7 + 1, '17:00', 'America/New_York'
-	  FROM trading.instruments AS i, unnest(ARRAY[7, 1, 2, 3, 4]) AS d (day)
-	 WHERE i.asset_class = 'metal' OR i.symbol IN ('US30', 'US500', 'NAS100', 'JPN225')
-	UNION ALL
-	SELECT h.symbol, d.day, h.opens, d.day, h.closes, h.zone
+	SELECT i.symbol, d.day, h.opens::time, (d.day + h.nights - 1) % 7 + 1, h.closes::time, h.zone
 	  FROM (VALUES
-		('GER40', time '01:15', time '22:00', 'Europe/Berlin'),
-		('UK100', time '01:00', time '21:00', 'Europe/London')
-	  ) AS h (symbol, opens, closes, zone), generate_series(1, 5) AS d (day);
+		('forex', NULL::text[], ARRAY[7], 5, '17:00', '17:00', 'America/New_York'),
+		('crypto', NULL, ARRAY[7], 7, '00:00', '00:00', 'UTC'),
+		('metal', NULL, ARRAY[7, 1, 2, 3, 4], 1, '18:00', '17:00', 'America/New_York'),
+		('index', ARRAY['US30', 'US500', 'NAS100', 'JPN225'], ARRAY[7, 1, 2, 3, 4], 1, '18:00', '17:00', 'America/New_York'),
+		('index', ARRAY['GER40'], ARRAY[1, 2, 3, 4, 5], 0, '01:15', '22:00', 'Europe/Berlin'),
+		('index', ARRAY['UK100'], ARRAY[1, 2, 3, 4, 5], 0, '01:00', '21:00', 'Europe/London')
+	  ) AS h (asset_class, symbols, days, nights, opens, closes, zone)
+	 CROSS JOIN unnest(h.days) AS d (day)
+	  JOIN trading.instruments AS i
+	    ON i.asset_class = h.asset_class AND (h.symbols IS NULL OR i.symbol = ANY (h.symbols));
 END
 $$;
 COMMENT ON FUNCTION trading.seed_sessions() IS 'part of trading.setup(): usual trading hours of the instruments that come with it';

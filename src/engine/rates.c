@@ -48,28 +48,40 @@ TeLaneRates *te_lane_rates_create(MemoryContext parent)
  * Loading
  *----------------------------------------------------------------------*/
 
-static void add_source(List **sources, RateSource source)
+/* The sources read so far; rows are read in a context of their own. */
+typedef struct SourceReader
 {
-	RateSource *copy = palloc(sizeof(RateSource));
+	MemoryContext context;
+	List *sources;
+} SourceReader;
 
-	*copy = source;
-	*sources = lappend(*sources, copy);
+static RateSource *read_pair(TeRow *row, SourceReader *reader)
+{
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
+	RateSource *source = palloc0(sizeof(RateSource));
+
+	source->base = te_row_text(row, "base_currency");
+	source->quote = te_row_text(row, "quote_currency");
+	reader->sources = lappend(reader->sources, source);
+	MemoryContextSwitchTo(old);
+	return source;
 }
 
 static void read_instrument(TeRow *row, void *arg)
 {
-	add_source(arg, (RateSource){.base = te_row_text(row, "base_currency"),
-	                             .quote = te_row_text(row, "quote_currency"),
-	                             .symbol = te_row_text(row, "symbol")});
+	SourceReader *reader = arg;
+
+	read_pair(row, reader)->symbol =
+		MemoryContextStrdup(reader->context, te_row_text(row, "symbol"));
 }
 
 static void read_rate(TeRow *row, void *arg)
 {
-	add_source(arg, (RateSource){.base = te_row_text(row, "base_currency"),
-	                             .quote = te_row_text(row, "quote_currency"),
-	                             .rate = te_row_double(row, "rate"),
-	                             .as_of = te_row_time(row, "as_of"),
-	                             .max_age = te_row_int(row, "max_age_us")});
+	RateSource *source = read_pair(row, arg);
+
+	source->rate = te_row_double(row, "rate");
+	source->as_of = te_row_time(row, "as_of");
+	source->max_age = te_row_int(row, "max_age_us");
 }
 
 /* Make the graph of the sources, in the current memory context. */
@@ -95,27 +107,28 @@ static void build_graph(TeLaneRates *rates, List *sources)
 
 void te_lane_rates_load(TeLaneRates *rates)
 {
-	List *sources = NIL;
+	SourceReader reader = {rates->sources_context, NIL};
 	MemoryContext old;
 
 	rates->source_count = 0;
 	rates->sources = NULL;
 	rates->graph = (TeRateGraph){0};
 	MemoryContextReset(rates->sources_context);
-	old = MemoryContextSwitchTo(rates->sources_context);
 
 	/* An index has the same points in every currency that it is quoted in: not a rate. */
 	te_query_each(
 		"SELECT i.symbol, i.base_currency, i.quote_currency"
 		"  FROM trading.instruments AS i"
 		" WHERE i.asset_class OPERATOR(pg_catalog.=) ANY (ARRAY['forex', 'metal', 'crypto'])",
-		NULL, read_instrument, &sources);
+		NULL, read_instrument, &reader);
 	te_query_each("SELECT r.base_currency, r.quote_currency, r.rate, r.as_of,"
 	              "       COALESCE((EXTRACT(EPOCH FROM r.max_age) OPERATOR(pg_catalog.*) 1000000)"
 	              "                ::pg_catalog.int8, -1) AS max_age_us"
 	              "  FROM trading.rates AS r",
-	              NULL, read_rate, &sources);
-	build_graph(rates, sources);
+	              NULL, read_rate, &reader);
+
+	old = MemoryContextSwitchTo(rates->sources_context);
+	build_graph(rates, reader.sources);
 	MemoryContextSwitchTo(old);
 }
 
