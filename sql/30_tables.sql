@@ -578,6 +578,7 @@ BEGIN
 		outcome text NOT NULL CHECK (outcome = ANY (%L)),
 		lane integer NOT NULL,
 		decisions bigint NOT NULL,
+		rule_errors bigint NOT NULL DEFAULT 0,
 		PRIMARY KEY (company_id, user_id, strategy_id, minute, outcome, lane)
 	) PARTITION BY RANGE (minute)$table$, trading.enum_labels('outcome'));
 	CREATE INDEX ON trading.decision_counts (minute);
@@ -585,7 +586,8 @@ BEGIN
 		'how often a strategy came to an outcome; statistics, flushed each minute, outside the exactly-once promise', jsonb_build_object(
 		'minute', 'minute that was counted',
 		'outcome', 'how the decisions ended',
-		'decisions', 'how many'));
+		'decisions', 'how many',
+		'rule_errors', 'of CUSTOM_RULE: how many of them because the rule could not be evaluated'));
 
 	CREATE TABLE trading.confidence_counts (
 		company_id text NOT NULL DEFAULT '_all',

@@ -222,12 +222,28 @@ END
 $$;
 COMMENT ON FUNCTION trading.create_triggers() IS 'part of trading.setup(): change log, wake-ups, guards';
 
--- Views of tenants run as who reads them, so that policies apply.
-CREATE FUNCTION trading.create_views() RETURNS void
+-- Columns of a view that are named like a table's mean the same.
+CREATE FUNCTION trading.describe_like(view regclass, relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	col record;
+BEGIN
+	FOR col IN
+		SELECT v.attname, col_description(relation, t.attnum) AS doc
+		  FROM pg_attribute AS v JOIN pg_attribute AS t ON t.attname = v.attname
+		 WHERE v.attrelid = view AND v.attnum > 0 AND t.attrelid = relation
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', view, col.attname, col.doc);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.describe_like(regclass, regclass) IS 'comments on a view''s columns as on a table''s of the same names';
+
+-- Views of tenants run as who reads them, so that policies apply.
+CREATE FUNCTION trading.create_views() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
 BEGIN
 	CREATE OR REPLACE VIEW trading.effective_strategies WITH (security_invoker) AS
 	SELECT s.company_id, s.user_id, s.strategy_id, s.name, s.account_id, s.version, c.tier, m.*
@@ -245,16 +261,23 @@ BEGIN
 	COMMENT ON COLUMN trading.effective_strategies.tier IS 'tier of the company';
 	COMMENT ON COLUMN trading.effective_strategies.layers IS
 		'where each parameter came from: DEFAULT, TIER, USER, COMPANY or CEILING';
-	FOR col IN
-		SELECT v.attname, col_description('trading.strategies'::regclass, t.attnum) AS doc
-		  FROM pg_attribute AS v JOIN pg_attribute AS t ON t.attname = v.attname
-		 WHERE v.attrelid = 'trading.effective_strategies'::regclass AND v.attnum > 0
-		   AND t.attrelid = 'trading.strategies'::regclass
-	LOOP
-		EXECUTE format('COMMENT ON COLUMN trading.effective_strategies.%I IS %L', col.attname, col.doc);
-	END LOOP;
+	PERFORM trading.describe_like('trading.effective_strategies', 'trading.strategies');
+
+	CREATE OR REPLACE VIEW trading.strategy_decisions WITH (security_invoker) AS
+	SELECT d.company_id, d.user_id, d.strategy_id, d.outcome, sum(d.decisions)::bigint AS decisions, sum(d.rule_errors)::bigint AS rule_errors,
+	       min(d.minute) AS first_minute, max(d.minute) AS last_minute
+	  FROM trading.decision_counts AS d
+	 GROUP BY d.company_id, d.user_id, d.strategy_id, d.outcome
+	 ORDER BY d.company_id, d.user_id, d.strategy_id, array_position(trading.enum_labels('outcome'), d.outcome);
+	COMMENT ON VIEW trading.strategy_decisions IS
+		'how often each strategy came to each outcome: trading.decision_counts, added up';
+	PERFORM trading.describe_like('trading.strategy_decisions', 'trading.decision_counts');
+	COMMENT ON COLUMN trading.strategy_decisions.first_minute IS 'first minute that was counted';
+	COMMENT ON COLUMN trading.strategy_decisions.last_minute IS 'last minute that was counted';
+
 	PERFORM trading.revoke_all('trading.effective_strategies');
-	GRANT SELECT ON trading.effective_strategies TO trading_tenant, trading_admin;
+	PERFORM trading.revoke_all('trading.strategy_decisions');
+	GRANT SELECT ON trading.effective_strategies, trading.strategy_decisions TO trading_tenant, trading_admin;
 END
 $$;
 COMMENT ON FUNCTION trading.create_views() IS 'part of trading.setup(): views over the tables';

@@ -14,7 +14,7 @@ CREATE FUNCTION trading.read_workers(
 	OUT duplicates bigint, OUT stale bigint, OUT conflicts bigint, OUT gaps bigint,
 	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
-	OUT notify_errors bigint, OUT errors bigint, OUT reloads bigint, OUT stats_reset timestamptz)
+	OUT notify_errors bigint, OUT rule_errors bigint, OUT errors bigint, OUT reloads bigint, OUT stats_reset timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'te_sql_stat_workers'
 	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 16 SET search_path = pg_catalog, pg_temp;
@@ -85,6 +85,7 @@ COMMENT ON COLUMN trading.stat_workers.stale IS 'messages of a producer''s older
 COMMENT ON COLUMN trading.stat_workers.conflicts IS 'producer sequences that came again with other content';
 COMMENT ON COLUMN trading.stat_workers.dropped IS 'messages of companies that other lanes own';
 COMMENT ON COLUMN trading.stat_workers.gap_fills IS 'messages expired or halted before they were sent, replaced by a record of the gap';
+COMMENT ON COLUMN trading.stat_workers.rule_errors IS 'custom rules that could not be evaluated, which counts as not true; trading.decision_counts has them per strategy';
 COMMENT ON COLUMN trading.stat_workers.errors IS 'batches that failed and were tried again message by message';
 COMMENT ON COLUMN trading.stat_workers.reloads IS 'loads of changed strategies and reference data';
 COMMENT ON COLUMN trading.stat_workers.stats_reset IS 'when the counters began at 0';

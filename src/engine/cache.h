@@ -27,6 +27,7 @@ typedef struct TeTally
 {
 	char key[3 * TE_ID_SIZE]; /* company, user and strategy, each followed by '/' */
 	uint32 counts[TE_OUTCOME_COUNT];
+	uint32 rule_errors; /* of CUSTOM_RULE, those whose rule could not be evaluated */
 	bool dirty;
 } TeTally;
 

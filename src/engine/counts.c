@@ -30,7 +30,7 @@ struct TeCounts
 
 static const TeColumnSpec decision_columns[] = {
 	{"company_id", "text"}, {"user_id", "text"}, {"strategy_id", "text"}, {"minute", "timestamptz"},
-	{"outcome", "text"},    {"lane", "int4"},    {"decisions", "int8"},
+	{"outcome", "text"},    {"lane", "int4"},    {"decisions", "int8"},   {"rule_errors", "int8"},
 };
 static const TeColumnSpec confidence_columns[] = {
 	{"company_id", "text"}, {"user_id", "text"}, {"symbol", "text"},      {"minute", "timestamptz"},
@@ -44,7 +44,8 @@ static TeRowsSpec decision_spec = {
 	.column_count = lengthof(decision_columns),
 	.on_conflict =
 		"(company_id, user_id, strategy_id, minute, outcome, lane)"
-		" DO UPDATE SET decisions = t.decisions OPERATOR(pg_catalog.+) EXCLUDED.decisions",
+		" DO UPDATE SET decisions = t.decisions OPERATOR(pg_catalog.+) EXCLUDED.decisions,"
+		"               rule_errors = t.rule_errors OPERATOR(pg_catalog.+) EXCLUDED.rule_errors",
 };
 static TeRowsSpec confidence_spec = {
 	.table = "trading.confidence_counts AS t",
@@ -79,10 +80,12 @@ static void start_counting(TeCounts *counts)
 		counts->minute = this_minute();
 }
 
-void te_counts_decision(TeCounts *counts, TeTally *tally, TeOutcome outcome)
+void te_counts_decision(TeCounts *counts, TeTally *tally, const TeDecision *decision)
 {
 	start_counting(counts);
-	tally->counts[outcome]++;
+	tally->counts[decision->outcome]++;
+	if (decision->rule_failed)
+		tally->rule_errors++;
 	tally->dirty = true;
 }
 
@@ -141,16 +144,25 @@ static int add_row(Flush *flush, const char *key, int64 count)
 static void flush_tally(TeTally *tally, void *arg)
 {
 	Flush *flush = arg;
+	TeRows *rows = &flush->rows;
 
-	for (int outcome = 0; outcome < TE_OUTCOME_COUNT; outcome++)
-		if (tally->counts[outcome] > 0)
-			te_rows_set_text(&flush->rows, add_row(flush, tally->key, tally->counts[outcome]), 4,
-			                 te_outcome_enum.labels[outcome]);
+	for (int outcome = 0; outcome < TE_OUTCOME_COUNT; outcome++) {
+		/* A rule that fails is the gate that decides. */
+		uint32 rule_errors = outcome == TE_OUTCOME_CUSTOM_RULE ? tally->rule_errors : 0;
+		int row;
+
+		if (tally->counts[outcome] == 0)
+			continue;
+		row = add_row(flush, tally->key, tally->counts[outcome]);
+		te_rows_set_text(rows, row, 4, te_outcome_enum.labels[outcome]);
+		te_rows_set(rows, row, 7, Int64GetDatum(rule_errors));
+	}
 }
 
 static void clear_tally(TeTally *tally, void *arg pg_attribute_unused())
 {
 	memset(tally->counts, 0, sizeof(tally->counts));
+	tally->rule_errors = 0;
 	tally->dirty = false;
 }
 

@@ -11,13 +11,14 @@
 
 #include "postgres.h"
 
+#include "core/decide.h"
 #include "engine/cache.h"
 
 typedef struct TeCounts TeCounts;
 
 extern TeCounts *te_counts_create(int lane);
 
-extern void te_counts_decision(TeCounts *counts, TeTally *tally, TeOutcome outcome);
+extern void te_counts_decision(TeCounts *counts, TeTally *tally, const TeDecision *decision);
 
 /* A prediction whose strategies were found by the index; company and user may be _all. */
 extern void te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_id,

@@ -381,9 +381,11 @@ static void decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *pre
 	if (!te_known(account.conversion_rate))
 		account.conversion_rate = te_recorded_rate(e->rates, account.currency);
 	te_decide(&in, &decision);
-	te_counts_decision(e->batch->lane->counts, s->tally, decision.outcome);
+	te_counts_decision(e->batch->lane->counts, s->tally, &decision);
 	te_count(&counters->evaluations, 1);
 	te_count(&counters->outcomes[decision.outcome], 1);
+	if (decision.rule_failed)
+		te_count(&counters->rule_errors, 1);
 	if (decision.outcome == TE_OUTCOME_SIGNAL || decision.outcome == TE_OUTCOME_HOLD)
 		record_signal(e, s, &in, &decision);
 }

@@ -60,8 +60,9 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(gap_fills) /* halted or expired messages replaced at publish time */                         \
 	X(notifications)                                                                               \
 	X(notify_errors)                                                                               \
-	X(errors)  /* batches that failed and were tried again */                                      \
-	X(reloads) /* loads of strategies and reference data */
+	X(rule_errors) /* custom rules that could not be evaluated */                                  \
+	X(errors)      /* batches that failed and were tried again */                                  \
+	X(reloads)     /* loads of strategies and reference data */
 
 /* What is now.  X(name) for a number, T(name) for a TimestampTz, 0 meaning none. */
 #define TE_LANE_GAUGES(X, T)                                                                       \
