@@ -18,6 +18,11 @@ bool te_work_step(TeWork *w, TeOutcome gate, bool passed, const char *check, TeS
 	return passed;
 }
 
+void te_work_note(const TeWork *w, const TeNote *note)
+{
+	w->trace->note(w->trace->context, note);
+}
+
 static void decision_clear(TeDecision *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -89,7 +94,7 @@ static bool gate_confidence(TeWork *w)
 	                  te_step_number(confidence), te_step_number(s->min_confidence_threshold)))
 		return false;
 
-	consensus = w->out->consensus_score = te_consensus(w->in->prediction);
+	consensus = w->out->consensus_score = te_consensus(w);
 	return te_work_step(w, TE_OUTCOME_LOW_CONSENSUS,
 	                    !te_ratio_below(consensus, s->min_consensus_score), NULL,
 	                    te_step_number(consensus), te_step_number(s->min_consensus_score));
@@ -113,6 +118,13 @@ static bool gate_market(TeWork *w)
 	double favorability;
 
 	favorability = w->out->market_favorability = te_favorability(m, w->prediction_sign);
+	te_note_text(w, TE_PART_MARKET, "regime", te_regime_enum.labels[m->regime],
+	             TE_OF_STRATEGY(allowed_regimes), NULL);
+	te_note(w, TE_PART_MARKET, "spread_pips", w->spread_pips, TE_OF_STRATEGY(max_spread_pips),
+	        te_known(w->spread_pips) ? NULL : "not known: any will do");
+	te_note(w, TE_PART_MARKET, "favorability", favorability,
+	        TE_OF_STRATEGY(min_market_favorability),
+	        m->regime == TE_REGIME_UNKNOWN ? "of an unknown regime" : "of trend and volatility");
 
 	if (!(s->allowed_regimes & (1 << m->regime)))
 		return te_work_step(w, gate, false, "regime",
@@ -172,9 +184,9 @@ static TeTimeInForce order_time_in_force(const TeWork *w)
 	return asked;
 }
 
-void te_decide(const TeDecisionInput *in, TeDecision *out)
+void te_decide_traced(const TeDecisionInput *in, TeDecision *out, const TeTrace *trace)
 {
-	TeWork w = {.in = in, .out = out};
+	TeWork w = {.in = in, .out = out, .trace = trace};
 
 	decision_clear(out);
 	w.prediction_sign = te_direction_sign(in->prediction->direction);
@@ -196,4 +208,9 @@ void te_decide(const TeDecisionInput *in, TeDecision *out)
 
 	if (out->outcome == TE_OUTCOME_SIGNAL || out->outcome == TE_OUTCOME_HOLD)
 		out->expires_at = expiry(in);
+}
+
+void te_decide(const TeDecisionInput *in, TeDecision *out)
+{
+	te_decide_traced(in, out, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "outcome.h"
 #include "params.h"
+#include "trace.h"
 
 #define LABEL(label) #label,
 
@@ -32,6 +33,7 @@ DEFINE_ENUM(hold_reason, "hold reason", TE_HOLD_REASONS);
 DEFINE_ENUM(outcome, "outcome", TE_OUTCOMES);
 DEFINE_ENUM(result, "result", TE_RESULTS);
 DEFINE_ENUM(layer, "strategy layer", TE_LAYERS);
+DEFINE_ENUM(part, "part of a decision", TE_PARTS);
 
 int te_enum_value(const TeEnum *e, const char *label)
 {

@@ -71,12 +71,20 @@ void te_find_legs(TeWork *w)
 		return;
 	while (n > 1 && floor(w->lots / n) < least_lots)
 		n--;
+	te_note(w, TE_PART_LEGS, "legs_of_lot_min", n, TE_OF_STRATEGY(leg_count),
+	        n < w->in->strategy->leg_count ? "the size is too small for more" : NULL);
 	if (n < 2)
 		return;
 
 	count = split(w, n, floor(w->lots / n), legs);
-	if (count < 2 || te_ticks_short(leg_reward(w, &legs[0]), 1) || !legs_pay(w, legs, count))
+	if (count < 2 || te_ticks_short(leg_reward(w, &legs[0]), 1) || !legs_pay(w, legs, count)) {
+		te_note(
+			w, TE_PART_LEGS, "legs", 0, TE_OF_STRATEGY(min_reward_risk_ratio),
+			"a single order: as legs it would not pay, or only one is far enough from the stop");
 		return;
+	}
+	te_note(w, TE_PART_LEGS, "legs", count, TE_OF_STRATEGY(leg_spacing_pips),
+	        count < n ? "the others are too close to the stop or to the take profit" : NULL);
 
 	out->leg_count = count;
 	for (int i = 0; i < count; i++)

@@ -14,8 +14,9 @@ static double clamp(double x, double low, double high)
  * The share of the weighted confidence that points the prediction's way.  Without
  * models, or when none of them has any confidence, the prediction's own.
  */
-double te_consensus(const TePrediction *p)
+double te_consensus(const TeWork *w)
 {
+	const TePrediction *p = w->in->prediction;
 	int sign = te_direction_sign(p->direction);
 	double all = 0, agreeing = 0;
 
@@ -26,7 +27,12 @@ double te_consensus(const TePrediction *p)
 		all += weight;
 		if (te_direction_sign(vote->direction) == sign)
 			agreeing += weight;
+		te_note_weighted(w, TE_PART_CONSENSUS, vote->model_id, vote->confidence, vote->weight,
+		                 te_direction_enum.labels[vote->direction]);
 	}
+	te_note(w, TE_PART_CONSENSUS, "consensus", all > 0 ? agreeing / all : p->confidence, NULL,
+	        all > 0 ? "share of the weighted confidence that agrees"
+	                : "no model has confidence: the prediction's own");
 	return all > 0 ? agreeing / all : p->confidence;
 }
 
@@ -68,6 +74,8 @@ static int bias_sign(TeBias bias)
 static double signal_strength(const TeWork *w, const TePattern *pattern)
 {
 	const TePrediction *p = w->in->prediction;
+	static const char *const names[TE_WEIGHT_COUNT] = {"confidence", "consensus", "pattern",
+	                                                   "market", "volume"};
 	const double *weight = w->in->strategy->strength_weights.w;
 	int bias = pattern != NULL ? bias_sign(pattern->direction) : 0;
 	double factor[TE_WEIGHT_COUNT] = {p->confidence, NAN, NAN, NAN, p->volume_confirmation};
@@ -80,11 +88,14 @@ static double signal_strength(const TeWork *w, const TePattern *pattern)
 	if (w->in->market->regime != TE_REGIME_UNKNOWN)
 		factor[3] = w->out->market_favorability;
 
-	for (int i = 0; i < TE_WEIGHT_COUNT; i++)
+	for (int i = 0; i < TE_WEIGHT_COUNT; i++) {
 		if (te_known(factor[i])) {
 			sum += weight[i] * factor[i];
 			weights += weight[i];
 		}
+		te_note_weighted(w, TE_PART_STRENGTH, names[i], factor[i], weight[i],
+		                 te_known(factor[i]) ? NULL : "absent, its weight doesn't count");
+	}
 	return weights > 0 ? clamp(sum / weights, 0, 1) : 0;
 }
 
@@ -124,6 +135,43 @@ static bool against_trend(const TeWork *w, int level)
 	       te_ratio_below(w->in->prediction->confidence, s->counter_trend_confidence_threshold);
 }
 
+static const char *level_label(int level)
+{
+	return te_direction_enum.labels[level + (int)TE_DIR_HOLD];
+}
+
+/* How the level moved from the prediction's direction, step by step. */
+static void note_levels(const TeWork *w, const TePattern *pattern, int before, int level,
+                        bool counter)
+{
+	const TeStrategy *s = w->in->strategy;
+	bool volatile_market = w->in->market->regime == TE_REGIME_HIGH_VOLATILITY;
+	bool probable =
+		pattern != NULL && !te_ratio_below(pattern->probability, s->min_pattern_probability);
+
+	te_note_text(w, TE_PART_LEVEL, "prediction",
+	             te_direction_enum.labels[w->in->prediction->direction],
+	             TE_OF_PREDICTION(direction), NULL);
+	if (pattern != NULL)
+		te_note_weighted(w, TE_PART_LEVEL, pattern->name, pattern->probability, NAN,
+		                 te_bias_enum.labels[pattern->direction]);
+	if (s->pattern_trading_enabled)
+		te_note_text(w, TE_PART_LEVEL, "after_pattern", level_label(before),
+		             TE_OF_STRATEGY(min_pattern_probability),
+		             probable          ? "the most probable pattern moves the level"
+		             : pattern != NULL ? "the most probable pattern is not probable enough"
+		                               : "no pattern");
+	te_note_text(w, TE_PART_LEVEL, "after_volatility", level_label(level),
+	             TE_OF_STRATEGY(volatility_mode),
+	             volatile_market ? "high volatility" : "volatility is not high");
+	te_note_text(w, TE_PART_LEVEL, "after_trend", level_label(counter ? 0 : level),
+	             TE_OF_STRATEGY(trend_following_enabled),
+	             counter ? "against the trend, and not confident enough"
+	             : s->trend_following_enabled
+	                 ? "the trend doesn't oppose it, or it is confident enough"
+	                 : "trends are not looked at");
+}
+
 /* Gate 8: a level of 0 is a signal of type HOLD, without an entry. */
 bool te_find_signal_type(TeWork *w)
 {
@@ -134,6 +182,8 @@ bool te_find_signal_type(TeWork *w)
 	bool counter = against_trend(w, level);
 
 	w->weak = before == 1 || before == -1 || level == 1 || level == -1;
+	if (w->trace != NULL)
+		note_levels(w, pattern, before, level, counter);
 	if (counter)
 		level = 0;
 	w->sign = (level > 0) - (level < 0);
@@ -141,6 +191,8 @@ bool te_find_signal_type(TeWork *w)
 	out->has_signal_type = true;
 	out->signal_type = (TeDirection)(level + (int)TE_DIR_HOLD);
 	out->signal_strength = signal_strength(w, pattern);
+	te_note(w, TE_PART_STRENGTH, "signal_strength", out->signal_strength,
+	        TE_OF_STRATEGY(strength_weights), "weighted mean of the factors that are there");
 
 	if (counter) {
 		out->hold_reason = TE_HOLD_REASON_COUNTER_TREND;

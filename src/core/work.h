@@ -7,6 +7,7 @@
 
 #include "decide.h"
 #include "ticks.h"
+#include "trace.h"
 
 /* Ratios and probabilities this close are equal: 3 of 5 equal votes is not below 0.6. */
 #define TE_RATIO_TOLERANCE 1e-9
@@ -18,6 +19,7 @@ typedef struct TeWork
 {
 	const TeDecisionInput *in;
 	TeDecision *out;
+	const TeTrace *trace; /* or NULL: nobody wants to know */
 
 	int prediction_sign; /* -1, 0, +1 */
 	double spread_pips;  /* or NAN */
@@ -92,8 +94,40 @@ static inline TeStepValue te_step_nothing(void)
 extern bool te_work_step(TeWork *w, TeOutcome gate, bool passed, const char *check,
                          TeStepValue value, TeStepValue threshold);
 
+/* The key of an input that a note refers to; the compiler checks that there is such a field. */
+#define TE_KEY_OF_(object, type, field) ((void)sizeof(((type *)0)->field), #object "." #field)
+#define TE_OF_PREDICTION(field) TE_KEY_OF_(prediction, TePrediction, field)
+#define TE_OF_STRATEGY(field) TE_KEY_OF_(strategy, TeStrategy, field)
+#define TE_OF_MARKET(field) TE_KEY_OF_(market, TeMarket, field)
+#define TE_OF_INSTRUMENT(field) TE_KEY_OF_(instrument, TeInstrument, field)
+#define TE_OF_ACCOUNT(field) TE_KEY_OF_(account, TeAccount, field)
+
+/* Tell the trace, if there is one. */
+extern void te_work_note(const TeWork *w, const TeNote *note);
+
+static inline void te_note(const TeWork *w, TePart part, const char *item, double value,
+                           const char *source, const char *remark)
+{
+	if (w->trace != NULL)
+		te_work_note(w, &(TeNote){part, item, te_step_number(value), NAN, source, remark});
+}
+
+static inline void te_note_weighted(const TeWork *w, TePart part, const char *item, double value,
+                                    double weight, const char *remark)
+{
+	if (w->trace != NULL)
+		te_work_note(w, &(TeNote){part, item, te_step_number(value), weight, NULL, remark});
+}
+
+static inline void te_note_text(const TeWork *w, TePart part, const char *item, const char *value,
+                                const char *source, const char *remark)
+{
+	if (w->trace != NULL)
+		te_work_note(w, &(TeNote){part, item, te_step_text(value), NAN, source, remark});
+}
+
 /* The phases.  Those that return bool say whether the decision goes on. */
-extern double te_consensus(const TePrediction *p);
+extern double te_consensus(const TeWork *w);
 extern double te_favorability(const TeMarket *m, int prediction_sign);
 extern bool te_find_signal_type(TeWork *w);
 extern bool te_find_prices(TeWork *w);

@@ -25,34 +25,41 @@ static TeTime read_at(TimestampTz at)
 	return te_time_from_timestamptz(at);
 }
 
-Datum te_sql_decide(PG_FUNCTION_ARGS)
+void te_read_decision_arguments(FunctionCallInfo fcinfo, TeDecisionArguments *out)
 {
-	TePrediction prediction;
-	TeStrategy strategy;
-	TeMarket market;
-	TeInstrument instrument;
-	TeAccount account;
-	TeDecisionInput in = {&prediction, &strategy, &market,
-	                      &instrument, &account,  .evaluate_rule = te_rule_evaluate};
-	TeDecision decision;
 	const char *key, *reason;
 
 	for (int i = 0; i < ARG_COUNT; i++) {
 		if (PG_ARGISNULL(i))
 			te_invalid_value(arg_names[i], "must not be NULL");
 	}
-	te_jsonb_read_prediction(PG_GETARG_JSONB_P(ARG_PREDICTION), &prediction);
-	te_jsonb_read_strategy(PG_GETARG_JSONB_P(ARG_STRATEGY), &strategy);
-	te_jsonb_read_market(PG_GETARG_JSONB_P(ARG_MARKET), &market);
-	te_jsonb_read_instrument(PG_GETARG_JSONB_P(ARG_INSTRUMENT), &instrument);
-	te_jsonb_read_account(PG_GETARG_JSONB_P(ARG_ACCOUNT), &account);
-	in.at = read_at(PG_GETARG_TIMESTAMPTZ(ARG_AT));
-	key = te_input_check(&in, &reason);
+	te_jsonb_read_prediction(PG_GETARG_JSONB_P(ARG_PREDICTION), &out->prediction);
+	te_jsonb_read_strategy(PG_GETARG_JSONB_P(ARG_STRATEGY), &out->strategy);
+	te_jsonb_read_market(PG_GETARG_JSONB_P(ARG_MARKET), &out->market);
+	te_jsonb_read_instrument(PG_GETARG_JSONB_P(ARG_INSTRUMENT), &out->instrument);
+	te_jsonb_read_account(PG_GETARG_JSONB_P(ARG_ACCOUNT), &out->account);
+	out->in = (TeDecisionInput){
+		.prediction = &out->prediction,
+		.strategy = &out->strategy,
+		.market = &out->market,
+		.instrument = &out->instrument,
+		.account = &out->account,
+		.at = read_at(PG_GETARG_TIMESTAMPTZ(ARG_AT)),
+		.evaluate_rule = te_rule_evaluate,
+	};
+	key = te_input_check(&out->in, &reason);
 	if (key != NULL)
 		te_invalid_value(key, reason);
+	if (out->strategy.custom_rule != NULL)
+		out->in.rule_context = te_rule_compile(out->strategy.custom_rule, CurrentMemoryContext);
+}
 
-	if (strategy.custom_rule != NULL)
-		in.rule_context = te_rule_compile(strategy.custom_rule, CurrentMemoryContext);
-	te_decide(&in, &decision);
-	PG_RETURN_JSONB_P(te_jsonb_decision(&in, &decision));
+Datum te_sql_decide(PG_FUNCTION_ARGS)
+{
+	TeDecisionArguments arguments;
+	TeDecision decision;
+
+	te_read_decision_arguments(fcinfo, &arguments);
+	te_decide(&arguments.in, &decision);
+	PG_RETURN_JSONB_P(te_jsonb_decision(&arguments.in, &decision));
 }

@@ -8,9 +8,12 @@
 #ifndef TE_SQL_DECISION_JSON_H
 #define TE_SQL_DECISION_JSON_H
 
-#include "sql/jsonb_io.h"
+#include "postgres.h"
+
+#include "fmgr.h"
 
 #include "core/decide.h"
+#include "sql/jsonb_io.h"
 
 /* Read one input.  Texts and arrays are allocated in the current context. */
 extern void te_jsonb_read_prediction(Jsonb *jsonb, TePrediction *out);
@@ -29,6 +32,23 @@ extern void te_jsonb_put_market_fields(TeJsonbWriter *w,
 extern void te_jsonb_put_instrument(TeJsonbWriter *w, const TeInstrument *i);
 extern void te_jsonb_put_account(TeJsonbWriter *w, const TeAccount *a);
 extern void te_jsonb_put_strategy(TeJsonbWriter *w, const TeStrategy *s);
+
+/* The arguments of trading.decide(), as they were given. */
+typedef struct TeDecisionArguments
+{
+	TePrediction prediction;
+	TeStrategy strategy;
+	TeMarket market;
+	TeInstrument instrument;
+	TeAccount account;
+	TeDecisionInput in; /* points to the above; the custom rule is compiled */
+} TeDecisionArguments;
+
+/* Read and check them: 22023 with the key's name for whatever is wrong. */
+extern void te_read_decision_arguments(FunctionCallInfo fcinfo, TeDecisionArguments *out);
+
+/* A key with what a step compared, or neither where that is nothing or infinite. */
+extern void te_jsonb_step_value_field(TeJsonbWriter *w, const char *key, const TeStepValue *value);
 
 /* The decision as trading.decide() returns it. */
 extern Jsonb *te_jsonb_decision(const TeDecisionInput *in, const TeDecision *d);

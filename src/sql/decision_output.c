@@ -5,7 +5,7 @@
  */
 #include "sql/decision_json.h"
 
-static void put_step_value(TeJsonbWriter *w, const char *key, const TeStepValue *value)
+void te_jsonb_step_value_field(TeJsonbWriter *w, const char *key, const TeStepValue *value)
 {
 	/* An absurd parameter can lead to an infinite price, which JSON can't say. */
 	if (value->kind == TE_STEP_NOTHING ||
@@ -45,8 +45,8 @@ static void put_steps(TeJsonbWriter *w, const TeDecision *d)
 		te_jsonb_key(w, "passed");
 		te_jsonb_put_bool(w, step->passed);
 		te_jsonb_text_field(w, "check", step->check);
-		put_step_value(w, "value", &step->value);
-		put_step_value(w, "threshold", &step->threshold);
+		te_jsonb_step_value_field(w, "value", &step->value);
+		te_jsonb_step_value_field(w, "threshold", &step->threshold);
 		te_jsonb_end_object(w);
 	}
 	te_jsonb_end_array(w);
