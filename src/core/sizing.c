@@ -96,12 +96,12 @@ bool te_find_size(TeWork *w)
 	double loss_per_lot = te_grid_value(&w->tick, w->risk) * i->contract_size * rate;
 	double edge = NAN, size;
 
+	note_conversion(w, rate);
 	if (!fixed && !te_known(rate))
 		return te_work_step(w, TE_OUTCOME_NO_CONVERSION_RATE, false, "conversion_rate",
 		                    te_step_text(w->in->account->currency),
 		                    te_step_text(i->quote_currency));
 
-	note_conversion(w, rate);
 	te_note(w, TE_PART_SIZE, "loss_per_lot", loss_per_lot, NULL,
 	        "risk x contract size x conversion rate, account currency");
 	size = wanted_lots(w, rate, loss_per_lot, &edge);
