@@ -13,6 +13,9 @@
 
 typedef struct TeDecisionInput TeDecisionInput;
 
+/* Version of the rules: grows when the same inputs decide otherwise. */
+#define TE_CORE_VERSION 1
+
 /* Answers of a custom rule; a rule that can't be evaluated is reported and counts as not true. */
 typedef enum { TE_RULE_TRUE, TE_RULE_NOT_TRUE, TE_RULE_ERROR } TeRuleResult;
 

@@ -18,7 +18,7 @@ double te_consensus(const TeWork *w)
 {
 	const TePrediction *p = w->in->prediction;
 	int sign = te_direction_sign(p->direction);
-	double all = 0, agreeing = 0;
+	double all = 0, agreeing = 0, consensus;
 
 	for (int i = 0; i < p->model_count; i++) {
 		const TeModelVote *vote = &p->models[i];
@@ -30,10 +30,12 @@ double te_consensus(const TeWork *w)
 		te_note_weighted(w, TE_PART_CONSENSUS, vote->model_id, vote->confidence, vote->weight,
 		                 te_direction_enum.labels[vote->direction]);
 	}
-	te_note(w, TE_PART_CONSENSUS, "consensus", all > 0 ? agreeing / all : p->confidence, NULL,
-	        all > 0 ? "share of the weighted confidence that agrees"
-	                : "no model has confidence: the prediction's own");
-	return all > 0 ? agreeing / all : p->confidence;
+	consensus = all > 0 ? agreeing / all : p->confidence;
+	te_note(w, TE_PART_CONSENSUS, "consensus", consensus, NULL,
+	        all > 0               ? "share of the weighted confidence that agrees"
+	        : p->model_count == 0 ? "without models: the prediction's confidence"
+	                              : "no model has confidence: the prediction's own");
+	return consensus;
 }
 
 /* How well trend and volatility suit a prediction, 0..1; 0.5 when nothing is known. */

@@ -18,10 +18,6 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Version of the rules in src/core: grows when the same inputs decide otherwise. */
-#define CORE_VERSION 1
-#define CORE_VERSION_TEXT "1"
-
 /* A row of trading.outbox is closed at this size. */
 #define FRAMES_BYTES ((size_t)4 * 1024 * 1024)
 
@@ -245,7 +241,7 @@ static void record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const 
 	te_rows_set_time(rows, row, TE_SIGNAL_decided_at, in->at);
 	te_rows_set(rows, row, TE_SIGNAL_simulated, BoolGetDatum(te_guc_clock == TE_CLOCK_INPUT));
 	te_rows_set(rows, row, TE_SIGNAL_strategy_version, Int64GetDatum(s->version));
-	te_rows_set(rows, row, TE_SIGNAL_core_version, Int32GetDatum(CORE_VERSION));
+	te_rows_set(rows, row, TE_SIGNAL_core_version, Int32GetDatum(TE_CORE_VERSION));
 	if (!te_inputs_pack(in, batch->arena, &inputs, &length, &err))
 		elog(ERROR, "could not pack the inputs of a decision: %s", err.detail);
 	te_rows_set_bytes(rows, row, TE_SIGNAL_inputs, inputs, length);
@@ -293,7 +289,7 @@ static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecis
 		.decision = d,
 		.decided_at = in->at,
 		.simulated = te_guc_clock == TE_CLOCK_INPUT,
-		.core_version = CORE_VERSION_TEXT,
+		.core_version = CppAsString2(TE_CORE_VERSION),
 		.original_position_size = NAN,
 		.original_stop_loss = NAN,
 	};

@@ -121,6 +121,8 @@ Datum te_sql_explain_decision(PG_FUNCTION_ARGS)
 	te_decide_traced(&arguments.in, &decision, &trace);
 	te_jsonb_end_array(&w);
 	put_gates(&w, &decision);
+	te_jsonb_key(&w, "core_version");
+	te_jsonb_put_integer(&w, TE_CORE_VERSION);
 	put_jsonb(&w, "decision", te_jsonb_decision(&arguments.in, &decision));
 	te_jsonb_end_object(&w);
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(w.result));

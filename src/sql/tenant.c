@@ -26,6 +26,7 @@
 PG_FUNCTION_INFO_V1(te_sql_current_company);
 PG_FUNCTION_INFO_V1(te_sql_current_user_id);
 PG_FUNCTION_INFO_V1(te_sql_current_role_in_company);
+PG_FUNCTION_INFO_V1(te_sql_session_is_admin);
 PG_FUNCTION_INFO_V1(te_sql_login);
 PG_FUNCTION_INFO_V1(te_sql_logout);
 
@@ -99,6 +100,11 @@ Datum te_sql_current_role_in_company(PG_FUNCTION_ARGS)
 	if (!te_session_identity(&id))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(id.role));
+}
+
+Datum te_sql_session_is_admin(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	PG_RETURN_BOOL(te_session_is_admin());
 }
 
 /* Write one of the three settings, with the rights of a superuser. */
