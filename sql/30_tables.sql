@@ -226,7 +226,7 @@ BEGIN
 		changed_as text,
 		CHECK ((row_data IS NULL) = (operation IN ('DELETE', 'RELOAD')))
 	);
-	CREATE INDEX ON trading.strategy_changes (system_identifier, xid);
+	CREATE INDEX ON trading.strategy_changes (system_identifier, xid, change_id);
 	CREATE INDEX ON trading.strategy_changes (kind, company_id, user_id, strategy_id, item, change_id DESC)
 		INCLUDE (system_identifier, xid);
 	-- A version is one content for ever.

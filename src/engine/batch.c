@@ -163,7 +163,7 @@ static bool authorise(TeBatch *batch, const TeInput *input, const TeSubject *sub
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_COMPANY, "company_id",
 		                    "is not in trading.companies");
 	if (!broadcast && strcmp(subject->user, TE_ALL) != 0 &&
-	    !te_cache_has_user(company, subject->user))
+	    !te_company_has_user(company, subject->user))
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_USER, "user_id", "is not in trading.users");
 	if (input->authorised)
 		return true;
@@ -172,7 +172,7 @@ static bool authorise(TeBatch *batch, const TeInput *input, const TeSubject *sub
 		return te_wire_fail(err, TE_WIRE_NOT_AUTHORISED, "producer_id",
 		                    "is not an enabled producer of %s",
 		                    broadcast ? "broadcasts" : "this company");
-	if ((producer->has_token || (company != NULL && company->require_token)) &&
+	if ((producer->has_token || (company != NULL && te_company_requires_token(company))) &&
 	    !(producer->has_token && token_matches(producer, envelope->auth_token)))
 		return te_wire_fail(err, TE_WIRE_NOT_AUTHORISED, "auth_token", "is missing or wrong");
 	return true;

@@ -86,7 +86,6 @@ void te_counts_decision(TeCounts *counts, TeTally *tally, const TeDecision *deci
 	tally->counts[decision->outcome]++;
 	if (decision->rule_failed)
 		tally->rule_errors++;
-	tally->dirty = true;
 }
 
 void te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_id,
@@ -159,13 +158,6 @@ static void flush_tally(TeTally *tally, void *arg)
 	}
 }
 
-static void clear_tally(TeTally *tally, void *arg pg_attribute_unused())
-{
-	memset(tally->counts, 0, sizeof(tally->counts));
-	tally->rule_errors = 0;
-	tally->dirty = false;
-}
-
 static void flush_confidences(Flush *flush)
 {
 	HASH_SEQ_STATUS scan;
@@ -200,12 +192,12 @@ void te_counts_flush(TeCounts *counts, TeCache *cache)
 	te_session_asynchronous();
 	te_rows_init(&decisions.rows, &decision_spec, CurrentMemoryContext);
 	te_rows_init(&confidences.rows, &confidence_spec, CurrentMemoryContext);
-	te_cache_tallies(cache, flush_tally, &decisions);
+	te_cache_visit_tallies(cache, flush_tally, &decisions);
 	flush_confidences(&confidences);
 	te_rows_insert(&decisions.rows);
 	te_rows_insert(&confidences.rows);
 	te_session_commit();
-	te_cache_tallies(cache, clear_tally, NULL);
+	te_cache_clear_tallies(cache);
 	clear_confidences(counts);
 	counts->minute = 0;
 }

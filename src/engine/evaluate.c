@@ -21,9 +21,6 @@
 /* A row of trading.outbox is closed at this size. */
 #define FRAMES_BYTES ((size_t)4 * 1024 * 1024)
 
-/* The index may offer a strategy that just fails its threshold, never withhold one that passes. */
-#define CONFIDENCE_SLACK 1e-8
-
 /*----------------------------------------------------------------------
  * Market state
  *----------------------------------------------------------------------*/
@@ -197,7 +194,7 @@ static void record_legs(TeBatch *batch, const TeCachedStrategy *s, const uint8_t
 		int row = te_rows_add(rows);
 
 		te_rows_set(rows, row, TE_LEG_signal_id, uuid_datum(batch, id));
-		te_rows_set_text(rows, row, TE_LEG_company_id, s->company->company_id);
+		te_rows_set_text(rows, row, TE_LEG_company_id, s->company_id);
 		te_rows_set_text(rows, row, TE_LEG_user_id, s->user_id);
 		te_rows_set(rows, row, TE_LEG_leg, Int32GetDatum(i));
 		te_rows_set_text(rows, row, TE_LEG_order_type, label(&te_order_type_enum, leg->order_type));
@@ -226,7 +223,7 @@ static void record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const 
 	if (out_seq > 0)
 		te_rows_set(rows, row, TE_SIGNAL_out_seq, Int64GetDatum(out_seq));
 	te_rows_set(rows, row, TE_SIGNAL_signal_id, uuid_datum(batch, id));
-	te_rows_set_text(rows, row, TE_SIGNAL_company_id, s->company->company_id);
+	te_rows_set_text(rows, row, TE_SIGNAL_company_id, s->company_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_user_id, s->user_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_strategy_id, s->strategy_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_symbol, in->prediction->symbol);
@@ -271,7 +268,7 @@ static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecis
 		.lane = (uint32_t)batch->lane->lane,
 		.epoch = (uint64_t)staged->epoch,
 		.seq = (uint64_t)++staged->out_seq,
-		.company_id = s->company->company_id,
+		.company_id = s->company_id,
 		.user_id = s->user_id,
 		.strategy_id = s->strategy_id,
 		.strategy_version = s->version,
@@ -299,7 +296,7 @@ static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecis
 	TeWireError err;
 
 	memcpy(record.signal_id, id, TE_UUID_BYTES);
-	strlcpy(subject.company, s->company->company_id, sizeof(subject.company));
+	strlcpy(subject.company, s->company_id, sizeof(subject.company));
 	strlcpy(subject.user, s->user_id, sizeof(subject.user));
 	strlcpy(subject.symbol, in->prediction->symbol, sizeof(subject.symbol));
 	if (!te_subject_format(te_guc_subject_prefix, &subject, text) ||
@@ -315,15 +312,15 @@ static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecis
 
 static void add_to_notice(TeBatch *batch, TeCachedCompany *company, const uint8_t id[TE_UUID_BYTES])
 {
-	TeNotice *notice = company->notice < list_length(batch->notices)
-	                       ? list_nth(batch->notices, company->notice)
-	                       : NULL;
+	int *place = te_company_scratch(company);
+	TeNotice *notice =
+		*place < list_length(batch->notices) ? list_nth(batch->notices, *place) : NULL;
 
 	if (notice == NULL || notice->company != company) {
 		notice = MemoryContextAllocZero(batch->context, sizeof(TeNotice));
 		notice->company = company;
 		notice->signal_ids = MemoryContextAlloc(batch->context, TE_NOTICE_IDS * TE_UUID_BYTES);
-		company->notice = list_length(batch->notices);
+		*place = list_length(batch->notices);
 		batch->notices = lappend(batch->notices, notice);
 	}
 	if (notice->count < TE_NOTICE_IDS)
@@ -337,15 +334,14 @@ static bool is_published(const TeBatch *batch, const TeDecision *d)
 	return batch->lane->publishing && (d->outcome == TE_OUTCOME_SIGNAL || te_guc_publish_holds);
 }
 
-static void record_signal(TeEvaluation *e, TeCachedStrategy *s, const TeDecisionInput *in,
+static void record_signal(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
                           const TeDecision *d)
 {
 	uint8_t id[TE_UUID_BYTES];
 	int64 out_seq = 0;
 
 	te_signal_id(e->message->envelope.producer_id, in->prediction->prediction_id,
-	             in->prediction->generated_at, s->company->company_id, s->user_id, s->strategy_id,
-	             id);
+	             in->prediction->generated_at, s->company_id, s->user_id, s->strategy_id, id);
 	if (is_published(e->batch, d))
 		out_seq = add_frame(e, s, in, d, id);
 	record_signal_row(e, s, in, d, id, out_seq);
@@ -357,16 +353,27 @@ static void record_signal(TeEvaluation *e, TeCachedStrategy *s, const TeDecision
  * Deciding
  *----------------------------------------------------------------------*/
 
-static void decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *prediction,
-                   const TeInstrument *instrument, const TeMarket *market)
+/* A prediction and what all strategies see of it. */
+typedef struct Question
 {
-	TeLaneCounters *counters = &e->batch->lane->slot->counters;
-	TeAccount account = s->account;
+	TeEvaluation *evaluation;
+	const TePrediction *prediction;
+	const TeInstrument *instrument;
+	const TeMarket *market;
+} Question;
+
+static void decide(const TeCachedStrategy *s, void *arg)
+{
+	const Question *q = arg;
+	TeEvaluation *e = q->evaluation;
+	TeBatch *batch = e->batch;
+	TeLaneCounters *counters = &batch->lane->slot->counters;
+	TeAccount account = *s->account;
 	TeDecisionInput in = {
-		.prediction = prediction,
-		.strategy = &s->params,
-		.market = market,
-		.instrument = instrument,
+		.prediction = q->prediction,
+		.strategy = s->params,
+		.market = q->market,
+		.instrument = q->instrument,
 		.account = &account,
 		.at = e->at,
 		.evaluate_rule = te_rule_evaluate,
@@ -377,7 +384,7 @@ static void decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *pre
 	if (!te_known(account.conversion_rate))
 		account.conversion_rate = te_recorded_rate(e->rates, account.currency);
 	te_decide(&in, &decision);
-	te_counts_decision(e->batch->lane->counts, s->tally, &decision);
+	te_counts_decision(batch->lane->counts, te_cache_tally(batch->lane->cache, s), &decision);
 	te_count(&counters->evaluations, 1);
 	te_count(&counters->outcomes[decision.outcome], 1);
 	if (decision.rule_failed)
@@ -386,31 +393,18 @@ static void decide(TeEvaluation *e, TeCachedStrategy *s, const TePrediction *pre
 		record_signal(e, s, &in, &decision);
 }
 
-/* The strategies of an index that the prediction's confidence can pass; a prediction to hold
- * concerns all. */
-static void decide_index(TeEvaluation *e, const TeStrategyIndex *index,
-                         const TePrediction *prediction, const TeInstrument *instrument,
-                         const TeMarket *market)
+static void decide_all(TeEvaluation *e, const TePrediction *prediction,
+                       const TeInstrument *instrument, const TeMarket *market)
 {
-	double reach =
-		prediction->direction == TE_DIR_HOLD ? INFINITY : prediction->confidence + CONFIDENCE_SLACK;
+	TeCache *cache = e->batch->lane->cache;
+	const char *company_id = e->subject->company, *user_id = e->subject->user;
+	Question q = {e, prediction, instrument, market};
 
-	for (int i = 0; index != NULL && i < index->count && index->entries[i].threshold <= reach; i++)
-		decide(e, index->entries[i].strategy, prediction, instrument, market);
-}
-
-static void decide_company(TeEvaluation *e, const TePrediction *prediction,
-                           const TeInstrument *instrument, const TeMarket *market)
-{
-	TeCachedCompany *company = te_cache_company(e->batch->lane->cache, e->subject->company);
-	bool every_user = strcmp(e->subject->user, TE_ALL) == 0;
-
-	for (int i = 0; i < company->strategy_count; i++) {
-		TeCachedStrategy *s = &company->strategies[i];
-
-		if (every_user || strcmp(s->user_id, e->subject->user) == 0)
-			decide(e, s, prediction, instrument, market);
-	}
+	if (strcmp(company_id, TE_ALL) == 0)
+		te_cache_visit_broadcast(cache, prediction, decide, &q);
+	else
+		te_cache_visit_company(cache, te_cache_company(cache, company_id),
+		                       strcmp(user_id, TE_ALL) == 0 ? NULL : user_id, decide, &q);
 }
 
 void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *input,
@@ -473,11 +467,7 @@ bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 	e->decided_on[i] = (TeDecidedOn){market, e->rates};
 	te_counts_prediction(lane->counts, e->subject->company, e->subject->user, p->symbol,
 	                     p->confidence);
-	if (broadcast) {
-		decide_index(e, te_cache_symbol(lane->cache, p->symbol), p, instrument, market);
-		decide_index(e, te_cache_any(lane->cache), p, instrument, market);
-	} else
-		decide_company(e, p, instrument, market);
+	decide_all(e, p, instrument, market);
 	te_latency_record(&lane->slot->latencies, TE_LATENCY_DECIDE, begun, te_monotonic_us());
 	return true;
 }

@@ -10,11 +10,31 @@
 #include "engine/notify.h"
 #include "engine/session.h"
 
+#include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "utils/builtins.h"
 
 #define COMMON_CHANNEL "trading_signals"
+
+/* The company's own channel: a keyed hash, asked for once. */
+static const char *channel_of(const TeBatch *batch, TeCachedCompany *company)
+{
+	static const char sql[] = "SELECT trading.channel_of($1)";
+	Oid types[] = {TEXTOID};
+	Datum values[] = {CStringGetTextDatum(te_company_id(company))};
+
+	if (te_company_channel(company) != NULL)
+		return te_company_channel(company);
+	if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 1) != SPI_OK_SELECT ||
+	    SPI_processed != 1)
+		elog(ERROR, "expected one row from: %s", sql);
+	te_cache_set_channel(batch->lane->cache, company,
+	                     SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	return te_company_channel(company);
+}
 
 static void notify_company(const TeBatch *batch, const TeNotice *notice, int64 batch_no)
 {
@@ -31,7 +51,7 @@ static void notify_company(const TeBatch *batch, const TeNotice *notice, int64 b
 		appendStringInfo(&payload, "%s\"%s\"", i ? ", " : "", text);
 	}
 	appendStringInfo(&payload, "], \"more\": %s}", notice->count > n ? "true" : "false");
-	Async_Notify(notice->company->channel, payload.data);
+	Async_Notify(channel_of(batch, notice->company), payload.data);
 	pfree(payload.data);
 }
 

@@ -105,7 +105,9 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	c->slot = slot;
 	c->memory = m;
 	c->counts = te_counts_create(slot->lane);
-	c->cache = te_cache_create(c->lane, c->lane_count);
+	c->cache = te_cache_create(
+		&(TeCacheScope){.lane = c->lane, .lane_count = c->lane_count, .parent = TopMemoryContext});
+	te_cache_watch(c->cache);
 	c->publishing = te_guc_nats_url[0] != '\0';
 	te_cache_refresh(c->cache);
 	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
@@ -550,6 +552,8 @@ bool te_work_turn(TeWork *work, int64 until_us)
 	until_us = Min(until_us, work->upkeep_at);
 	if (work->retry_at > 0)
 		until_us = Min(until_us, work->retry_at);
+	else if (te_cache_busy(work->context.cache))
+		until_us = 0; /* the next slice of what has changed is due */
 	events = te_link_wait(work->link, until_us);
 	for (;;) {
 		bool more = false;

@@ -10,6 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "sql/check_strategy.h"
 #include "sql/params.h"
 #include "sql/rule.h"
 
@@ -53,41 +54,40 @@ static char *tiers_that_allow(ArrayType *tiers, const TeParamSet *own, int p)
 	return names.len > 0 ? names.data : pstrdup("none");
 }
 
-static void check_entitlement(FunctionCallInfo fcinfo, const TeParamSet *own)
+void te_check_own_params(const TeParamSet *own)
 {
-	TeParamSet tier;
-	int p;
+	const char *reason;
+	const char *name = te_strategy_check(own, &reason);
 
-	te_param_set_from_argument(fcinfo, ARG_TIER, &tier);
-	p = te_strategy_beyond_tier(&tier, own);
-	if (p < 0)
-		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-	     errmsg("tier %s does not allow this value of \"%s\"%s",
-	            PG_ARGISNULL(ARG_TIER) ? "(none)" : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)),
-	            te_params[p].name,
-	            PG_ARGISNULL(ARG_TIERS)
-	                ? ""
-	                : psprintf("; tiers that do: %s",
-	                           tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), own, p)))));
+	if (name != NULL)
+		te_param_invalid(name, reason);
+	if ((own->set & TE_PARAM_BIT(TE_PARAM_custom_rule)) && own->values.custom_rule != NULL)
+		te_rule_check(own->values.custom_rule, "custom_rule", ERRCODE_CHECK_VIOLATION);
+}
+
+void te_refuse_beyond_tier(const char *tier, int p, const char *allowed_by)
+{
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+	                errmsg("tier %s does not allow this value of \"%s\"%s", tier, te_params[p].name,
+	                       allowed_by ? psprintf("; tiers that do: %s", allowed_by) : "")));
 }
 
 /* check_strategy(tier record, own record, tiers record[]): ranges first, then what the tier allows.
  */
 Datum te_sql_check_strategy(PG_FUNCTION_ARGS)
 {
-	TeParamSet own;
-	const char *name, *reason;
+	TeParamSet own, tier;
+	int p;
 
 	te_param_set_from_argument(fcinfo, ARG_OWN, &own);
-	name = te_strategy_check(&own, &reason);
-	if (name != NULL)
-		te_param_invalid(name, reason);
-	if (own.values.custom_rule != NULL)
-		te_rule_check(own.values.custom_rule, "custom_rule", ERRCODE_CHECK_VIOLATION);
-	check_entitlement(fcinfo, &own);
+	te_check_own_params(&own);
+	te_param_set_from_argument(fcinfo, ARG_TIER, &tier);
+	p = te_strategy_beyond_tier(&tier, &own);
+	if (p >= 0)
+		te_refuse_beyond_tier(
+			PG_ARGISNULL(ARG_TIER) ? "(none)" : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)), p,
+			PG_ARGISNULL(ARG_TIERS) ? NULL
+									: tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), &own, p));
 	PG_RETURN_VOID();
 }
 
