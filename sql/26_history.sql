@@ -8,19 +8,22 @@ CREATE FUNCTION trading.create_history_view() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	CREATE OR REPLACE VIEW trading.strategy_history WITH (security_invoker) AS
-	SELECT c.kind, c.company_id, c.user_id, c.strategy_id, c.item, c.version, c.operation,
-	       tstzrange(c.since, lead(c.since) OVER (PARTITION BY c.kind, c.company_id, c.user_id, c.strategy_id, c.item
-						      ORDER BY c.change_id)) AS valid,
-	       c.changed_at, c.changed_by, c.changed_as, c.change_id, c.row_data
-	  FROM (SELECT v.change_id, v.kind, v.company_id, v.user_id, v.strategy_id, v.item, v.operation, v.version,
-		       v.row_data, v.changed_at, v.changed_by, v.changed_as,
-		       max(v.changed_at) OVER (PARTITION BY v.kind, v.company_id, v.user_id, v.strategy_id, v.item
-					       ORDER BY v.change_id) AS since
-		  FROM trading.strategy_changes AS v
-		 WHERE v.operation <> 'RELOAD') AS c;
+	-- Nothing in it belongs to the extension, so that DROP EXTENSION leaves it behind.
+	IF to_regclass('trading.strategy_history') IS NULL THEN
+		CREATE VIEW trading.strategy_history WITH (security_invoker) AS
+		SELECT c.kind, c.company_id, c.user_id, c.strategy_id, c.item, c.version, c.operation,
+		       tstzrange(c.since, lead(c.since) OVER (PARTITION BY c.kind, c.company_id, c.user_id, c.strategy_id, c.item
+							      ORDER BY c.change_id)) AS valid,
+		       c.changed_at, c.changed_by, c.changed_as, c.change_id, c.row_data
+		  FROM (SELECT v.change_id, v.kind, v.company_id, v.user_id, v.strategy_id, v.item, v.operation, v.version,
+			       v.row_data, v.changed_at, v.changed_by, v.changed_as,
+			       max(v.changed_at) OVER (PARTITION BY v.kind, v.company_id, v.user_id, v.strategy_id, v.item
+						       ORDER BY v.change_id) AS since
+			  FROM trading.strategy_changes AS v
+			 WHERE v.operation <> 'RELOAD') AS c;
+	END IF;
 	COMMENT ON VIEW trading.strategy_history IS
-		'every version of every tier, company, user, producer, instrument, account and strategy: when it was valid, who made it';
+		'every version of every tier, company, user, producer, instrument, rate, account and strategy: when it was valid, who made it';
 	PERFORM trading.describe_like('trading.strategy_history', 'trading.strategy_changes');
 	COMMENT ON COLUMN trading.strategy_history.operation IS
 		'INSERT, UPDATE or DELETE; a change of the key is a DELETE and an INSERT';
