@@ -273,8 +273,8 @@ BEGIN
 		min_stop_pips float8 NOT NULL DEFAULT 0 CONSTRAINT min_stop_pips_is_not_negative
 			CHECK (min_stop_pips >= 0 AND min_stop_pips < 'Infinity'),
 		CONSTRAINT currencies_differ CHECK (base_currency <> quote_currency),
-		-- A broken lot_step is the other constraint's to report.
-		CONSTRAINT lot_min_is_a_multiple_of_lot_step CHECK (NOT (lot_step > 0)
+		-- Those that aren't positive are reported as such.
+		CONSTRAINT lot_min_is_a_multiple_of_lot_step CHECK (NOT (lot_step > 0 AND lot_min > 0)
 			OR abs(lot_min / lot_step - round(lot_min / lot_step)) <= 1e-6 AND round(lot_min / lot_step) >= 1)
 	);
 	PERFORM trading.describe('trading.instruments', 'what can be traded', jsonb_build_object(

@@ -162,3 +162,129 @@ END
 $$;
 COMMENT ON FUNCTION trading.next_session(text, timestamptz) IS
 	'the first session that opens after that time; NULL: none within 60 days, as when the instrument always trades';
+
+-- Conversion for people.  The lanes convert at the newest price of each symbol, which their
+-- memory has; here it is the close of the newest closed bar, which everybody can read, now
+-- and later.
+CREATE FUNCTION trading.find_rate(from_currency text, to_currency text, at timestamptz,
+	base_currencies text[], quote_currencies text[], rates float8[], times timestamptz[], max_ages bigint[],
+	OUT rate float8, OUT path text[], OUT steps integer[], OUT as_of timestamptz)
+	AS 'MODULE_PATHNAME', 'te_sql_find_rate'
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION trading.find_rate(text, text, timestamptz, text[], text[], float8[], timestamptz[], bigint[]) IS
+	'converts as the lanes do, over the rates in the arrays (max_ages in microseconds, 0: no limit); path: the currencies passed, steps: which of the rates, as_of: time of the oldest; NULLs: there is no way';
+
+CREATE FUNCTION trading.microseconds(span interval) RETURNS bigint
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT (EXTRACT(EPOCH FROM span) * 1000000)::bigint $$;
+COMMENT ON FUNCTION trading.microseconds(interval) IS 'length of an interval; a month has 30 days';
+
+-- A bar is closed when a later one begins, and its close may be as old as its beginning: a
+-- bar's length is added to the age that the setting allows.  All lanes see the same prices.
+-- Rows of trading.rates that are history come from the log: the version that was there at
+-- that time, or a later one that says that it is as of then.
+CREATE FUNCTION trading.rates_at(at timestamptz DEFAULT now())
+	RETURNS TABLE (base_currency text, quote_currency text, rate float8, as_of timestamptz, max_age interval, source text)
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 50 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE setting AS (
+		SELECT current_setting('trading_engine.bar_length')::interval AS bar_length,
+		       current_setting('trading_engine.rate_max_age')::interval AS max_age
+		 WHERE trading.version() IS NOT NULL), -- loads the library, which brings the settings
+	lanes (lane) AS ( -- those that have bars; the index skips from one to the next
+		SELECT min(b.lane) FROM trading.market_bars AS b
+		UNION ALL
+		SELECT (SELECT min(b.lane) FROM trading.market_bars AS b WHERE b.lane > l.lane)
+		  FROM lanes AS l WHERE l.lane IS NOT NULL),
+	logged AS (
+		SELECT c.item, c.change_id, c.changed_at, r.base_currency, r.quote_currency, r.rate, r.as_of, r.max_age,
+		       max(c.change_id) FILTER (WHERE c.changed_at <= rates_at.at) OVER (PARTITION BY c.item) AS newest
+		  FROM trading.strategy_changes AS c
+		 CROSS JOIN LATERAL jsonb_populate_record(NULL::trading.rates, c.row_data) AS r
+		 WHERE c.kind = 'rate' AND rates_at.at < now()),
+	versions AS (
+		(SELECT DISTINCT ON (l.item) l.base_currency, l.quote_currency, l.rate, l.as_of, l.max_age
+		   FROM logged AS l
+		  WHERE l.as_of <= rates_at.at AND (l.change_id = l.newest OR l.changed_at > rates_at.at)
+		  ORDER BY l.item, l.as_of DESC, l.change_id DESC)
+		UNION ALL
+		SELECT r.base_currency, r.quote_currency, r.rate, r.as_of, r.max_age
+		  FROM trading.rates AS r WHERE rates_at.at >= now())
+	SELECT i.base_currency, i.quote_currency, b.close, b.bar_start + s.bar_length,
+	       CASE s.max_age WHEN '0' THEN s.max_age ELSE s.max_age + s.bar_length END, i.symbol
+	  FROM trading.instruments AS i
+	 CROSS JOIN setting AS s
+	 CROSS JOIN LATERAL (
+		SELECT n.close, n.bar_start
+		  FROM lanes AS l
+		 CROSS JOIN LATERAL (
+			SELECT m.close, m.bar_start FROM trading.market_bars AS m
+			 WHERE m.lane = l.lane AND m.symbol = i.symbol AND m.bar_start <= rates_at.at - s.bar_length
+			 ORDER BY m.bar_start DESC LIMIT 1) AS n
+		 ORDER BY n.bar_start DESC, l.lane LIMIT 1) AS b
+	 WHERE i.asset_class IN ('forex', 'metal', 'crypto')
+	UNION ALL
+	SELECT v.base_currency, v.quote_currency, v.rate, v.as_of, COALESCE(v.max_age, s.max_age), 'trading.rates'
+	  FROM versions AS v CROSS JOIN setting AS s
+$$;
+COMMENT ON FUNCTION trading.rates_at(timestamptz) IS
+	'rates at a time, stale ones too: closes of the newest closed bars, as of the end of the bar, and rows of trading.rates; max_age 0: no limit';
+
+CREATE FUNCTION trading.conversion(from_currency text, to_currency text, at timestamptz DEFAULT now(),
+	OUT rate float8, OUT path text[], OUT sources text[], OUT as_of timestamptz, OUT age interval)
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT f.rate, f.path, ARRAY(SELECT a.sources[s.step] FROM unnest(f.steps) WITH ORDINALITY AS s (step, n) ORDER BY s.n),
+	       f.as_of, conversion.at - f.as_of
+	  FROM (SELECT array_agg(r.base_currency), array_agg(r.quote_currency), array_agg(r.rate), array_agg(r.as_of),
+		       array_agg(trading.microseconds(r.max_age)), array_agg(r.source)
+		  FROM trading.rates_at(conversion.at) AS r) AS a (bases, quotes, rates, times, ages, sources)
+	 CROSS JOIN LATERAL trading.find_rate(conversion.from_currency, conversion.to_currency, conversion.at,
+		COALESCE(a.bases, '{}'), COALESCE(a.quotes, '{}'), COALESCE(a.rates, '{}'), COALESCE(a.times, '{}'), COALESCE(a.ages, '{}')) AS f
+	 WHERE f.rate IS NOT NULL
+$$;
+COMMENT ON FUNCTION trading.conversion(text, text, timestamptz) IS
+	'units of to_currency per unit of from_currency at a time, the currencies passed, where the rates come from, and the time and age of the oldest; NULLs: no rate is known that is young enough';
+
+CREATE FUNCTION trading.conversion_rate(from_currency text, to_currency text, at timestamptz DEFAULT now()) RETURNS float8
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT c.rate FROM trading.conversion(from_currency, to_currency, at) AS c $$;
+COMMENT ON FUNCTION trading.conversion_rate(text, text, timestamptz) IS
+	'units of to_currency per unit of from_currency at a time; NULL: no rate is known that is young enough, never 1 for want of one';
+
+CREATE FUNCTION trading.pip_value(symbol text, lots float8, currency text, at timestamptz DEFAULT now()) RETURNS float8
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM trading.check_symbol(symbol);
+	RETURN (SELECT i.pip_size * i.contract_size * lots * trading.conversion_rate(i.quote_currency, currency, at)
+		  FROM trading.instruments AS i WHERE i.symbol = pip_value.symbol);
+END
+$$;
+COMMENT ON FUNCTION trading.pip_value(text, float8, text, timestamptz) IS
+	'what a pip of so many lots is worth in a currency; NULL: there is no rate';
+
+-- Over tables, like all views that trading.setup() makes.
+CREATE FUNCTION trading.create_rate_view() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CREATE OR REPLACE VIEW trading.current_rates WITH (security_invoker) AS
+		SELECT r.base_currency, r.quote_currency, r.rate, r.as_of, now() - r.as_of AS age, r.max_age,
+		       r.max_age = '0' OR now() - r.as_of <= r.max_age AS usable, r.source
+		  FROM trading.rates_at(now()) AS r
+		 ORDER BY r.base_currency, r.quote_currency, r.as_of DESC;
+	COMMENT ON VIEW trading.current_rates IS 'rates of now that conversions go over; the lanes have newer prices of their own';
+	COMMENT ON COLUMN trading.current_rates.base_currency IS 'currency that the rate is the price of';
+	COMMENT ON COLUMN trading.current_rates.quote_currency IS 'currency of the rate';
+	COMMENT ON COLUMN trading.current_rates.rate IS 'units of quote currency per unit of base currency';
+	COMMENT ON COLUMN trading.current_rates.as_of IS 'end of the bar, or as_of of the row';
+	COMMENT ON COLUMN trading.current_rates.age IS 'how long ago that was';
+	COMMENT ON COLUMN trading.current_rates.max_age IS 'age up to which it is used, 0: no limit';
+	COMMENT ON COLUMN trading.current_rates.usable IS 'whether it is young enough';
+	COMMENT ON COLUMN trading.current_rates.source IS 'the symbol whose bar it is, or trading.rates';
+	PERFORM trading.revoke_all('trading.current_rates');
+	GRANT SELECT ON trading.current_rates TO trading_tenant, trading_admin;
+END
+$$;
+COMMENT ON FUNCTION trading.create_rate_view() IS 'part of trading.setup(): trading.current_rates';

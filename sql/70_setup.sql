@@ -84,6 +84,7 @@ BEGIN
 	PERFORM trading.grant_privileges();
 	PERFORM trading.create_triggers();
 	PERFORM trading.create_views();
+	PERFORM trading.create_rate_view();
 	PERFORM trading.ensure_partitions();
 END
 $$;

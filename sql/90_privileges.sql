@@ -46,8 +46,7 @@ GRANT EXECUTE ON FUNCTION trading.explain(uuid), trading.explain(text, text, tex
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.login(), trading.logout(), trading.submit(jsonb),
-	trading.signal_channel(), trading.merge_strategy(record, record, record, boolean),
-	trading.layers_at(text, text, text, timestamptz), trading.strategy_at(text, text, text, timestamptz)
+	trading.signal_channel(), trading.merge_strategy(record, record, record, boolean)
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.channel_of(text), trading.ensure_partitions(integer),
@@ -58,3 +57,8 @@ GRANT EXECUTE ON FUNCTION trading.ensure_partitions(integer), trading.old_partit
 	trading.prune(interval), trading.upkeep(interval), trading.rows_at(text, pg_snapshot, bigint, text[]),
 	trading.log_begin(pg_snapshot, bigint)
 	TO trading_admin;
+GRANT EXECUTE ON FUNCTION trading.sessions(text, timestamptz, timestamptz), trading.check_symbol(text),
+	trading.in_session(text, timestamptz), trading.next_session(text, timestamptz), trading.rates_at(timestamptz),
+	trading.conversion(text, text, timestamptz), trading.conversion_rate(text, text, timestamptz),
+	trading.pip_value(text, float8, text, timestamptz)
+	TO trading_admin, trading_tenant;
