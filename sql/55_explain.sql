@@ -63,6 +63,13 @@ $$;
 COMMENT ON FUNCTION trading.version_at(text, text, text, text, text, pg_snapshot, bigint) IS
 	'newest version of a row that a snapshot of that cluster shows, from the log; row_data is NULL when it had been deleted';
 
+CREATE FUNCTION trading.json_time(at timestamptz) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+COMMENT ON FUNCTION trading.json_time(timestamptz) IS 'a time as trading.decide() writes it';
+
 -- What a strategy decided with when the workers' copy of the rows was of that snapshot: the
 -- inputs strategy, account and instrument, the layers of its parameters, and which versions of
 -- which rows that were.  missing: what wasn't there, so that nothing was decided.
@@ -92,7 +99,7 @@ BEGIN
 	version := own.version;
 	versions := (
 		SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'name', r.name, 'change_id', r.change_id,
-				'version', r.version, 'changed_at', r.changed_at)) ORDER BY r.n)
+				'version', r.version, 'changed_at', trading.json_time(r.changed_at))) ORDER BY r.n)
 		  FROM (VALUES
 			(1, 'tier', tier, of_tier.change_id, NULL::bigint, of_tier.changed_at, of_tier.row_data),
 			(2, 'company', company, of_company.change_id, NULL, of_company.changed_at, of_company.row_data),
@@ -197,7 +204,7 @@ BEGIN
 	result := trading.explanation(jsonb_strip_nulls(jsonb_build_object(
 			'signal_id', signal.signal_id, 'prediction_id', signal.prediction_id, 'symbol', signal.symbol,
 			'company_id', signal.company_id, 'user_id', signal.user_id, 'strategy_id', signal.strategy_id,
-			'strategy_version', signal.strategy_version, 'generated_at', signal.generated_at, 'decided_at', signal.decided_at,
+			'strategy_version', signal.strategy_version, 'generated_at', inputs #> '{prediction,generated_at}', 'decided_at', inputs -> 'at',
 			'lane', signal.lane, 'batch_no', signal.batch_no, 'core_version', signal.core_version,
 			'simulated', signal.simulated,
 			'tier', CASE WHEN as_of.strategy_input = inputs -> 'strategy' THEN as_of.tier END,
@@ -289,11 +296,9 @@ BEGIN
 	IF from_time >= to_time THEN
 		RAISE EXCEPTION 'from_time must be before to_time' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF may_see THEN
-		SELECT f.* INTO it FROM trading.find_prediction(prediction_id, company, user_id, from_time, to_time) AS f;
-		IF NOT FOUND THEN
-			reason := trading.refusal(prediction_id, company, user_id, from_time, to_time);
-		END IF;
+	SELECT f.* INTO it FROM trading.find_prediction(prediction_id, company, user_id, from_time, to_time) AS f WHERE may_see;
+	IF may_see AND it.index IS NULL THEN
+		reason := trading.refusal(prediction_id, company, user_id, from_time, to_time);
 	END IF;
 	IF reason IS NOT NULL THEN
 		why := 'message refused';
@@ -305,10 +310,10 @@ BEGIN
 	ELSE
 		SELECT w.* INTO as_of
 		  FROM trading.decided_with(company, user_id, strategy, it.prediction ->> 'symbol', it.snapshot, it.system) AS w;
-		facts := jsonb_build_object('lane', it.lane, 'batch_no', it.batch_no, 'decided_at', it.at, 'market', it.market,
+		facts := jsonb_build_object('lane', it.lane, 'batch_no', it.batch_no, 'decided_at', trading.json_time(it.at), 'market', it.market,
 			'for', it.for_company || '/' || it.for_user, 'tier', as_of.tier, 'strategy_version', as_of.version,
 			'versions', as_of.versions, 'symbol', it.prediction ->> 'symbol',
-			'generated_at', (it.prediction ->> 'generated_at')::timestamptz);
+			'generated_at', it.prediction -> 'generated_at');
 		-- A refused prediction was decided for nobody; else only a strategy that wasn't there has no decision.
 		IF it.fault IS NOT NULL THEN
 			why := 'prediction refused';
@@ -338,7 +343,7 @@ BEGIN
 	END IF;
 	RETURN trading.explanation(facts, jsonb_build_object(
 			'prediction', it.prediction, 'strategy', as_of.strategy_input, 'market', it.market,
-			'instrument', as_of.instrument_input, 'at', to_jsonb(it.at),
+			'instrument', as_of.instrument_input, 'at', trading.json_time(it.at),
 			-- A rate of its own wins over one from the market.
 			'account', jsonb_strip_nulls(jsonb_build_object('conversion_rate', it.rates -> (as_of.account_input ->> 'currency')))
 				|| as_of.account_input),

@@ -301,6 +301,7 @@ static void read_newest_batch(TeRow *row, void *arg)
 		.out_seq = te_row_int(row, "last_out_seq"),
 		.incarnation = te_row_int(row, "input_incarnation"),
 		.clock = te_row_time(row, "lane_clock"),
+		.input = m->committed.input,
 	};
 	m->publish_epoch = te_row_int(row, "publish_epoch");
 	m->publish_seq = te_row_int(row, "publish_seq");
