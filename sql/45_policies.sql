@@ -44,6 +44,11 @@ DECLARE
 	is_user constant text := 'user_id = (SELECT trading.current_user_id())';
 	own constant text := format('%s AND (%s OR %s)', company, is_user, is_admin);
 	own_or_shared constant text := format('%s AND (%s OR user_id = ''_all'' OR %s)', company, is_user, is_admin);
+	-- Versions of a row are for those who may see the row itself.
+	own_history constant text := (
+		SELECT format('kind = ANY (%L) OR %s AND (kind = ''company'' OR %s OR kind = ANY (%L) AND %s OR kind = ''strategy'' AND user_id = ''_all'')',
+			array_agg(l.kind) FILTER (WHERE l.company_key = ''), company, is_admin, array_agg(l.kind) FILTER (WHERE l.owner_key <> ''), is_user)
+		  FROM trading.logged_tables() AS l (relation, kind, company_key, owner_key));
 	access record;
 BEGIN
 	-- What a tenant reads, and what it writes.  Tables that are not here are none of its business.
@@ -62,6 +67,7 @@ BEGIN
 			('accounts', own, NULL),
 			('producers', format('%s AND %s', company, is_admin), NULL),
 			('strategies', own_or_shared, format('%s AND %s', own, may_write)),
+			('strategy_changes', own_history, NULL),
 			('signals', own, NULL),
 			('signal_legs', own, NULL),
 			('decision_counts', own, NULL),
@@ -125,6 +131,8 @@ BEGIN
 		EXECUTE format('GRANT SELECT (%s) ON %s TO trading_tenant', readable.columns, readable.relation);
 	END LOOP;
 	GRANT SELECT (company_id, producer_id, enabled, created_at) ON trading.producers TO trading_tenant;
+	GRANT SELECT (change_id, kind, company_id, user_id, strategy_id, item, operation, version, row_data, changed_at, changed_by, changed_as)
+		ON trading.strategy_changes TO trading_tenant;
 	GRANT DELETE ON trading.strategies TO trading_tenant;
 	EXECUTE format('GRANT INSERT (company_id, user_id, strategy_id, %1$s), UPDATE (%1$s) ON trading.strategies TO trading_tenant', settable);
 
@@ -164,7 +172,7 @@ BEGIN
 		  JOIN pg_attribute AS a ON a.attrelid = t.relation
 		 WHERE a.attnum > 0 AND NOT a.attisdropped
 		   AND EXISTS (SELECT FROM pg_attribute AS c WHERE c.attrelid = t.relation AND c.attname = 'company_id')
-		   AND a.atttypid IN ('text'::regtype, 'name'::regtype, 'uuid'::regtype, 'bytea'::regtype)
+		   AND a.atttypid IN ('text'::regtype, 'name'::regtype, 'uuid'::regtype, 'bytea'::regtype, 'jsonb'::regtype)
 	LOOP
 		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', col.relation, col.attname);
 	END LOOP;
@@ -278,6 +286,7 @@ BEGIN
 	PERFORM trading.revoke_all('trading.effective_strategies');
 	PERFORM trading.revoke_all('trading.strategy_decisions');
 	GRANT SELECT ON trading.effective_strategies, trading.strategy_decisions TO trading_tenant, trading_admin;
+	PERFORM trading.create_history_view();
 END
 $$;
 COMMENT ON FUNCTION trading.create_views() IS 'part of trading.setup(): views over the tables';

@@ -46,7 +46,8 @@ GRANT EXECUTE ON FUNCTION trading.explain(uuid), trading.explain(text, text, tex
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.login(), trading.logout(), trading.submit(jsonb),
-	trading.signal_channel(), trading.merge_strategy(record, record, record, boolean)
+	trading.signal_channel(), trading.merge_strategy(record, record, record, boolean),
+	trading.layers_at(text, text, text, timestamptz), trading.strategy_at(text, text, text, timestamptz)
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.channel_of(text), trading.ensure_partitions(integer),
