@@ -308,26 +308,30 @@ END
 $$;
 COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: stops their workers, and lets the new ones go on from where all of them were, in a new epoch';
 
--- Rows that every lane has read are of no more use to the engine.
-CREATE FUNCTION trading.prune(keep interval DEFAULT '7 days') RETURNS bigint
+-- Rows that every lane has read are of no more use to the engine; history is for people, too.
+CREATE FUNCTION trading.prune(keep interval DEFAULT '7 days', keep_history interval DEFAULT '7 years') RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF prune.keep IS NULL OR prune.keep < interval '0' THEN
 		RAISE EXCEPTION 'keep must not be negative' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	RETURN trading.delete_read_inbox(now() - prune.keep);
+	IF prune.keep_history IS NULL OR prune.keep_history < interval '0' THEN
+		RAISE EXCEPTION 'keep_history must not be negative' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	RETURN trading.delete_read_inbox(now() - prune.keep) + trading.delete_old_history(now() - prune.keep_history);
 END
 $$;
-COMMENT ON FUNCTION trading.prune(interval) IS 'deletes rows of trading.inbox that are older than that and that every lane has read; returns how many';
+COMMENT ON FUNCTION trading.prune(interval, interval) IS
+	'deletes rows of trading.inbox that are older than keep and that every lane has read, and versions that were followed by others longer than keep_history ago and that no stored prediction needs; returns how many';
 
-CREATE FUNCTION trading.upkeep(keep interval DEFAULT '30 days') RETURNS void
+CREATE FUNCTION trading.upkeep(keep interval DEFAULT '30 days', keep_history interval DEFAULT '7 years') RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM trading.ensure_partitions();
-	PERFORM trading.prune();
 	PERFORM trading.drop_partitions(upkeep.keep);
+	PERFORM trading.prune(keep_history => upkeep.keep_history);
 END
 $$;
-COMMENT ON FUNCTION trading.upkeep(interval) IS 'makes partitions, drops those older than that, prunes. Run it daily, with pg_cron: SELECT cron.schedule(''trading_engine'', ''17 3 * * *'', ''SELECT trading.upkeep()'')';
+COMMENT ON FUNCTION trading.upkeep(interval, interval) IS 'makes partitions, drops those older than keep, prunes. Run it daily, with pg_cron: SELECT cron.schedule(''trading_engine'', ''17 3 * * *'', ''SELECT trading.upkeep()'')';

@@ -82,6 +82,7 @@ AS $$
 BEGIN
 	PERFORM trading.create_policies();
 	PERFORM trading.grant_privileges();
+	PERFORM trading.log_unlogged();
 	PERFORM trading.create_triggers();
 	PERFORM trading.create_views();
 	PERFORM trading.create_rate_view();

@@ -276,6 +276,74 @@ SELECT format('%1$s:%1$s:', pg_snapshot_xmax(pg_current_snapshot())::text::bigin
 SELECT row ->> 'company_id' AS company, row ->> 'name' AS name FROM trading.rows_at('company', :'soon', :system) AS r (row) ORDER BY 1;
 ROLLBACK;
 
+-- Pruning: what was followed by another long ago, and what no lane and no stored prediction needs.
+CREATE FUNCTION public.pruned(keep_history interval) RETURNS TABLE (deleted bigint, gone text) LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMP TABLE before ON COMMIT DROP AS SELECT * FROM trading.strategy_changes;
+	deleted := trading.prune('100 years', keep_history);
+	SELECT string_agg(concat_ws('/', b.kind, b.user_id, b.strategy_id, b.item, b.version), ' ' ORDER BY b.change_id) INTO gone
+	  FROM before AS b WHERE NOT EXISTS (SELECT FROM trading.strategy_changes AS c WHERE c.change_id = b.change_id);
+	DROP TABLE before;
+	RETURN NEXT;
+END $$;
+BEGIN;
+TRUNCATE trading.batches, trading.prediction_batches;
+UPDATE trading.lanes SET lane = lane - 100;
+DELETE FROM trading.strategy_changes WHERE company_id IS DISTINCT FROM 'delta';
+SELECT concat_ws('/', kind, user_id, strategy_id, item, version) AS key, operation, CASE WHEN changed_at < '2026-01-06' THEN to_char(changed_at, 'SS') END AS second FROM trading.strategy_changes ORDER BY change_id;
+-- Not while a lane has read nothing,
+SELECT * FROM public.pruned('0');
+INSERT INTO trading.batches (lane, batch_no, epoch, system_identifier, change_snapshot) VALUES (0, 1, 1, :system, '3:3:'), (0, 2, 1, :system, :'here'), (1, 1, 1, :system, :'here');
+-- or has a prediction that was decided before all this.
+INSERT INTO trading.prediction_batches (lane, batch_no, position, source, company_id, user_id, payload_hash, predictions, decided_at, message)
+SELECT 0, n, 0, 'nats', '_all', '_all', sha256(''), 1, now(), '\x' FROM generate_series(1, 2) AS n;
+SELECT * FROM public.pruned('0');
+DELETE FROM trading.prediction_batches WHERE batch_no = 1;
+-- Then by age; the newest version stays, and what a strategy's versions are counted on from.
+SELECT * FROM public.pruned(now() - '2026-01-05 10:00:08.5+00');
+SELECT * FROM public.pruned('0');
+SELECT count(*) FROM trading.strategy_changes;
+UPDATE trading.companies SET tier = 'PRO' WHERE company_id = 'delta';
+INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('delta', 'dan', 'main'), ('delta', '_all', '_all') RETURNING strategy_id, version;
+-- A lane that doesn't see the newest version keeps the one before.
+UPDATE trading.strategies SET name = 'newest' WHERE company_id = 'delta' AND strategy_id <> '_all';
+UPDATE trading.strategy_changes SET changed_at = LEAST(changed_at, now()); -- they are older than prune()'s now
+SELECT * FROM public.pruned('0');
+-- What another cluster wrote before this one took over is old for it.
+DELETE FROM trading.batches;
+INSERT INTO trading.strategy_changes (system_identifier, kind, operation) VALUES (2, 'all', 'RELOAD');
+INSERT INTO trading.batches (lane, batch_no, epoch, system_identifier, change_snapshot) VALUES (0, 2, 1, 2, '999999999:999999999:'), (1, 1, 1, 2, '999999999:999999999:');
+SELECT * FROM public.pruned('0');
+SELECT trading.prune(keep_history => '-1 day');
+ROLLBACK;
+SELECT trading.prune(keep_history => NULL);
+SELECT trading.upkeep('30 days', NULL);
+
+-- Tables that were changed while the extension was gone: what the log doesn't know is in it afterwards.
+SET client_min_messages = warning;
+DROP EXTENSION trading_engine CASCADE;
+RESET client_min_messages;
+SELECT count(*) > 0 AS log_is_there FROM trading.strategy_history;
+SELECT max(change_id) AS seen FROM trading.strategy_changes \gset
+SELECT max(version) AS version FROM trading.strategy_changes WHERE company_id = 'acme' AND user_id = 'tom' AND kind = 'strategy' \gset
+UPDATE trading.strategies SET name = 'changed' WHERE company_id = 'acme' AND user_id = 'ann' AND strategy_id = 'main';
+DELETE FROM trading.strategies WHERE company_id = 'beta';
+DELETE FROM trading.strategies WHERE company_id = 'acme' AND user_id = 'tom';
+INSERT INTO trading.strategies (company_id, user_id, strategy_id, name) VALUES ('acme', 'tom', 'main', 'again'), ('acme', 'tom', 'never_seen', 'new');
+UPDATE trading.companies SET tier = 'ENTERPRISE' WHERE company_id = 'acme';
+DELETE FROM trading.instruments WHERE symbol = 'UK100';
+DELETE FROM trading.strategy_changes WHERE kind = 'user';
+BEGIN;
+CREATE EXTENSION trading_engine;
+SELECT kind, key, operation, version - CASE key WHEN 'acme/tom/main' THEN :version ELSE 0 END AS version, row_data ->> 'name' AS name, row_data ->> 'tier' AS tier
+  FROM public.news(:seen) ORDER BY kind, key;
+SELECT max(change_id) AS seen FROM trading.strategy_changes \gset
+SELECT trading.setup();
+SELECT count(*) AS news FROM public.news(:seen);
+UPDATE trading.strategies SET name = 'goes on' WHERE company_id = 'acme' AND user_id = 'tom' AND strategy_id = 'main' RETURNING version - :version AS version;
+SELECT kind, key, operation, version - :version AS version FROM public.news(:seen);
+COMMIT;
+
 \c :home :superuser
 DROP DATABASE trading_history WITH (FORCE);
 \set ECHO none
