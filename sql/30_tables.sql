@@ -459,6 +459,7 @@ BEGIN
 	) PARTITION BY RANGE (recorded_at);
 	CREATE INDEX ON trading.prediction_batches (lane, batch_no);
 	CREATE INDEX ON trading.prediction_batches (company_id, recorded_at);
+	CREATE INDEX ON trading.prediction_batches USING brin (decided_at); -- replay asks for a range of it
 	PERFORM trading.describe('trading.prediction_batches', 'messages with predictions as they came in', jsonb_build_object(
 		'company_id', 'company that the predictions are for, or _all',
 		'user_id', 'user that the predictions are for, or _all',

@@ -9,6 +9,7 @@
 #include "engine/guc.h"
 #include "engine/launcher.h"
 #include "engine/shmem.h"
+#include "replay/progress.h"
 
 PG_MODULE_MAGIC;
 
@@ -24,5 +25,6 @@ void _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	te_shmem_init();
+	te_replay_progress_init();
 	te_launcher_init();
 }

@@ -23,9 +23,11 @@ void te_work_note(const TeWork *w, const TeNote *note)
 	w->trace->note(w->trace->context, note);
 }
 
+/* Legs and steps count for nothing beyond their number: that is most of the struct. */
 static void decision_clear(TeDecision *out)
 {
-	memset(out, 0, sizeof(*out));
+	memset(out, 0, offsetof(TeDecision, legs));
+	out->step_count = 0;
 	out->signal_strength = NAN;
 	out->consensus_score = NAN;
 	out->market_favorability = NAN;

@@ -109,7 +109,7 @@ typedef struct TeDecision
 
 /*
  * Decide.  The input must be valid (te_input_check); the strategy is trusted as
- * effective.  Everything in "out" is written.
+ * effective.  Everything in "out" is written, legs and steps as far as there are any.
  */
 extern void te_decide(const TeDecisionInput *in, TeDecision *out);
 

@@ -15,9 +15,9 @@
 	X(from_time)                                                                                   \
 	X(to_time)                                                                                     \
 	X(changes)                                                                                     \
-	X(company)                                                                                     \
+	X(company_id)                                                                                  \
 	X(user_id)                                                                                     \
-	X(strategy)                                                                                    \
+	X(strategy_id)                                                                                 \
 	X(symbol)                                                                                      \
 	X(strategies)                                                                                  \
 	X(outcomes)                                                                                    \

@@ -73,7 +73,7 @@ typedef struct TeReplayMessage
 	const TeMessage *message; /* decoded */
 } TeReplayMessage;
 
-/* One decision: the strategies' memory lives until message_end, the rest for the call. */
+/* One decision, for the call; the strategy's texts and slot until prediction_end. */
 typedef struct TeReplayDecision
 {
 	const TeReplayMessage *message;

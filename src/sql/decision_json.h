@@ -24,6 +24,13 @@ extern void te_jsonb_read_account(Jsonb *jsonb, TeAccount *out);
 /* Read a strategy over the defaults. */
 extern void te_jsonb_read_strategy(Jsonb *jsonb, TeStrategy *out);
 
+/*
+ * Read what an UPDATE of a strategy's row would set: parameters that are null go to
+ * "unset".  Keys are called "argument.key" in errors; ranges are left to te_strategy_check.
+ */
+extern void te_jsonb_read_changes(const char *argument, Jsonb *jsonb, TeParamSet *set,
+                                  uint64 *unset);
+
 /* Write one input as an object; read back it gives the same bits. */
 extern void te_jsonb_put_prediction(TeJsonbWriter *w, const TePrediction *p);
 extern void te_jsonb_put_market(TeJsonbWriter *w, const TeMarket *m);
@@ -49,6 +56,9 @@ extern void te_read_decision_arguments(FunctionCallInfo fcinfo, TeDecisionArgume
 
 /* A key with what a step compared, or neither where that is nothing or infinite. */
 extern void te_jsonb_step_value_field(TeJsonbWriter *w, const char *key, const TeStepValue *value);
+
+/* The legs of a signal, as an array. */
+extern void te_jsonb_put_legs(TeJsonbWriter *w, const TeDecision *d);
 
 /* The decision as trading.decide() returns it. */
 extern Jsonb *te_jsonb_decision(const TeDecisionInput *in, const TeDecision *d);

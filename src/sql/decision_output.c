@@ -52,9 +52,8 @@ static void put_steps(TeJsonbWriter *w, const TeDecision *d)
 	te_jsonb_end_array(w);
 }
 
-static void put_legs(TeJsonbWriter *w, const TeDecision *d)
+void te_jsonb_put_legs(TeJsonbWriter *w, const TeDecision *d)
 {
-	te_jsonb_key(w, "legs");
 	te_jsonb_begin_array(w);
 	for (int i = 0; i < d->leg_count; i++) {
 		const TeLeg *leg = &d->legs[i];
@@ -77,8 +76,10 @@ static void put_execution(TeJsonbWriter *w, const TeStrategy *s, const TeDecisio
 {
 	te_jsonb_text_field(w, "timing_strategy", te_timing_enum.labels[d->timing]);
 	te_jsonb_number_field(w, "trigger_price", d->trigger_price);
-	if (d->leg_count > 0)
-		put_legs(w, d);
+	if (d->leg_count > 0) {
+		te_jsonb_key(w, "legs");
+		te_jsonb_put_legs(w, d);
+	}
 	te_jsonb_key(w, "execution");
 	te_jsonb_begin_object(w);
 	te_jsonb_key(w, "auto_execute");

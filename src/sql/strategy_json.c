@@ -89,23 +89,47 @@ static void read_param(const TeParamInfo *info, const char *path, const JsonbVal
 	}
 }
 
-void te_jsonb_read_strategy(Jsonb *jsonb, TeStrategy *out)
+/*
+ * Read the parameters of an object; *unset gets those that are null, which only a caller
+ * that asks for them allows.  Keys are called "within.key" in errors.
+ */
+static void read_params(const char *within, Jsonb *jsonb, TeParamSet *out, uint64 *unset)
 {
-	JsonbIterator *it = JsonbIteratorInit(te_jsonb_root_object("strategy", jsonb));
+	JsonbIterator *it = JsonbIteratorInit(te_jsonb_root_object(within, jsonb));
 	JsonbValue key, value;
 
-	te_strategy_defaults(out);
 	(void)JsonbIteratorNext(&it, &key, true); /* the object's begin */
 	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY) {
 		char *param = pnstrdup(key.val.string.val, key.val.string.len);
-		char *path = psprintf("strategy.%s", param);
+		char *path = psprintf("%s.%s", within, param);
 		int p = te_param_find(param);
 
 		if (p < 0)
 			te_unknown_key(path);
 		(void)JsonbIteratorNext(&it, &value, true);
-		read_param(&te_params[p], path, &value, out);
+		if (unset != NULL && value.type == jbvNull) {
+			*unset |= TE_PARAM_BIT(p);
+			continue;
+		}
+		read_param(&te_params[p], path, &value, &out->values);
+		out->set |= TE_PARAM_BIT(p);
 	}
+}
+
+void te_jsonb_read_strategy(Jsonb *jsonb, TeStrategy *out)
+{
+	TeParamSet set = {0};
+
+	te_strategy_defaults(&set.values);
+	read_params("strategy", jsonb, &set, NULL);
+	*out = set.values;
+}
+
+void te_jsonb_read_changes(const char *argument, Jsonb *jsonb, TeParamSet *set, uint64 *unset)
+{
+	memset(set, 0, sizeof(*set));
+	*unset = 0;
+	read_params(argument, jsonb, set, unset);
 }
 
 static void put_param(TeJsonbWriter *w, const TeParamInfo *info, const TeStrategy *s)

@@ -1,0 +1,92 @@
+/*
+ * chunks.c - which batches a run is about, cut into pieces of work.
+ */
+#include "postgres.h"
+
+#include "replay/work.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "engine/query.h"
+#include "sql/sqltime.h"
+
+/*
+ * Predictions of a chunk, at least.  Small enough that processes finish together, large
+ * enough that a query for each costs next to nothing.
+ */
+#define CHUNK_PREDICTIONS 256
+
+typedef struct Finder
+{
+	TeReplayChunks *out;
+	MemoryContext context;
+	uint32 capacity;
+	int64 predictions; /* in the chunk at hand */
+} Finder;
+
+void te_replay_conditions(const TeReplayRun *run, Oid *types, Datum *values, char *nulls)
+{
+	types[0] = types[1] = TIMESTAMPTZOID;
+	types[2] = types[3] = TEXTOID;
+	values[0] = TimestampTzGetDatum(te_time_to_timestamptz(run->from));
+	values[1] = TimestampTzGetDatum(te_time_to_timestamptz(run->to));
+	values[2] = run->company ? CStringGetTextDatum(run->company) : (Datum)0;
+	values[3] = run->user ? CStringGetTextDatum(run->user) : (Datum)0;
+	nulls[0] = nulls[1] = ' ';
+	nulls[2] = run->company ? ' ' : 'n';
+	nulls[3] = run->user ? ' ' : 'n';
+}
+
+static TeReplayChunk *begin_chunk(Finder *finder, int32 lane, int64 batch_no)
+{
+	TeReplayChunks *out = finder->out;
+
+	if (out->count == finder->capacity) {
+		finder->capacity = finder->capacity ? 2 * finder->capacity : 64;
+		out->chunks =
+			out->chunks
+				? repalloc_huge(out->chunks, sizeof(TeReplayChunk) * finder->capacity)
+				: MemoryContextAlloc(finder->context, sizeof(TeReplayChunk) * finder->capacity);
+	}
+	finder->predictions = 0;
+	out->chunks[out->count] = (TeReplayChunk){lane, batch_no, batch_no};
+	return &out->chunks[out->count++];
+}
+
+static void read_batch(TeRow *row, void *arg)
+{
+	Finder *finder = arg;
+	TeReplayChunks *out = finder->out;
+	int32 lane = (int32)te_row_int(row, "lane");
+	int64 batch_no = te_row_int(row, "batch_no");
+	int64 predictions = te_row_int(row, "predictions");
+	TeReplayChunk *chunk = out->count > 0 ? &out->chunks[out->count - 1] : NULL;
+
+	if (chunk == NULL || chunk->lane != lane || finder->predictions >= CHUNK_PREDICTIONS)
+		chunk = begin_chunk(finder, lane, batch_no);
+	chunk->last_batch = batch_no;
+	finder->predictions += predictions;
+	out->messages += (uint64)te_row_int(row, "messages");
+	out->predictions += (uint64)predictions;
+}
+
+void te_replay_find(const TeReplayRun *run, TeReplayChunks *out)
+{
+	Oid types[TE_REPLAY_PARAMETERS];
+	Datum values[TE_REPLAY_PARAMETERS];
+	char nulls[TE_REPLAY_PARAMETERS + 1] = {0};
+	TeQueryArgs args = {TE_REPLAY_PARAMETERS, types, values, nulls};
+	Finder finder = {.out = out, .context = CurrentMemoryContext};
+
+	*out = (TeReplayChunks){0};
+	te_replay_conditions(run, types, values, nulls);
+	te_query_each("SELECT p.lane, p.batch_no, pg_catalog.count(*) AS messages,"
+	              "       pg_catalog.sum(p.predictions) AS predictions"
+	              "  FROM trading.prediction_batches AS p"
+	              "  LEFT JOIN trading.batches AS b USING (lane, batch_no)"
+	              " WHERE " TE_REPLAY_CONDITION " GROUP BY p.lane, p.batch_no"
+	              " ORDER BY p.lane, p.batch_no",
+	              &args, read_batch, &finder);
+}

@@ -1,0 +1,13 @@
+/*
+ * sinks.c - the sinks that there are.  A worker finds its own by the place in the list.
+ */
+#include "postgres.h"
+
+#include "replay/rows.h"
+#include "replay/work.h"
+
+const TeReplaySink *const te_replay_sinks[] = {
+	&te_replay_rows_sink,
+};
+
+const int te_replay_sink_count = lengthof(te_replay_sinks);
