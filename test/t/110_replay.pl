@@ -19,7 +19,10 @@ my @input = $real ? ('--file', $file, 'GBPUSD') : ('--start', '2012-02-01T00:00:
 note($real ? 'real bars: GBPUSD, February 2012' : 'the real bars are not here (TE_SHARED): 4,000 made-up ones instead');
 
 my $nats = TradingEngineNats->new('replay')->start;
-my $node = engine('replay', nats => $nats, lanes => 2, conf => { 'trading_engine.clock' => 'input' });
+my $node = engine('replay', nats => $nats, lanes => 2, conf => {
+	'trading_engine.clock' => 'input',
+	'trading_engine.restart_delay' => '100ms',
+	'restart_after_crash' => 'on' });
 trade($node);
 
 sub change { my ($sql) = @_; return $node->safe_psql('postgres', "BEGIN;\n$sql;\nCOMMIT;"); }
