@@ -30,7 +30,7 @@ SELECT c.oid::regclass, c.reloptions FROM pg_class AS c
  WHERE c.relnamespace = 'trading'::regnamespace AND c.relkind = 'v'
    AND has_table_privilege('trading_tenant', c.oid, 'SELECT') AND NOT 'security_invoker=true' = ANY (COALESCE(c.reloptions, '{}'));
 
--- Views over shared memory, which count for all tenants together, are not for tenants.
+-- Views over shared memory, which count for all tenants together, are not for tenants; that of replays shows each its own.
 SELECT c.oid::regclass FROM pg_class AS c
  WHERE c.relnamespace = 'trading'::regnamespace AND c.relname ~ '^stat_' AND has_table_privilege('trading_tenant', c.oid, 'SELECT');
 
