@@ -144,6 +144,15 @@ $$;
 COMMENT ON FUNCTION trading.decided_with(text, text, text, text, pg_snapshot, bigint) IS
 	'what a strategy decided with when the rows were as that snapshot shows them; part of trading.explain_json()';
 
+-- A rate that isn't the account's own is of the market.
+CREATE FUNCTION trading.layers_of(layers jsonb, own_account jsonb, used_account jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN used_account ? 'conversion_rate' AND NOT own_account ? 'conversion_rate'
+		THEN layers || '{"account.conversion_rate": "RATES"}' ELSE layers END
+$$;
+COMMENT ON FUNCTION trading.layers_of(jsonb, jsonb, jsonb) IS 'part of trading.explain_json(): layers of the parameters, and of the conversion rate where it came from the market';
+
 -- The document that all forms of EXPLAIN show: facts, and the decision made again.
 CREATE FUNCTION trading.explanation(facts jsonb, inputs jsonb, layers jsonb) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -157,14 +166,16 @@ AS $$
 					'step', g.n,
 					'threshold', COALESCE(g.gate -> 'threshold', inputs #> s.path),
 					'parameter', s.path[2],
-					'layer', CASE s.path[1] WHEN 'strategy' THEN layers ->> s.path[2] ELSE upper(s.path[1]) END)) ORDER BY g.n)
+					'layer', CASE s.path[1] WHEN 'strategy' THEN layers ->> s.path[2]
+						ELSE COALESCE(layers ->> array_to_string(s.path, '.'), upper(s.path[1])) END)) ORDER BY g.n)
 				    FROM jsonb_array_elements(d -> 'gates') WITH ORDINALITY AS g (gate, n),
 					 LATERAL (SELECT string_to_array(g.gate ->> 'source', '.')) AS s (path)),
 			'derivation', (SELECT COALESCE(jsonb_agg(jsonb_strip_nulls((e.note - 'source') || jsonb_build_object(
 					'step', e.n,
 					'parameter', s.path[2],
 					'setting', inputs #> s.path,
-					'layer', CASE s.path[1] WHEN 'strategy' THEN layers ->> s.path[2] ELSE upper(s.path[1]) END)) ORDER BY e.n), '[]')
+					'layer', CASE s.path[1] WHEN 'strategy' THEN layers ->> s.path[2]
+						ELSE COALESCE(layers ->> array_to_string(s.path, '.'), upper(s.path[1])) END)) ORDER BY e.n), '[]')
 				    FROM jsonb_array_elements((d -> 'derivation') || COALESCE((
 						SELECT jsonb_agg(jsonb_build_object('part', 'LEGS', 'item', 'leg ' || (l ->> 'leg'), 'value', l - 'leg'))
 						  FROM jsonb_array_elements(d #> '{decision,legs}') AS l), '[]')) WITH ORDINALITY AS e (note, n),
@@ -209,7 +220,8 @@ BEGIN
 			'simulated', signal.simulated,
 			'tier', CASE WHEN as_of.strategy_input = inputs -> 'strategy' THEN as_of.tier END,
 			'versions', CASE WHEN as_of.strategy_input = inputs -> 'strategy' THEN as_of.versions END)),
-		inputs, CASE WHEN as_of.strategy_input = inputs -> 'strategy' THEN as_of.layers END);
+		inputs, CASE WHEN as_of.strategy_input = inputs -> 'strategy'
+			THEN trading.layers_of(as_of.layers, as_of.account_input, inputs -> 'account') END);
 
 	-- Another version of the code may decide otherwise than what was stored.
 	SELECT jsonb_object_agg(e.key, e.value) INTO stored
@@ -262,7 +274,17 @@ $$;
 COMMENT ON FUNCTION trading.find_prediction(text, text, text, timestamptz, timestamptz) IS
 	'newest stored prediction of that id that was for a user, with what it was decided on; part of trading.explain_json()';
 
--- Why a message or a prediction was turned away, or NULL: what trading.dead_letters says.
+-- Protobuf writes an id as its field's tag, its length and its bytes: a message that can't be
+-- read is searched for that.
+CREATE FUNCTION trading.prediction_key(prediction_id text) RETURNS bytea
+	LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT '\x0a'::bytea || CASE WHEN octet_length(b.id) < 128 THEN set_byte('\x00', 0, octet_length(b.id)) ELSE '\x8001' END || b.id
+	  FROM convert_to(prediction_id, 'UTF8') AS b (id)
+$$;
+COMMENT ON FUNCTION trading.prediction_key(text) IS 'bytes that a message has in it, if it has a prediction of that id';
+
+-- Why a message was turned away, or NULL: what trading.dead_letters says.
 CREATE FUNCTION trading.refusal(prediction_id text, company text, owner text, from_time timestamptz, to_time timestamptz) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -270,11 +292,11 @@ AS $$
 	  FROM trading.dead_letters AS d
 	 WHERE (d.company_id = company OR d.company_id = '_all' AND trading.session_is_admin()) AND d.user_id IN ('_all', owner)
 	   AND d.recorded_at >= COALESCE(from_time, '-infinity') AND d.recorded_at < COALESCE(to_time, 'infinity')
-	   AND position(convert_to(refusal.prediction_id, 'UTF8') IN d.message) > 0
+	   AND d.prediction_index IS NULL AND position(trading.prediction_key(refusal.prediction_id) IN d.message) > 0
 	 ORDER BY d.recorded_at DESC LIMIT 1
 $$;
 COMMENT ON FUNCTION trading.refusal(text, text, text, timestamptz, timestamptz) IS
-	'why the newest message with those bytes in it that was turned away was turned away; part of trading.explain_json()';
+	'why the newest message with that prediction that was turned away was turned away; part of trading.explain_json()';
 
 CREATE FUNCTION trading.explain_json(prediction_id text, company text, user_id text, strategy text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
@@ -285,6 +307,7 @@ AS $$
 DECLARE
 	it record;
 	as_of record;
+	account jsonb;
 	facts jsonb;
 	reason text;
 	why text;
@@ -341,13 +364,13 @@ BEGIN
 			'gates', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('step', 0, 'gate', 'NOT_DECIDED', 'quantity', why,
 				'passed', false, 'value', reason))));
 	END IF;
+	-- A rate of its own wins over one from the market.
+	account := jsonb_strip_nulls(jsonb_build_object('conversion_rate', it.rates -> (as_of.account_input ->> 'currency')))
+		|| as_of.account_input;
 	RETURN trading.explanation(facts, jsonb_build_object(
 			'prediction', it.prediction, 'strategy', as_of.strategy_input, 'market', it.market,
-			'instrument', as_of.instrument_input, 'at', trading.json_time(it.at),
-			-- A rate of its own wins over one from the market.
-			'account', jsonb_strip_nulls(jsonb_build_object('conversion_rate', it.rates -> (as_of.account_input ->> 'currency')))
-				|| as_of.account_input),
-		as_of.layers);
+			'instrument', as_of.instrument_input, 'account', account, 'at', trading.json_time(it.at)),
+		trading.layers_of(as_of.layers, as_of.account_input, account));
 END
 $$;
 COMMENT ON FUNCTION trading.explain_json(text, text, text, text, timestamptz, timestamptz) IS

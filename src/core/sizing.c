@@ -33,8 +33,12 @@ static void note_conversion(const TeWork *w, double rate)
 	            : "the base currency: 1 / stop loss");
 }
 
-/* What the sizing mode asks for, in lots; NAN when the expectancy is negative. */
-static double wanted_lots(TeWork *w, double rate, double loss_per_lot, double *edge)
+/*
+ * What the sizing mode asks for, in lots; NAN when the expectancy is negative.  "source"
+ * is by risk until something else decides.
+ */
+static double wanted_lots(TeWork *w, double rate, double loss_per_lot, double *edge,
+                          const char **source)
 {
 	const TeStrategy *s = w->in->strategy;
 	const TeAccount *a = w->in->account;
@@ -44,6 +48,7 @@ static double wanted_lots(TeWork *w, double rate, double loss_per_lot, double *e
 
 	switch ((TePositionSizing)s->position_sizing) {
 	case TE_SIZING_FIXED_LOT:
+		*source = TE_OF_STRATEGY(fixed_lot);
 		return s->fixed_lot;
 	case TE_SIZING_VOLATILITY_TARGET:
 		if (!(te_known(atr) && atr > 0))
@@ -55,6 +60,8 @@ static double wanted_lots(TeWork *w, double rate, double loss_per_lot, double *e
 		        "equity x percent / (ATR x contract x rate)");
 		te_note(w, TE_PART_SIZE, "by_risk", by_risk, TE_OF_STRATEGY(risk_percent),
 		        "not more than this");
+		if (by_volatility < by_risk)
+			*source = TE_OF_STRATEGY(target_volatility_percent);
 		return fmin(by_volatility, by_risk);
 	case TE_SIZING_KELLY:
 		p = te_known(a->hit_rate) ? a->hit_rate : w->in->prediction->confidence;
@@ -65,24 +72,13 @@ static double wanted_lots(TeWork *w, double rate, double loss_per_lot, double *e
 		te_note(w, TE_PART_SIZE, "kelly", *edge, NULL, "p - (1 - p) / reward_risk_ratio");
 		if (*edge <= TE_RATIO_TOLERANCE)
 			return NAN;
+		*source = s->kelly_fraction * *edge < s->kelly_max_percent / 100
+		              ? TE_OF_STRATEGY(kelly_fraction)
+		              : TE_OF_STRATEGY(kelly_max_percent);
 		return a->equity * fmin(s->kelly_fraction * *edge, s->kelly_max_percent / 100) /
 		       loss_per_lot;
 	default:
 		return by_risk;
-	}
-}
-
-static const char *size_source(const TeStrategy *s)
-{
-	switch ((TePositionSizing)s->position_sizing) {
-	case TE_SIZING_FIXED_LOT:
-		return TE_OF_STRATEGY(fixed_lot);
-	case TE_SIZING_VOLATILITY_TARGET:
-		return TE_OF_STRATEGY(target_volatility_percent);
-	case TE_SIZING_KELLY:
-		return TE_OF_STRATEGY(kelly_fraction);
-	default:
-		return TE_OF_STRATEGY(risk_percent);
 	}
 }
 
@@ -94,6 +90,7 @@ bool te_find_size(TeWork *w)
 	bool fixed = s->position_sizing == TE_SIZING_FIXED_LOT;
 	double rate = te_conversion_rate(w->in, out->stop_loss);
 	double loss_per_lot = te_grid_value(&w->tick, w->risk) * i->contract_size * rate;
+	const char *source = TE_OF_STRATEGY(risk_percent); /* what decided */
 	double edge = NAN, size;
 
 	note_conversion(w, rate);
@@ -104,12 +101,12 @@ bool te_find_size(TeWork *w)
 
 	te_note(w, TE_PART_SIZE, "loss_per_lot", loss_per_lot, NULL,
 	        "risk x contract size x conversion rate, account currency");
-	size = wanted_lots(w, rate, loss_per_lot, &edge);
+	size = wanted_lots(w, rate, loss_per_lot, &edge, &source);
 	if (te_known(edge) && edge <= TE_RATIO_TOLERANCE)
 		return te_work_step(w, TE_OUTCOME_NEGATIVE_EXPECTANCY, false, "kelly", te_step_number(edge),
 		                    te_step_number(0));
 
-	te_note(w, TE_PART_SIZE, "asked", size, size_source(s),
+	te_note(w, TE_PART_SIZE, "asked", size, source,
 	        te_position_sizing_enum.labels[s->position_sizing]);
 	size *= w->in->account->position_size_multiplier;
 	te_note(w, TE_PART_SIZE, "after_multiplier", size, TE_OF_ACCOUNT(position_size_multiplier),
