@@ -298,7 +298,7 @@ $$;
 COMMENT ON FUNCTION trading.refusal(text, text, text, timestamptz, timestamptz) IS
 	'why the newest message with that prediction that was turned away was turned away; part of trading.explain_json()';
 
-CREATE FUNCTION trading.explain_json(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain_json(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET timezone = 'UTC'
@@ -311,28 +311,28 @@ DECLARE
 	facts jsonb;
 	reason text;
 	why text;
-	may_see constant boolean := trading.is_own_strategy(company, user_id);
+	may_see constant boolean := trading.is_own_strategy(company_id, user_id);
 BEGIN
-	IF NULLIF(prediction_id, '') IS NULL OR company IS NULL OR user_id IS NULL OR strategy IS NULL THEN
-		RAISE EXCEPTION 'prediction_id, company, user_id and strategy must be given' USING ERRCODE = 'invalid_parameter_value';
+	IF NULLIF(prediction_id, '') IS NULL OR company_id IS NULL OR user_id IS NULL OR strategy_id IS NULL THEN
+		RAISE EXCEPTION 'prediction_id, company_id, user_id and strategy_id must be given' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF from_time >= to_time THEN
 		RAISE EXCEPTION 'from_time must be before to_time' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	SELECT f.* INTO it FROM trading.find_prediction(prediction_id, company, user_id, from_time, to_time) AS f WHERE may_see;
+	SELECT f.* INTO it FROM trading.find_prediction(prediction_id, company_id, user_id, from_time, to_time) AS f WHERE may_see;
 	IF may_see AND it.index IS NULL THEN
-		reason := trading.refusal(prediction_id, company, user_id, from_time, to_time);
+		reason := trading.refusal(prediction_id, company_id, user_id, from_time, to_time);
 	END IF;
 	IF reason IS NOT NULL THEN
 		why := 'message refused';
 		facts := '{}';
 	ELSIF it.index IS NULL THEN
-		RAISE EXCEPTION 'there is no prediction "%" for user "%" of company "%"', prediction_id, user_id, company
+		RAISE EXCEPTION 'there is no prediction "%" for user "%" of company "%"', prediction_id, user_id, company_id
 			USING ERRCODE = 'no_data_found',
 			      HINT = 'A tenant sees its own predictions and broadcasts, as long as trading.prediction_batches keeps them.';
 	ELSE
 		SELECT w.* INTO as_of
-		  FROM trading.decided_with(company, user_id, strategy, it.prediction ->> 'symbol', it.snapshot, it.system) AS w;
+		  FROM trading.decided_with(company_id, user_id, strategy_id, it.prediction ->> 'symbol', it.snapshot, it.system) AS w;
 		facts := jsonb_build_object('lane', it.lane, 'batch_no', it.batch_no, 'decided_at', trading.json_time(it.at), 'market', it.market,
 			'for', it.for_company || '/' || it.for_user, 'tier', as_of.tier, 'strategy_version', as_of.version,
 			'versions', as_of.versions, 'symbol', it.prediction ->> 'symbol',
@@ -351,14 +351,14 @@ BEGIN
 		ELSIF as_of.missing IS NOT NULL THEN
 			why := 'no ' || as_of.missing;
 			reason := format('there was no %s when the prediction was decided', CASE as_of.missing
-				WHEN 'company' THEN format('company "%s"', company)
-				WHEN 'strategy' THEN format('strategy "%s" of user "%s"', strategy, user_id)
+				WHEN 'company' THEN format('company "%s"', company_id)
+				WHEN 'strategy' THEN format('strategy "%s" of user "%s"', strategy_id, user_id)
 				WHEN 'account' THEN 'account of the strategy'
 				ELSE format('instrument "%s"', it.prediction ->> 'symbol') END);
 		END IF;
 	END IF;
-	facts := jsonb_strip_nulls(facts || jsonb_build_object('prediction_id', prediction_id, 'company_id', company,
-		'user_id', user_id, 'strategy_id', strategy));
+	facts := jsonb_strip_nulls(facts || jsonb_build_object('prediction_id', prediction_id, 'company_id', company_id,
+		'user_id', user_id, 'strategy_id', strategy_id));
 	IF why IS NOT NULL THEN
 		RETURN facts || jsonb_build_object('outcome', 'NOT_DECIDED', 'derivation', '[]'::jsonb,
 			'gates', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('step', 0, 'gate', 'NOT_DECIDED', 'quantity', why,
@@ -405,14 +405,14 @@ $$;
 COMMENT ON FUNCTION trading.explain(uuid) IS
 	'why a signal: every gate that ran, in order, with value and threshold, the parameter that is the threshold and the layer that set it';
 
-CREATE FUNCTION trading.explain(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS TABLE (step integer, gate text, quantity text, passed boolean, value jsonb, threshold jsonb, parameter text, layer text,
 		outcome text, decided_at timestamptz, strategy_version bigint, tier text, market jsonb, versions jsonb,
 		core_version integer, lane integer, batch_no bigint)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT g.* FROM trading.explain_gates(trading.explain_json(prediction_id, company, user_id, strategy, from_time, to_time)) AS g
+	SELECT g.* FROM trading.explain_gates(trading.explain_json(prediction_id, company_id, user_id, strategy_id, from_time, to_time)) AS g
 $$;
 COMMENT ON FUNCTION trading.explain(text, text, text, text, timestamptz, timestamptz) IS
 	'why a strategy made a signal of a prediction, or why not: every gate that ran; the last one decided. Of several predictions of that id the newest that was stored in [from_time, to_time)';
@@ -437,12 +437,12 @@ $$;
 COMMENT ON FUNCTION trading.explain_derivation(uuid) IS
 	'why this price, why this size: every number on the way to consensus, strength, entry, stop loss, take profit, size and legs of a signal, rounded and unrounded';
 
-CREATE FUNCTION trading.explain_derivation(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain_derivation(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS TABLE (step integer, part text, item text, value jsonb, weight float8, parameter text, setting jsonb, layer text, remark text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT n.* FROM trading.explain_notes(trading.explain_json(prediction_id, company, user_id, strategy, from_time, to_time)) AS n
+	SELECT n.* FROM trading.explain_notes(trading.explain_json(prediction_id, company_id, user_id, strategy_id, from_time, to_time)) AS n
 $$;
 COMMENT ON FUNCTION trading.explain_derivation(text, text, text, text, timestamptz, timestamptz) IS
 	'the same for what a strategy decided on a prediction, as far as it came';
@@ -527,11 +527,11 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.explain_text(uuid) IS 'how a signal came about, as text for people';
 
-CREATE FUNCTION trading.explain_text(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain_text(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS TABLE ("EXPLAIN" text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT trading.explain_lines(trading.explain_json(prediction_id, company, user_id, strategy, from_time, to_time))
+	SELECT trading.explain_lines(trading.explain_json(prediction_id, company_id, user_id, strategy_id, from_time, to_time))
 $$;
 COMMENT ON FUNCTION trading.explain_text(text, text, text, text, timestamptz, timestamptz) IS 'what a strategy decided on a prediction and why, as text for people';

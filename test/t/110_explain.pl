@@ -226,6 +226,14 @@ is(value($node, q{SELECT string_agg(DISTINCT l #>> '{}', ' ') FROM public.before
 	'COMPANY DEFAULT INSTRUMENT PREDICTION TIER USER', 'thresholds of every layer')
   or diag(value($node, q{SELECT DISTINCT g FROM public.before, jsonb_path_query(document, '$.gates[*]') AS g WHERE g ->> 'layer' IN ('COMPANY', 'TIER')}));
 
+# And decided again by replay.
+is(value($node, q{SELECT count(*) > 100, string_agg(concat_ws('/', r.prediction_id, r.user_id, r.strategy_id, r.outcome, b.document ->> 'outcome'), ' ')
+		FILTER (WHERE (r.outcome, r.decided_at, r.strategy_version) IS DISTINCT FROM
+			(b.document ->> 'outcome', (b.document ->> 'decided_at')::timestamptz, (b.document ->> 'strategy_version')::bigint))
+	  FROM trading.replay('2026-01-05', '2026-01-06', outcomes => trading.enum_labels('outcome')) AS r
+	  LEFT JOIN public.before AS b USING (prediction_id, company_id, user_id, strategy_id) WHERE r.prediction_id !~ '^price'}), 't|',
+	'replay comes to the same outcomes');
+
 # Every threshold that is a parameter is that parameter of the strategy that decided.
 is(value($node, q{SELECT count(*) > 500, string_agg(DISTINCT g ->> 'gate', ' ') FILTER (WHERE g -> 'threshold' IS DISTINCT FROM document #> ARRAY['inputs', 'strategy', g ->> 'parameter'])
 	  FROM public.before, jsonb_array_elements(document -> 'gates') AS g WHERE g ->> 'layer' IN ('DEFAULT', 'TIER', 'USER', 'COMPANY', 'CEILING')
