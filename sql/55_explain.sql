@@ -41,14 +41,14 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.is_own_strategy(text, text) IS 'whether the session may see what a user''s strategies decide';
 
--- Newest version of one row that a snapshot shows; none: it wasn't there.
-CREATE FUNCTION trading.version_at(kind text, company text, owner text, strategy text, item text, snapshot pg_snapshot, system bigint)
+-- Newest version of one row that a snapshot of a cluster shows; none: it wasn't there.
+-- log_begin is trading.log_begin() of both.
+CREATE FUNCTION trading.version_at(kind text, company text, owner text, strategy text, item text, snapshot pg_snapshot, system bigint, log_begin bigint)
 	RETURNS TABLE (change_id bigint, version bigint, changed_at timestamptz, row_data jsonb)
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	log_begin constant bigint := trading.log_begin(version_at.snapshot, version_at.system);
-	-- Only "= $n" and "IS NULL" are found in the index.
+	-- Only "= value" and "IS NULL" are found in the index.
 	keys constant text := (
 		SELECT string_agg(CASE WHEN k.value IS NULL THEN format('c.%I IS NULL', k.name) ELSE format('c.%I = %L', k.name, k.value) END, ' AND ')
 		  FROM (VALUES ('kind', kind), ('company_id', company), ('user_id', owner), ('strategy_id', strategy), ('item', item)) AS k (name, value));
@@ -57,11 +57,29 @@ BEGIN
 		'SELECT c.change_id, c.version, c.changed_at, c.row_data FROM trading.strategy_changes AS c WHERE ' || keys ||
 		'   AND CASE WHEN c.system_identifier = $2 THEN pg_visible_in_snapshot(c.xid, $1) ELSE c.change_id < $3 END'
 		' ORDER BY c.change_id DESC LIMIT 1'
-	  USING version_at.snapshot, version_at.system, log_begin;
+	  USING version_at.snapshot, version_at.system, version_at.log_begin;
 END
 $$;
-COMMENT ON FUNCTION trading.version_at(text, text, text, text, text, pg_snapshot, bigint) IS
+COMMENT ON FUNCTION trading.version_at(text, text, text, text, text, pg_snapshot, bigint, bigint) IS
 	'newest version of a row that a snapshot of that cluster shows, from the log; row_data is NULL when it had been deleted';
+
+-- Whether a user had a strategy before this one, by creation and then by id.
+CREATE FUNCTION trading.is_extra_strategy(company text, owner text, strategy text, created_at timestamptz, snapshot pg_snapshot, system bigint, log_begin bigint)
+	RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM (
+			SELECT DISTINCT ON (c.strategy_id) c.strategy_id, c.row_data
+			  FROM trading.strategy_changes AS c
+			 WHERE c.kind = 'strategy' AND c.company_id = company AND c.user_id = owner
+			   AND CASE WHEN c.system_identifier = system THEN pg_visible_in_snapshot(c.xid, snapshot) ELSE c.change_id < log_begin END
+			 ORDER BY c.strategy_id, c.change_id DESC) AS o
+		 WHERE o.row_data IS NOT NULL
+		   AND ((o.row_data ->> 'created_at')::timestamptz, o.strategy_id) < (is_extra_strategy.created_at, strategy COLLATE "C"))
+$$;
+COMMENT ON FUNCTION trading.is_extra_strategy(text, text, text, timestamptz, pg_snapshot, bigint, bigint) IS
+	'whether a snapshot shows an earlier strategy of the user; part of trading.explain_json()';
 
 CREATE FUNCTION trading.json_time(at timestamptz) RETURNS text
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -86,16 +104,16 @@ DECLARE
 	of_account record;
 	of_instrument record;
 	merged record;
-	extra boolean;
+	log_begin constant bigint := trading.log_begin(snapshot, system);
 BEGIN
-	SELECT v.* INTO of_company FROM trading.version_at('company', company, NULL, NULL, NULL, snapshot, system) AS v;
+	SELECT v.* INTO of_company FROM trading.version_at('company', company, NULL, NULL, NULL, snapshot, system, log_begin) AS v;
 	tier := of_company.row_data ->> 'tier';
-	SELECT v.* INTO of_tier FROM trading.version_at('tier', NULL, NULL, NULL, tier, snapshot, system) AS v;
-	SELECT v.* INTO own FROM trading.version_at('strategy', company, owner, strategy, NULL, snapshot, system) AS v;
-	SELECT v.* INTO override FROM trading.version_at('strategy', company, '_all', '_all', NULL, snapshot, system) AS v;
+	SELECT v.* INTO of_tier FROM trading.version_at('tier', NULL, NULL, NULL, tier, snapshot, system, log_begin) AS v;
+	SELECT v.* INTO own FROM trading.version_at('strategy', company, owner, strategy, NULL, snapshot, system, log_begin) AS v;
+	SELECT v.* INTO override FROM trading.version_at('strategy', company, '_all', '_all', NULL, snapshot, system, log_begin) AS v;
 	SELECT v.* INTO of_account
-	  FROM trading.version_at('account', company, owner, NULL, own.row_data ->> 'account_id', snapshot, system) AS v;
-	SELECT v.* INTO of_instrument FROM trading.version_at('instrument', NULL, NULL, NULL, symbol, snapshot, system) AS v;
+	  FROM trading.version_at('account', company, owner, NULL, own.row_data ->> 'account_id', snapshot, system, log_begin) AS v;
+	SELECT v.* INTO of_instrument FROM trading.version_at('instrument', NULL, NULL, NULL, symbol, snapshot, system, log_begin) AS v;
 	version := own.version;
 	versions := (
 		SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'name', r.name, 'change_id', r.change_id,
@@ -118,16 +136,12 @@ BEGIN
 		RETURN;
 	END IF;
 
-	extra := EXISTS (
-		SELECT FROM trading.rows_at('strategy', snapshot, system, ARRAY[company]) AS o
-		 WHERE o ->> 'user_id' = owner
-		   AND ((o ->> 'created_at')::timestamptz, (o ->> 'strategy_id') COLLATE "C")
-		     < ((own.row_data ->> 'created_at')::timestamptz, strategy COLLATE "C"));
 	SELECT m.* INTO merged
 	  FROM trading.merge_strategy(
 		jsonb_populate_record(NULL::trading.tiers, of_tier.row_data),
 		jsonb_populate_record(NULL::trading.strategies, own.row_data),
-		jsonb_populate_record(NULL::trading.strategies, override.row_data), extra) AS m;
+		jsonb_populate_record(NULL::trading.strategies, override.row_data),
+		trading.is_extra_strategy(company, owner, strategy, (own.row_data ->> 'created_at')::timestamptz, snapshot, system, log_begin)) AS m;
 	layers := merged.layers;
 	strategy_input := jsonb_strip_nulls(to_jsonb(merged) - 'layers');
 	account_input := jsonb_strip_nulls(jsonb_build_object(

@@ -264,11 +264,19 @@ is(value($node, q{SELECT outcome || ' ' || strategy_version || ' ' || threshold 
 	'LOW_CONFIDENCE 2 0.99 USER', 'and the present by the new version');
 is(value($node, q{SELECT outcome || ' ' || strategy_version FROM trading.explain('buy', 'acme', 'tom', 'plain') LIMIT 1}), 'SIGNAL 1', 'the past by the old one');
 
+# A tier that has one strategy per user.
+$node->safe_psql('postgres', q{UPDATE trading.companies SET tier = 'FREE' WHERE company_id = 'acme'});
+submit('acme', 'tom', 20055, 'jsonb_build_array(' . prediction('demoted', 20055) . ')');
+settle();
+is(value($node, q{SELECT string_agg(DISTINCT x.o, ', ' ORDER BY x.o) FROM (
+		SELECT concat_ws(' ', CASE s.strategy_id WHEN 'atr' THEN 'first' ELSE 'extra' END, e.outcome, e.layer) AS o
+		  FROM trading.strategies AS s, LATERAL (SELECT * FROM trading.explain('demoted', s.company_id, s.user_id, s.strategy_id) ORDER BY step DESC LIMIT 1) AS e
+		 WHERE s.user_id = 'tom') AS x}), 'extra DISABLED CEILING, first LOW_CONFIDENCE USER', 'what the tier takes away is said to be the ceiling');
+
 $node->safe_psql('postgres', q{
 	BEGIN;
 	DELETE FROM trading.strategies WHERE user_id = 'tom';
 	DELETE FROM trading.accounts WHERE user_id = 'tom';
-	UPDATE trading.companies SET tier = 'FREE' WHERE company_id = 'acme';
 	COMMIT;
 	SELECT trading.set_lanes(3);});
 wait_for_lanes($node);
