@@ -91,10 +91,10 @@ static void look_around(TeRateGraph *graph, const int ends[2], TeTime at)
 	for (int i = 0; i < graph->node_count; i++)
 		graph->nodes[i].near[0] = graph->nodes[i].near[1] = NONE;
 	for (int i = 0; i < graph->edge_count; i++)
-		for (int k = 0; k < 2 && is_usable(&graph->edges[i], at); k++) {
+		for (int k = 0; k < 2; k++) {
 			int other = other_end(&graph->edges[i], ends[k]);
 
-			if (other != NONE)
+			if (other != NONE && is_usable(&graph->edges[i], at))
 				graph->nodes[other].near[k] = better_edge(graph, i, graph->nodes[other].near[k]);
 		}
 }
@@ -133,12 +133,13 @@ static Middle middle_edge(const TeRateGraph *graph, TeTime at)
 	Middle best = {NONE, {NONE, NONE}};
 
 	for (int i = 0; i < graph->edge_count; i++)
-		for (int k = 0; k < 2 && is_usable(&graph->edges[i], at); k++) {
+		for (int k = 0; k < 2; k++) {
 			const TeRateEdge *e = &graph->edges[i];
 			Middle m = {i, {k == 0 ? e->base : e->quote, k == 0 ? e->quote : e->base}};
 			int order;
 
-			if (graph->nodes[m.via[0]].near[0] == NONE || graph->nodes[m.via[1]].near[1] == NONE)
+			if (graph->nodes[m.via[0]].near[0] == NONE || graph->nodes[m.via[1]].near[1] == NONE ||
+			    !is_usable(e, at))
 				continue;
 			order = best.edge == NONE ? -1 : compare_middles(graph, &m, &best);
 			if (order < 0)

@@ -35,7 +35,7 @@ sub tick
 	return wait_for_input($node, $nats);
 }
 
-my %counted;
+my (%counted, %decided);
 sub counts
 {
 	return map { split /\|/ } split /\n/, sql('SELECT outcome, sum(count) FROM trading.stat_decisions GROUP BY 1');
@@ -53,6 +53,7 @@ sub decided
 	my %counts = counts();
 	my ($outcome) = grep { $counts{$_} > ($counted{$_} // 0) } sort keys %counts;
 	%counted = %counts;
+	$decided{$prediction->{prediction_id}} = $outcome;
 	return $outcome if $outcome ne 'SIGNAL';
 	return $outcome . ' ' . sql("SELECT concat_ws(' ', COALESCE(trading.decision_inputs(inputs) #>> '{account,conversion_rate}', 'none'), position_size) "
 		. "FROM trading.signals WHERE prediction_id = '$prediction->{prediction_id}'");
@@ -162,5 +163,13 @@ $now += 1000 * $day;
 wait_until('there is no limit', sub { decided() eq 'SIGNAL 0.5 1' });
 pass('0 is no limit');
 
+# The rates of its moment are kept with each prediction.
+my $live = join ', ', map { "('$_', '$decided{$_}')" } sort keys %decided;
+is(sql(qq{SELECT count(*), count(*) FILTER (WHERE l.outcome = 'NO_CONVERSION_RATE') >= 10,
+		count(*) FILTER (WHERE (r.outcome, r.position_size, r.max_loss) IS DISTINCT FROM (l.outcome, s.position_size, s.max_loss))
+	FROM (VALUES $live) AS l (prediction_id, outcome)
+	LEFT JOIN trading.replay('2000-01-01Z', '2100-01-01Z', outcomes => trading.enum_labels('outcome')) AS r USING (prediction_id)
+	LEFT JOIN trading.signals AS s USING (prediction_id)}),
+	scalar(keys %decided) . '|t|0', 'a replay comes to the same decisions and sizes, and to those without a rate');
 is_recomputed($node, 'every signal can be computed again from what is stored with it');
 done_testing();
