@@ -1,0 +1,132 @@
+/*
+ * tuples.c - rows of a run's result.
+ */
+#include "postgres.h"
+
+#include "replay/tuples.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "sql/sqltime.h"
+
+TeTupleWriter *te_tuple_writer(MemoryContext context, const TeColumn *columns, int count)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TeTupleWriter *w = palloc(sizeof(TeTupleWriter));
+
+	w->descriptor = CreateTemplateTupleDesc(count);
+	for (int i = 0; i < count; i++)
+		TupleDescInitEntry(w->descriptor, (AttrNumber)(i + 1), columns[i].name, columns[i].type, -1,
+		                   0);
+	w->per_row = AllocSetContextCreate(context, "row of a result", ALLOCSET_DEFAULT_SIZES);
+	w->values = palloc(sizeof(Datum) * count);
+	w->nulls = palloc(sizeof(bool) * count);
+	MemoryContextSwitchTo(old);
+	return w;
+}
+
+MemoryContext te_tuple_begin(TeTupleWriter *w)
+{
+	memset(w->nulls, true, sizeof(bool) * w->descriptor->natts);
+	return MemoryContextSwitchTo(w->per_row);
+}
+
+static MinimalTuple form(const TeTupleWriter *w)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(w->descriptor, w->values, w->nulls, 0);
+#else
+	return heap_form_minimal_tuple(w->descriptor, w->values, w->nulls);
+#endif
+}
+
+static void end_row(TeTupleWriter *w, MemoryContext old)
+{
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->per_row);
+}
+
+void te_tuple_send(TeTupleWriter *w, TeReplayProcess *process, MemoryContext old)
+{
+	MinimalTuple tuple = form(w);
+
+	te_replay_send(process, tuple, tuple->t_len);
+	end_row(w, old);
+}
+
+void te_tuple_keep(TeTupleWriter *w, TeTupleResult *result, MemoryContext old)
+{
+	te_tuple_receive(result, form(w), 0);
+	end_row(w, old);
+}
+
+void te_tuple_put(TeTupleWriter *w, int column, Datum value)
+{
+	w->values[column] = value;
+	w->nulls[column] = false;
+}
+
+void te_tuple_text(TeTupleWriter *w, int column, const char *text)
+{
+	te_tuple_put(w, column, CStringGetTextDatum(text));
+}
+
+void te_tuple_number(TeTupleWriter *w, int column, double value)
+{
+	if (te_known(value))
+		te_tuple_put(w, column, Float8GetDatum(value));
+}
+
+void te_tuple_time(TeTupleWriter *w, int column, TeTime time)
+{
+	if (time != TE_NO_TIME)
+		te_tuple_put(w, column, TimestampTzGetDatum(te_time_to_timestamptz(time)));
+}
+
+void te_tuple_label(TeTupleWriter *w, int column, const TeEnum *labels, int value)
+{
+	te_tuple_text(w, column, labels->labels[value]);
+}
+
+/* The type in SQL and the list of columns say the same; a library of another version might not. */
+static void check_result(TupleDesc descriptor, const TeColumn *columns, int count)
+{
+	bool same = descriptor->natts == count;
+
+	for (int i = 0; same && i < count; i++)
+		same = TupleDescAttr(descriptor, i)->atttypid == columns[i].type &&
+		       strcmp(NameStr(TupleDescAttr(descriptor, i)->attname), columns[i].name) == 0;
+	if (!same)
+		elog(ERROR, "the function's result is not what the library returns");
+}
+
+void te_tuple_result_begin(FunctionCallInfo fcinfo, const TeColumn *columns, int count,
+                           TeTupleResult *result)
+{
+	ReturnSetInfo *set;
+
+	InitMaterializedSRF(fcinfo, 0);
+	set = (ReturnSetInfo *)fcinfo->resultinfo;
+	check_result(set->setDesc, columns, count);
+	result->store = set->setResult;
+	result->slot = MakeSingleTupleTableSlot(set->setDesc, &TTSOpsMinimalTuple);
+}
+
+void te_tuple_result_end(TeTupleResult *result)
+{
+	ExecDropSingleTupleTableSlot(result->slot);
+}
+
+void te_tuple_receive(void *result, const void *data, Size length pg_attribute_unused())
+{
+	TeTupleResult *r = result;
+
+	ExecStoreMinimalTuple((MinimalTuple)data, r->slot, false);
+	tuplestore_puttupleslot(r->store, r->slot);
+	ExecClearTuple(r->slot);
+}

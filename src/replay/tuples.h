@@ -1,0 +1,58 @@
+/*
+ * tuples.h - rows of a run's result: made in every process, put into the result by the leader.
+ */
+#ifndef TE_REPLAY_TUPLES_H
+#define TE_REPLAY_TUPLES_H
+
+#include "replay/replay.h"
+
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "utils/tuplestore.h"
+
+typedef struct TeColumn
+{
+	const char *name;
+	Oid type;
+} TeColumn;
+
+/* Makes rows; values are gone when the row is sent. */
+typedef struct TeTupleWriter
+{
+	TupleDesc descriptor;
+	MemoryContext per_row;
+	Datum *values;
+	bool *nulls;
+} TeTupleWriter;
+
+extern TeTupleWriter *te_tuple_writer(MemoryContext context, const TeColumn *columns, int count);
+
+/* Between these two, in per_row's memory, columns are put; those that aren't are NULL. */
+extern MemoryContext te_tuple_begin(TeTupleWriter *w);
+extern void te_tuple_send(TeTupleWriter *w, TeReplayProcess *process, MemoryContext old);
+
+extern void te_tuple_put(TeTupleWriter *w, int column, Datum value);
+extern void te_tuple_text(TeTupleWriter *w, int column, const char *text);
+extern void te_tuple_number(TeTupleWriter *w, int column, double value); /* NAN: NULL */
+extern void te_tuple_time(TeTupleWriter *w, int column, TeTime time);    /* TE_NO_TIME: NULL */
+extern void te_tuple_label(TeTupleWriter *w, int column, const TeEnum *labels, int value);
+
+/* The result of a set-returning function. */
+typedef struct TeTupleResult
+{
+	Tuplestorestate *store;
+	TupleTableSlot *slot;
+} TeTupleResult;
+
+/* Begin it; the function's result type must have these columns. */
+extern void te_tuple_result_begin(FunctionCallInfo fcinfo, const TeColumn *columns, int count,
+                                  TeTupleResult *result);
+extern void te_tuple_result_end(TeTupleResult *result);
+
+/* A sink's "receive" for what te_tuple_send sends; the leader's argument is the result. */
+extern void te_tuple_receive(void *result, const void *data, Size length);
+
+/* Put a row that the leader itself has made. */
+extern void te_tuple_keep(TeTupleWriter *w, TeTupleResult *result, MemoryContext old);
+
+#endif
