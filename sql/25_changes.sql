@@ -41,6 +41,8 @@ AS $$
 		('producers', 'producer', 'company_id', '', '', 'producer_id', 'token_sha256'),
 		('instruments', 'instrument', '', '', '', 'symbol', ''),
 		('rates', 'rate', '', '', '', 'pair', ''),
+		('instrument_sessions', 'session', '', '', '', 'session', ''),
+		('market_holidays', 'holiday', '', '', '', 'holiday', ''),
 		('accounts', 'account', 'company_id', 'user_id', '', 'account_id', ''),
 		('strategies', 'strategy', 'company_id', 'user_id', 'strategy_id', '', '')
 	  ) AS l (name, kind, company, owner, strategy, item, secret)
@@ -96,7 +98,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.rows_at(text, pg_snapshot, bigint, text[]) IS
-	'rows of a kind (tier, company, user, producer, instrument, rate, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';
+	'rows of a kind (tier, company, user, producer, instrument, rate, session, holiday, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';
 
 -- Rows whose newest version in the log isn't what the table has: tables that were changed while
 -- the extension was gone, or that come from a dump without a log.  Triggers are not there yet,

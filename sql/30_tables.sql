@@ -233,16 +233,16 @@ BEGIN
 	CREATE UNIQUE INDEX strategy_changes_version ON trading.strategy_changes (company_id, user_id, strategy_id, version)
 		WHERE kind = 'strategy' AND operation <> 'DELETE';
 	PERFORM trading.describe('trading.strategy_changes',
-		'the log of versions: every row of tiers, companies, users, producers, instruments, rates, accounts and strategies that was '
+		'the log of versions: every row of tiers, companies, users, producers, instruments, their rates, sessions and holidays, accounts and strategies that was '
 		'inserted, updated or deleted. Workers read what their previous snapshot couldn''t see', jsonb_build_object(
 		'change_id', 'order of insertion; of one row''s versions, order of commits; says nothing about the order of other commits',
 		'xid', 'transaction that made the change',
 		'system_identifier', 'of the cluster that xid belongs to',
-		'kind', 'tier, company, user, producer, instrument, rate, account, strategy; all: this cluster took the log over from another',
+		'kind', 'tier, company, user, producer, instrument, rate, session, holiday, account, strategy; all: this cluster took the log over from another',
 		'company_id', 'company that the row belongs to; NULL: none',
 		'user_id', 'user of the company; _all: the company''s override; NULL: none',
 		'strategy_id', 'strategy of the user; _all: the company''s override; NULL: none',
-		'item', 'tier, producer, symbol, pair of currencies or account; NULL: none',
+		'item', 'tier, producer, symbol, pair of currencies, session, holiday or account; NULL: none',
 		'operation', 'INSERT, UPDATE, DELETE (a change of the key is a DELETE and an INSERT); RELOAD, where kind is all',
 		'version', 'version of a strategy''s row, of a deleted one the last; NULL for other kinds',
 		'row_data', 'the row after the change, without secrets and NULLs; NULL: there is none',

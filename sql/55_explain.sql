@@ -41,14 +41,14 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.is_own_strategy(text, text) IS 'whether the session may see what a user''s strategies decide';
 
--- Newest version of one row that a snapshot shows; none: it wasn't there.
-CREATE FUNCTION trading.version_at(kind text, company text, owner text, strategy text, item text, snapshot pg_snapshot, system bigint)
+-- Newest version of one row that a snapshot of a cluster shows; none: it wasn't there.
+-- log_begin is trading.log_begin() of both.
+CREATE FUNCTION trading.version_at(kind text, company text, owner text, strategy text, item text, snapshot pg_snapshot, system bigint, log_begin bigint)
 	RETURNS TABLE (change_id bigint, version bigint, changed_at timestamptz, row_data jsonb)
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	log_begin constant bigint := trading.log_begin(version_at.snapshot, version_at.system);
-	-- Only "= $n" and "IS NULL" are found in the index.
+	-- Only "= value" and "IS NULL" are found in the index.
 	keys constant text := (
 		SELECT string_agg(CASE WHEN k.value IS NULL THEN format('c.%I IS NULL', k.name) ELSE format('c.%I = %L', k.name, k.value) END, ' AND ')
 		  FROM (VALUES ('kind', kind), ('company_id', company), ('user_id', owner), ('strategy_id', strategy), ('item', item)) AS k (name, value));
@@ -57,11 +57,29 @@ BEGIN
 		'SELECT c.change_id, c.version, c.changed_at, c.row_data FROM trading.strategy_changes AS c WHERE ' || keys ||
 		'   AND CASE WHEN c.system_identifier = $2 THEN pg_visible_in_snapshot(c.xid, $1) ELSE c.change_id < $3 END'
 		' ORDER BY c.change_id DESC LIMIT 1'
-	  USING version_at.snapshot, version_at.system, log_begin;
+	  USING version_at.snapshot, version_at.system, version_at.log_begin;
 END
 $$;
-COMMENT ON FUNCTION trading.version_at(text, text, text, text, text, pg_snapshot, bigint) IS
+COMMENT ON FUNCTION trading.version_at(text, text, text, text, text, pg_snapshot, bigint, bigint) IS
 	'newest version of a row that a snapshot of that cluster shows, from the log; row_data is NULL when it had been deleted';
+
+-- Whether a user had a strategy before this one, by creation and then by id.
+CREATE FUNCTION trading.is_extra_strategy(company text, owner text, strategy text, created_at timestamptz, snapshot pg_snapshot, system bigint, log_begin bigint)
+	RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM (
+			SELECT DISTINCT ON (c.strategy_id) c.strategy_id, c.row_data
+			  FROM trading.strategy_changes AS c
+			 WHERE c.kind = 'strategy' AND c.company_id = company AND c.user_id = owner
+			   AND CASE WHEN c.system_identifier = system THEN pg_visible_in_snapshot(c.xid, snapshot) ELSE c.change_id < log_begin END
+			 ORDER BY c.strategy_id, c.change_id DESC) AS o
+		 WHERE o.row_data IS NOT NULL
+		   AND ((o.row_data ->> 'created_at')::timestamptz, o.strategy_id) < (is_extra_strategy.created_at, strategy COLLATE "C"))
+$$;
+COMMENT ON FUNCTION trading.is_extra_strategy(text, text, text, timestamptz, pg_snapshot, bigint, bigint) IS
+	'whether a snapshot shows an earlier strategy of the user; part of trading.explain_json()';
 
 CREATE FUNCTION trading.json_time(at timestamptz) RETURNS text
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -86,16 +104,16 @@ DECLARE
 	of_account record;
 	of_instrument record;
 	merged record;
-	extra boolean;
+	log_begin constant bigint := trading.log_begin(snapshot, system);
 BEGIN
-	SELECT v.* INTO of_company FROM trading.version_at('company', company, NULL, NULL, NULL, snapshot, system) AS v;
+	SELECT v.* INTO of_company FROM trading.version_at('company', company, NULL, NULL, NULL, snapshot, system, log_begin) AS v;
 	tier := of_company.row_data ->> 'tier';
-	SELECT v.* INTO of_tier FROM trading.version_at('tier', NULL, NULL, NULL, tier, snapshot, system) AS v;
-	SELECT v.* INTO own FROM trading.version_at('strategy', company, owner, strategy, NULL, snapshot, system) AS v;
-	SELECT v.* INTO override FROM trading.version_at('strategy', company, '_all', '_all', NULL, snapshot, system) AS v;
+	SELECT v.* INTO of_tier FROM trading.version_at('tier', NULL, NULL, NULL, tier, snapshot, system, log_begin) AS v;
+	SELECT v.* INTO own FROM trading.version_at('strategy', company, owner, strategy, NULL, snapshot, system, log_begin) AS v;
+	SELECT v.* INTO override FROM trading.version_at('strategy', company, '_all', '_all', NULL, snapshot, system, log_begin) AS v;
 	SELECT v.* INTO of_account
-	  FROM trading.version_at('account', company, owner, NULL, own.row_data ->> 'account_id', snapshot, system) AS v;
-	SELECT v.* INTO of_instrument FROM trading.version_at('instrument', NULL, NULL, NULL, symbol, snapshot, system) AS v;
+	  FROM trading.version_at('account', company, owner, NULL, own.row_data ->> 'account_id', snapshot, system, log_begin) AS v;
+	SELECT v.* INTO of_instrument FROM trading.version_at('instrument', NULL, NULL, NULL, symbol, snapshot, system, log_begin) AS v;
 	version := own.version;
 	versions := (
 		SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'name', r.name, 'change_id', r.change_id,
@@ -118,16 +136,12 @@ BEGIN
 		RETURN;
 	END IF;
 
-	extra := EXISTS (
-		SELECT FROM trading.rows_at('strategy', snapshot, system, ARRAY[company]) AS o
-		 WHERE o ->> 'user_id' = owner
-		   AND ((o ->> 'created_at')::timestamptz, (o ->> 'strategy_id') COLLATE "C")
-		     < ((own.row_data ->> 'created_at')::timestamptz, strategy COLLATE "C"));
 	SELECT m.* INTO merged
 	  FROM trading.merge_strategy(
 		jsonb_populate_record(NULL::trading.tiers, of_tier.row_data),
 		jsonb_populate_record(NULL::trading.strategies, own.row_data),
-		jsonb_populate_record(NULL::trading.strategies, override.row_data), extra) AS m;
+		jsonb_populate_record(NULL::trading.strategies, override.row_data),
+		trading.is_extra_strategy(company, owner, strategy, (own.row_data ->> 'created_at')::timestamptz, snapshot, system, log_begin)) AS m;
 	layers := merged.layers;
 	strategy_input := jsonb_strip_nulls(to_jsonb(merged) - 'layers');
 	account_input := jsonb_strip_nulls(jsonb_build_object(
@@ -298,7 +312,7 @@ $$;
 COMMENT ON FUNCTION trading.refusal(text, text, text, timestamptz, timestamptz) IS
 	'why the newest message with that prediction that was turned away was turned away; part of trading.explain_json()';
 
-CREATE FUNCTION trading.explain_json(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain_json(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET timezone = 'UTC'
@@ -311,28 +325,28 @@ DECLARE
 	facts jsonb;
 	reason text;
 	why text;
-	may_see constant boolean := trading.is_own_strategy(company, user_id);
+	may_see constant boolean := trading.is_own_strategy(company_id, user_id);
 BEGIN
-	IF NULLIF(prediction_id, '') IS NULL OR company IS NULL OR user_id IS NULL OR strategy IS NULL THEN
-		RAISE EXCEPTION 'prediction_id, company, user_id and strategy must be given' USING ERRCODE = 'invalid_parameter_value';
+	IF NULLIF(prediction_id, '') IS NULL OR company_id IS NULL OR user_id IS NULL OR strategy_id IS NULL THEN
+		RAISE EXCEPTION 'prediction_id, company_id, user_id and strategy_id must be given' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF from_time >= to_time THEN
 		RAISE EXCEPTION 'from_time must be before to_time' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	SELECT f.* INTO it FROM trading.find_prediction(prediction_id, company, user_id, from_time, to_time) AS f WHERE may_see;
+	SELECT f.* INTO it FROM trading.find_prediction(prediction_id, company_id, user_id, from_time, to_time) AS f WHERE may_see;
 	IF may_see AND it.index IS NULL THEN
-		reason := trading.refusal(prediction_id, company, user_id, from_time, to_time);
+		reason := trading.refusal(prediction_id, company_id, user_id, from_time, to_time);
 	END IF;
 	IF reason IS NOT NULL THEN
 		why := 'message refused';
 		facts := '{}';
 	ELSIF it.index IS NULL THEN
-		RAISE EXCEPTION 'there is no prediction "%" for user "%" of company "%"', prediction_id, user_id, company
+		RAISE EXCEPTION 'there is no prediction "%" for user "%" of company "%"', prediction_id, user_id, company_id
 			USING ERRCODE = 'no_data_found',
 			      HINT = 'A tenant sees its own predictions and broadcasts, as long as trading.prediction_batches keeps them.';
 	ELSE
 		SELECT w.* INTO as_of
-		  FROM trading.decided_with(company, user_id, strategy, it.prediction ->> 'symbol', it.snapshot, it.system) AS w;
+		  FROM trading.decided_with(company_id, user_id, strategy_id, it.prediction ->> 'symbol', it.snapshot, it.system) AS w;
 		facts := jsonb_build_object('lane', it.lane, 'batch_no', it.batch_no, 'decided_at', trading.json_time(it.at), 'market', it.market,
 			'for', it.for_company || '/' || it.for_user, 'tier', as_of.tier, 'strategy_version', as_of.version,
 			'versions', as_of.versions, 'symbol', it.prediction ->> 'symbol',
@@ -351,14 +365,14 @@ BEGIN
 		ELSIF as_of.missing IS NOT NULL THEN
 			why := 'no ' || as_of.missing;
 			reason := format('there was no %s when the prediction was decided', CASE as_of.missing
-				WHEN 'company' THEN format('company "%s"', company)
-				WHEN 'strategy' THEN format('strategy "%s" of user "%s"', strategy, user_id)
+				WHEN 'company' THEN format('company "%s"', company_id)
+				WHEN 'strategy' THEN format('strategy "%s" of user "%s"', strategy_id, user_id)
 				WHEN 'account' THEN 'account of the strategy'
 				ELSE format('instrument "%s"', it.prediction ->> 'symbol') END);
 		END IF;
 	END IF;
-	facts := jsonb_strip_nulls(facts || jsonb_build_object('prediction_id', prediction_id, 'company_id', company,
-		'user_id', user_id, 'strategy_id', strategy));
+	facts := jsonb_strip_nulls(facts || jsonb_build_object('prediction_id', prediction_id, 'company_id', company_id,
+		'user_id', user_id, 'strategy_id', strategy_id));
 	IF why IS NOT NULL THEN
 		RETURN facts || jsonb_build_object('outcome', 'NOT_DECIDED', 'derivation', '[]'::jsonb,
 			'gates', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('step', 0, 'gate', 'NOT_DECIDED', 'quantity', why,
@@ -405,14 +419,14 @@ $$;
 COMMENT ON FUNCTION trading.explain(uuid) IS
 	'why a signal: every gate that ran, in order, with value and threshold, the parameter that is the threshold and the layer that set it';
 
-CREATE FUNCTION trading.explain(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS TABLE (step integer, gate text, quantity text, passed boolean, value jsonb, threshold jsonb, parameter text, layer text,
 		outcome text, decided_at timestamptz, strategy_version bigint, tier text, market jsonb, versions jsonb,
 		core_version integer, lane integer, batch_no bigint)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT g.* FROM trading.explain_gates(trading.explain_json(prediction_id, company, user_id, strategy, from_time, to_time)) AS g
+	SELECT g.* FROM trading.explain_gates(trading.explain_json(prediction_id, company_id, user_id, strategy_id, from_time, to_time)) AS g
 $$;
 COMMENT ON FUNCTION trading.explain(text, text, text, text, timestamptz, timestamptz) IS
 	'why a strategy made a signal of a prediction, or why not: every gate that ran; the last one decided. Of several predictions of that id the newest that was stored in [from_time, to_time)';
@@ -437,12 +451,12 @@ $$;
 COMMENT ON FUNCTION trading.explain_derivation(uuid) IS
 	'why this price, why this size: every number on the way to consensus, strength, entry, stop loss, take profit, size and legs of a signal, rounded and unrounded';
 
-CREATE FUNCTION trading.explain_derivation(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain_derivation(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS TABLE (step integer, part text, item text, value jsonb, weight float8, parameter text, setting jsonb, layer text, remark text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT n.* FROM trading.explain_notes(trading.explain_json(prediction_id, company, user_id, strategy, from_time, to_time)) AS n
+	SELECT n.* FROM trading.explain_notes(trading.explain_json(prediction_id, company_id, user_id, strategy_id, from_time, to_time)) AS n
 $$;
 COMMENT ON FUNCTION trading.explain_derivation(text, text, text, text, timestamptz, timestamptz) IS
 	'the same for what a strategy decided on a prediction, as far as it came';
@@ -527,11 +541,11 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.explain_text(uuid) IS 'how a signal came about, as text for people';
 
-CREATE FUNCTION trading.explain_text(prediction_id text, company text, user_id text, strategy text,
+CREATE FUNCTION trading.explain_text(prediction_id text, company_id text, user_id text, strategy_id text,
 		from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL)
 	RETURNS TABLE ("EXPLAIN" text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT trading.explain_lines(trading.explain_json(prediction_id, company, user_id, strategy, from_time, to_time))
+	SELECT trading.explain_lines(trading.explain_json(prediction_id, company_id, user_id, strategy_id, from_time, to_time))
 $$;
 COMMENT ON FUNCTION trading.explain_text(text, text, text, text, timestamptz, timestamptz) IS 'what a strategy decided on a prediction and why, as text for people';

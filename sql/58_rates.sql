@@ -45,6 +45,7 @@ BEGIN
 		close_time time NOT NULL,
 		time_zone text NOT NULL CONSTRAINT time_zone_is_named CHECK (time_zone = 'UTC' OR time_zone LIKE '%/%')
 			CONSTRAINT time_zone_exists CHECK ('epoch'::timestamptz AT TIME ZONE time_zone IS NOT NULL),
+		session text GENERATED ALWAYS AS (symbol || ' ' || open_day::text || ' ' || open_time::text) STORED,
 		PRIMARY KEY (symbol, open_day, open_time)
 	);
 	PERFORM trading.describe('trading.instrument_sessions',
@@ -53,20 +54,23 @@ BEGIN
 		'open_time', 'time at which it opens, by the clocks of time_zone',
 		'close_day', 'day on which it closes',
 		'close_time', 'time at which it closes; day and time of the opening: the whole week',
-		'time_zone', 'name of the zone of both times, as America/New_York; daylight saving follows from it'));
+		'time_zone', 'name of the zone of both times, as America/New_York; daylight saving follows from it',
+		'session', 'key of the row in the log of changes'));
 
 	CREATE TABLE trading.market_holidays (
 		symbol text NOT NULL REFERENCES trading.instruments ON UPDATE CASCADE ON DELETE CASCADE,
-		closed_from timestamptz NOT NULL,
-		closed_until timestamptz NOT NULL,
+		closed_from timestamptz NOT NULL CONSTRAINT closed_from_is_finite CHECK (isfinite(closed_from)),
+		closed_until timestamptz NOT NULL CONSTRAINT closed_until_is_finite CHECK (isfinite(closed_until)),
 		name text NOT NULL DEFAULT '',
+		holiday text GENERATED ALWAYS AS (symbol || ' ' || EXTRACT(EPOCH FROM closed_from AT TIME ZONE 'UTC')::text) STORED,
 		PRIMARY KEY (symbol, closed_from),
 		CONSTRAINT closed_until_is_later CHECK (closed_until > closed_from)
 	);
 	PERFORM trading.describe('trading.market_holidays', 'times without trading within the weekly hours', jsonb_build_object(
 		'closed_from', 'from when there is no trading',
 		'closed_until', 'when trading goes on, if the weekly hours say so',
-		'name', 'what people call it'));
+		'name', 'what people call it',
+		'holiday', 'key of the row in the log of changes'));
 END
 $$;
 COMMENT ON FUNCTION trading.create_rate_tables() IS 'part of trading.setup(): rates, trading hours and holidays';

@@ -39,6 +39,8 @@ my $contents = q{
 	UNION ALL SELECT 'tier', tier, max_position_count::text, NULL FROM trading.tiers
 	UNION ALL SELECT 'installation', installation_id::text, encode(notify_key, 'hex'), NULL FROM trading.installation
 	UNION ALL SELECT 'lane', lane::text, epoch::text, system_identifier::text FROM trading.lanes
+	UNION ALL SELECT 'version', change_id::text, concat_ws(' ', kind, company_id, user_id, strategy_id, item, operation, version),
+	                 concat_ws(' ', changed_at, changed_by, xid, system_identifier, row_data) FROM trading.strategy_changes
 	UNION ALL SELECT 'inbox', inbox_id::text, xid::text, NULL FROM trading.inbox
 	UNION ALL SELECT 'partition', inhrelid::regclass::text, inhparent::regclass::text, NULL FROM pg_inherits
 	UNION ALL SELECT 'policy', polname, polrelid::regclass::text, pg_get_expr(polqual, polrelid) FROM pg_policy
@@ -49,12 +51,22 @@ my $contents = q{
 	           WHERE relnamespace = 'trading'::regnamespace AND relkind IN ('r', 'p')
 	ORDER BY 1, 2, 3, 4};
 
+# Of every signal, the version that decided it, and what the log says that its batch saw, and when.
+my $versions = q{
+	SELECT string_agg(concat_ws('/', s.prediction_id, s.strategy_version, r.row ->> 'version', a.version), ' ' ORDER BY s.prediction_id)
+	  FROM trading.signals AS s
+	  JOIN trading.batches AS b USING (lane, batch_no),
+	       trading.rows_at('strategy', b.change_snapshot, b.system_identifier, ARRAY[s.company_id]) AS r (row),
+	       trading.strategy_at(s.company_id, s.user_id, s.strategy_id, s.decided_at) AS a
+	 WHERE r.row ->> 'user_id' = s.user_id AND r.row ->> 'strategy_id' = s.strategy_id};
+
 my $node = engine('original', lanes => 2);
 company($node, 'acme', tier => 'PRO', users => ['ann'],
 	strategy => { max_prediction_age_ms => 60000, duplicate_window_seconds => 0, allowed_regimes => q{'{UNKNOWN}'} });
 submit($node, 'postgres', 'p1');
 poll($node, 'postgres', 'SELECT count(*) FROM trading.signals', 1, 'a prediction by SQL becomes a signal');
 $node->safe_psql('postgres', q{
+	UPDATE trading.strategies SET name = 'changed after the signal';
 	UPDATE trading.tiers SET max_position_count = 7 WHERE tier = 'PRO';
 	SELECT trading.ensure_partitions(9);
 	CREATE POLICY mine ON trading.signals FOR SELECT TO trading_tenant USING (symbol = 'NONE');
@@ -88,6 +100,7 @@ for my $database ('plain', 'custom')
 		q{SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 		   AND classid = 'pg_class'::regclass AND objid IN (SELECT relation FROM trading.data_tables())}),
 		0, "$database: tables are no members");
+	is($copy->safe_psql($database, $versions), 'p1/1/1/1', "$database: the log says what the original's batch saw");
 }
 
 # Nothing happens in the copy, until it is told to.
@@ -100,9 +113,11 @@ is($copy->safe_psql('plain', 'SELECT trading.adopt()'), 2, 'both lanes are adopt
 poll($copy, 'plain', 'SELECT count(*) FROM trading.signals', 2, 'then what was submitted is decided, once');
 is($copy->safe_psql('plain', 'SELECT bool_and(epoch > 1 AND NOT adopt_requested) FROM trading.lanes'), 't',
 	'in a new epoch');
+$copy->safe_psql('plain', q{UPDATE trading.strategies SET name = 'changed in the copy'});
 submit($copy, 'plain', 'p3');
 poll($copy, 'plain', 'SELECT count(*) FROM trading.signals', 3, 'and it goes on');
 is($copy->safe_psql('plain', 'SELECT count(*) - count(DISTINCT signal_id) FROM trading.signals'), 0, 'nothing is decided twice');
+is($copy->safe_psql('plain', $versions), 'p1/1/1/1 p2/2/2/2 p3/3/3/3', 'the log says what batches of both saw');
 
 # --- a template ------------------------------------------------------------------------
 

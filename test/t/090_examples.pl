@@ -1,4 +1,4 @@
-# Every SQL statement of README.md, doc/operations.md, doc/rates.md and doc/examples works as it is written, and the pages that
+# Every SQL statement of README.md, doc/operations.md, doc/rates.md, doc/history.md and doc/examples works as it is written, and the pages that
 # are made from the declarations in the code are up to date.
 use strict;
 use warnings;
@@ -72,7 +72,7 @@ for my $block (@readme)
 is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
 	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
 
-for my $page ('operations', 'rates')
+for my $page ('operations', 'rates', 'history')
 {
 	for my $block (blocks("$top/doc/$page.md"))
 	{

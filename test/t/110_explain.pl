@@ -226,6 +226,14 @@ is(value($node, q{SELECT string_agg(DISTINCT l #>> '{}', ' ') FROM public.before
 	'COMPANY DEFAULT INSTRUMENT PREDICTION TIER USER', 'thresholds of every layer')
   or diag(value($node, q{SELECT DISTINCT g FROM public.before, jsonb_path_query(document, '$.gates[*]') AS g WHERE g ->> 'layer' IN ('COMPANY', 'TIER')}));
 
+# And decided again by replay.
+is(value($node, q{SELECT count(*) > 100, string_agg(concat_ws('/', r.prediction_id, r.user_id, r.strategy_id, r.outcome, b.document ->> 'outcome'), ' ')
+		FILTER (WHERE (r.outcome, r.decided_at, r.strategy_version) IS DISTINCT FROM
+			(b.document ->> 'outcome', (b.document ->> 'decided_at')::timestamptz, (b.document ->> 'strategy_version')::bigint))
+	  FROM trading.replay('2026-01-05', '2026-01-06', outcomes => trading.enum_labels('outcome')) AS r
+	  LEFT JOIN public.before AS b USING (prediction_id, company_id, user_id, strategy_id) WHERE r.prediction_id !~ '^price'}), 't|',
+	'replay comes to the same outcomes');
+
 # Every threshold that is a parameter is that parameter of the strategy that decided.
 is(value($node, q{SELECT count(*) > 500, string_agg(DISTINCT g ->> 'gate', ' ') FILTER (WHERE g -> 'threshold' IS DISTINCT FROM document #> ARRAY['inputs', 'strategy', g ->> 'parameter'])
 	  FROM public.before, jsonb_array_elements(document -> 'gates') AS g WHERE g ->> 'layer' IN ('DEFAULT', 'TIER', 'USER', 'COMPANY', 'CEILING')
@@ -256,11 +264,19 @@ is(value($node, q{SELECT outcome || ' ' || strategy_version || ' ' || threshold 
 	'LOW_CONFIDENCE 2 0.99 USER', 'and the present by the new version');
 is(value($node, q{SELECT outcome || ' ' || strategy_version FROM trading.explain('buy', 'acme', 'tom', 'plain') LIMIT 1}), 'SIGNAL 1', 'the past by the old one');
 
+# A tier that has one strategy per user.
+$node->safe_psql('postgres', q{UPDATE trading.companies SET tier = 'FREE' WHERE company_id = 'acme'});
+submit('acme', 'tom', 20055, 'jsonb_build_array(' . prediction('demoted', 20055) . ')');
+settle();
+is(value($node, q{SELECT string_agg(DISTINCT x.o, ', ' ORDER BY x.o) FROM (
+		SELECT concat_ws(' ', CASE s.strategy_id WHEN 'atr' THEN 'first' ELSE 'extra' END, e.outcome, e.layer) AS o
+		  FROM trading.strategies AS s, LATERAL (SELECT * FROM trading.explain('demoted', s.company_id, s.user_id, s.strategy_id) ORDER BY step DESC LIMIT 1) AS e
+		 WHERE s.user_id = 'tom') AS x}), 'extra DISABLED CEILING, first LOW_CONFIDENCE USER', 'what the tier takes away is said to be the ceiling');
+
 $node->safe_psql('postgres', q{
 	BEGIN;
 	DELETE FROM trading.strategies WHERE user_id = 'tom';
 	DELETE FROM trading.accounts WHERE user_id = 'tom';
-	UPDATE trading.companies SET tier = 'FREE' WHERE company_id = 'acme';
 	COMMIT;
 	SELECT trading.set_lanes(3);});
 wait_for_lanes($node);
