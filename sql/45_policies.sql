@@ -218,10 +218,22 @@ BEGIN
 		'AFTER INSERT ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
 	PERFORM trading.create_trigger('trading.lanes', 'announce',
 		'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
-	PERFORM trading.create_trigger('trading.strategies', 'guard',
-		'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_strategy()');
-	PERFORM trading.create_trigger('trading.strategies', 'check_tier',
-		'AFTER INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.check_tier()');
+	PERFORM trading.create_trigger('trading.strategies', 'guard_insert',
+		'BEFORE INSERT ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_new_strategy()');
+	PERFORM trading.create_trigger('trading.strategies', 'guard_update',
+		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_strategy()');
+	PERFORM trading.create_trigger('trading.strategies', 'check_parameters',
+		'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_parameters()');
+	PERFORM trading.create_trigger('trading.tiers', 'check_parameters',
+		'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_parameters()');
+	PERFORM trading.create_trigger('trading.strategies', 'check_tier_insert',
+		'AFTER INSERT ON @ REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.check_tier()');
+	PERFORM trading.create_trigger('trading.strategies', 'check_tier_update',
+		'AFTER UPDATE ON @ REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.check_tier()');
+	PERFORM trading.create_trigger('trading.companies', 'guard',
+		'BEFORE INSERT OR UPDATE OF tier ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_company()');
+	PERFORM trading.create_trigger('trading.tiers', 'guard',
+		'BEFORE DELETE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_tier()');
 	PERFORM trading.create_trigger('trading.accounts', 'guard',
 		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_account()');
 	PERFORM trading.create_trigger('trading.rates', 'touch',

@@ -27,74 +27,58 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.signal_channel() IS 'channel to LISTEN on for the ids of your company''s signals; NULL without a company';
 
--- Keeps the key and counts versions.  A strategy that is deleted and made again goes on
--- counting, so that a version is one content for ever.
+-- The guards are in C: an update of all strategies fires them for every row.
+CREATE FUNCTION trading.guard_parameters() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'te_sql_guard_parameters'
+	LANGUAGE c;
+COMMENT ON FUNCTION trading.guard_parameters() IS 'trigger: refuses values that no strategy may have, and says what is allowed';
+
 CREATE FUNCTION trading.guard_strategy() RETURNS trigger
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'te_sql_guard_strategy'
+	LANGUAGE c;
+COMMENT ON FUNCTION trading.guard_strategy() IS 'trigger: keeps the key of a strategy and counts its versions';
+
+-- The log knows the versions that a deleted strategy of the same name has had.  It is asked
+-- for every row by a plan that may date from when the tables were empty.
+CREATE FUNCTION trading.guard_new_strategy() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'te_sql_guard_strategy'
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off;
+COMMENT ON FUNCTION trading.guard_new_strategy() IS 'trigger: numbers the first version of a strategy';
+
+CREATE FUNCTION trading.check_tier() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'te_sql_check_tier'
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION trading.check_tier() IS 'trigger: refuses what the company''s tier doesn''t allow';
+
+CREATE FUNCTION trading.guard_company() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF TG_OP = 'INSERT' THEN
-		-- Whoever is deleting it has to be done first.
-		PERFORM FROM trading.strategies AS s
-		  WHERE s.company_id = NEW.company_id AND s.user_id = NEW.user_id AND s.strategy_id = NEW.strategy_id
-		    FOR NO KEY UPDATE;
-		NEW.created_at := now();
-		NEW.version := 1 + COALESCE((
-			SELECT c.version FROM trading.strategy_changes AS c
-			 WHERE c.kind = 'strategy' AND c.company_id = NEW.company_id AND c.user_id = NEW.user_id
-			   AND c.strategy_id = NEW.strategy_id AND c.item IS NULL
-			 ORDER BY c.change_id DESC LIMIT 1), 0);
-	ELSIF (NEW.company_id, NEW.user_id, NEW.strategy_id) IS DISTINCT FROM (OLD.company_id, OLD.user_id, OLD.strategy_id) THEN
-		RAISE EXCEPTION 'company_id, user_id and strategy_id of a strategy can''t be changed'
-			USING ERRCODE = 'integrity_constraint_violation',
-			      HINT = 'Insert a new strategy and delete this one.';
-	ELSE
-		NEW.created_at := OLD.created_at;
-		NEW.version := OLD.version + 1;
+	IF NOT EXISTS (SELECT FROM trading.tiers AS t WHERE t.tier = NEW.tier) THEN
+		RAISE EXCEPTION 'there is no tier "%"', NEW.tier
+			USING ERRCODE = 'foreign_key_violation', SCHEMA = 'trading', TABLE = 'companies', COLUMN = 'tier',
+			      HINT = format('Tiers are: %s.', COALESCE((SELECT string_agg(t.tier, ', ' ORDER BY t.rank) FROM trading.tiers AS t), 'none'));
 	END IF;
-	NEW.updated_at := now();
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION trading.guard_strategy() IS 'trigger: keeps the key of a strategy and counts its versions';
+COMMENT ON FUNCTION trading.guard_company() IS 'trigger: says which tiers there are';
 
--- Refuses what the company's tier doesn't have.  It fires after row-level security has
--- let the row through, so that its errors tell nobody about another company.  The company
--- and its tier are locked against change until the end of the transaction: what was
--- checked is what holds when the row is committed.
-CREATE FUNCTION trading.check_tier() RETURNS trigger
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION trading.guard_tier() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tier record;
-	tier_name text;
+	companies constant bigint := (SELECT count(*) FROM trading.companies AS c WHERE c.tier = OLD.tier);
 BEGIN
-	-- One after the other: a join would see the old tier of a company that it had to wait for.
-	SELECT c.tier INTO tier_name FROM trading.companies AS c WHERE c.company_id = NEW.company_id FOR SHARE;
-	IF NOT FOUND THEN
-		RETURN NULL; -- the foreign key says it better
+	IF companies > 0 THEN
+		RAISE EXCEPTION 'tier "%" is the tier of % companies', OLD.tier, companies
+			USING ERRCODE = 'foreign_key_violation', SCHEMA = 'trading', TABLE = 'tiers', COLUMN = 'tier',
+			      HINT = 'Give them another tier first: UPDATE trading.companies SET tier = ...';
 	END IF;
-	SELECT t.* INTO STRICT tier FROM trading.tiers AS t WHERE t.tier = tier_name FOR SHARE;
-	PERFORM trading.check_strategy(tier, NEW, ARRAY(SELECT t FROM trading.tiers AS t ORDER BY t.rank));
-
-	IF TG_OP = 'INSERT' AND NEW.user_id <> '_all' AND tier.advanced_features_enabled IS NOT TRUE THEN
-		-- Two inserts at once must not both find that there is none.
-		PERFORM FROM trading.users AS u
-		  WHERE u.company_id = NEW.company_id AND u.user_id = NEW.user_id FOR NO KEY UPDATE;
-		IF EXISTS (SELECT FROM trading.strategies AS s
-			    WHERE s.company_id = NEW.company_id AND s.user_id = NEW.user_id AND s.strategy_id <> NEW.strategy_id)
-		THEN
-			RAISE EXCEPTION 'more than one strategy per user is not available in tier %', tier.tier
-				USING ERRCODE = 'check_violation',
-				      HINT = format('Tiers that have it (advanced_features_enabled): %s.', COALESCE((
-				SELECT string_agg(t.tier, ', ' ORDER BY t.rank) FROM trading.tiers AS t
-				 WHERE t.advanced_features_enabled), 'none'));
-		END IF;
-	END IF;
-	RETURN NULL;
+	RETURN OLD;
 END
 $$;
-COMMENT ON FUNCTION trading.check_tier() IS 'trigger: refuses what the company''s tier doesn''t allow';
+COMMENT ON FUNCTION trading.guard_tier() IS 'trigger: keeps the tiers that companies have';
 
 CREATE FUNCTION trading.touch_account() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -145,6 +145,28 @@ static bool meet_company(TeStrategy *out, int p, const void *company, const char
 	return true;
 }
 
+int te_param_unlocked_by(int p)
+{
+	switch (te_params[p].entitlement) {
+	case TE_ENTITLED_FREELY:
+	case TE_ENTITLED_CEILING:
+		return -1;
+	case TE_ENTITLED_ADVANCED:
+		return TE_PARAM_advanced_features_enabled;
+	case TE_ENTITLED_CUSTOM:
+		return TE_PARAM_custom_strategies_enabled;
+	case TE_ENTITLED_ALGORITHMIC:
+		return TE_PARAM_algorithmic_execution_enabled;
+	}
+	return -1;
+}
+
+/* Whether a strategy has the flag that a parameter needs. */
+static bool unlocked(const TeStrategy *bound, int p)
+{
+	return *(const bool *)param_get(bound, te_param_unlocked_by(p));
+}
+
 /* Whether a strategy's value of a parameter exceeds what the bound has. */
 static bool exceeds(const TeStrategy *values, int p, const TeStrategy *bound)
 {
@@ -161,12 +183,11 @@ static bool exceeds(const TeStrategy *values, int p, const TeStrategy *bound)
 			return !symbols_within(value, limit);
 		return number_of(info->kind, value) > number_of(info->kind, limit);
 	case TE_ENTITLED_ADVANCED:
-		return *(const bool *)value && !bound->advanced_features_enabled;
+		return *(const bool *)value && !unlocked(bound, p);
 	case TE_ENTITLED_CUSTOM:
-		return *(const char *const *)value != NULL && !bound->custom_strategies_enabled;
+		return *(const char *const *)value != NULL && !unlocked(bound, p);
 	case TE_ENTITLED_ALGORITHMIC:
-		return *(const uint8_t *)value != TE_ALGORITHM_NONE &&
-		       !bound->algorithmic_execution_enabled;
+		return *(const uint8_t *)value != TE_ALGORITHM_NONE && !unlocked(bound, p);
 	}
 	return false;
 }
@@ -189,8 +210,7 @@ static void lower(TeStrategy *out, int p, const TeStrategy *bound, const char **
 	}
 }
 
-/* What a tier allows: its own values, and the defaults where it is silent. */
-static void tier_values(const TeParamSet *tier, TeStrategy *out)
+void te_tier_values(const TeParamSet *tier, TeStrategy *out)
 {
 	te_strategy_defaults(out);
 	for (int p = 0; p < TE_PARAM_COUNT; p++)
@@ -213,7 +233,7 @@ void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own, const TePa
 	TeStrategy base, bound;
 	uint8_t from[TE_PARAM_COUNT];
 
-	tier_values(tier, &base);
+	te_tier_values(tier, &base);
 	*out = base;
 
 	for (int p = 0; p < TE_PARAM_COUNT; p++) {
@@ -266,7 +286,7 @@ int te_strategy_beyond_tier(const TeParamSet *tier, const TeParamSet *row)
 {
 	TeStrategy bound;
 
-	tier_values(tier, &bound);
+	te_tier_values(tier, &bound);
 	for (int p = 0; p < TE_PARAM_COUNT; p++)
 		if ((row->set & TE_PARAM_BIT(p)) && exceeds(&row->values, p, &bound))
 			return p;

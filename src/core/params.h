@@ -203,6 +203,12 @@ extern void te_strategy_merge(const TeParamSet *tier, const TeParamSet *own,
                               const TeParamSet *company, bool extra, const char **symbols,
                               TeStrategy *out, uint8_t layer[TE_PARAM_COUNT]);
 
+/* What a tier allows: its own values, and the defaults where it is silent. */
+extern void te_tier_values(const TeParamSet *tier, TeStrategy *out);
+
+/* The flag that has to be on for a parameter to be set, or -1. */
+extern int te_param_unlocked_by(int p);
+
 /*
  * The first parameter that a row sets beyond what the tier allows, or -1.
  * Asking for less than the tier has is always allowed.

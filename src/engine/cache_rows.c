@@ -327,7 +327,8 @@ static void vary(UserReader *reader, const TeVariant *variant, const TeParamSet 
 	te_check_own_params(out);
 	p = te_strategy_beyond_tier(&reader->tier->params, out);
 	if (p >= 0)
-		te_refuse_beyond_tier(reader->tier->name, p, tiers_that_allow(reader->cache, out, p));
+		te_refuse_beyond_tier(reader->tier->name, &reader->tier->params, out, p,
+		                      tiers_that_allow(reader->cache, out, p));
 }
 
 static void read_strategy(TeRow *row, void *arg)

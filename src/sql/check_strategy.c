@@ -54,22 +54,44 @@ static char *tiers_that_allow(ArrayType *tiers, const TeParamSet *own, int p)
 	return names.len > 0 ? names.data : pstrdup("none");
 }
 
-void te_check_own_params(const TeParamSet *own)
+void te_check_ranges(const TeParamSet *own)
 {
 	const char *reason;
 	const char *name = te_strategy_check(own, &reason);
 
 	if (name != NULL)
-		te_param_invalid(name, reason);
+		te_param_invalid(name, reason, &own->values);
+}
+
+void te_check_own_params(const TeParamSet *own)
+{
+	te_check_ranges(own);
 	if ((own->set & TE_PARAM_BIT(TE_PARAM_custom_rule)) && own->values.custom_rule != NULL)
 		te_rule_check(own->values.custom_rule, "custom_rule", ERRCODE_CHECK_VIOLATION);
 }
 
-void te_refuse_beyond_tier(const char *tier, int p, const char *allowed_by)
+/* What a tier has of a parameter, and what was asked for. */
+static char *tier_detail(const char *tier, const TeParamSet *has, const TeParamSet *own, int p)
+{
+	const TeParamInfo *info = &te_params[p];
+	int flag = te_param_unlocked_by(p);
+	TeStrategy values;
+
+	if (flag >= 0)
+		return psprintf("It needs %s, which tier %s does not have.", te_params[flag].name, tier);
+	te_tier_values(has, &values);
+	return psprintf("The value is %s; tier %s has %s%s.", te_param_text(info, &own->values), tier,
+	                info->kind == TE_KIND_INT ? "at most " : "", te_param_text(info, &values));
+}
+
+void te_refuse_beyond_tier(const char *tier, const TeParamSet *has, const TeParamSet *own, int p,
+                           const char *allowed_by)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 	                errmsg("tier %s does not allow this value of \"%s\"%s", tier, te_params[p].name,
-	                       allowed_by ? psprintf("; tiers that do: %s", allowed_by) : "")));
+	                       allowed_by ? psprintf("; tiers that do: %s", allowed_by) : ""),
+	                errdetail("%s", tier_detail(tier, has, own, p)),
+	                err_generic_string(PG_DIAG_COLUMN_NAME, te_params[p].name)));
 }
 
 /* check_strategy(tier record, own record, tiers record[]): ranges first, then what the tier allows.
@@ -85,7 +107,8 @@ Datum te_sql_check_strategy(PG_FUNCTION_ARGS)
 	p = te_strategy_beyond_tier(&tier, &own);
 	if (p >= 0)
 		te_refuse_beyond_tier(
-			PG_ARGISNULL(ARG_TIER) ? "(none)" : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)), p,
+			PG_ARGISNULL(ARG_TIER) ? "(none)" : tier_name(PG_GETARG_HEAPTUPLEHEADER(ARG_TIER)),
+			&tier, &own, p,
 			PG_ARGISNULL(ARG_TIERS) ? NULL
 									: tiers_that_allow(PG_GETARG_ARRAYTYPE_P(ARG_TIERS), &own, p));
 	PG_RETURN_VOID();

@@ -8,14 +8,20 @@
 
 #include "core/params.h"
 
-/* Raise 23514 with the parameter's name for a value out of range or a text that is no rule. */
+/*
+ * Raise 23514 with the parameter's name for a value out of range, or for one that doesn't go
+ * with another of the row.
+ */
+extern void te_check_ranges(const TeParamSet *own);
+
+/* The same, and for a text that is no rule. */
 extern void te_check_own_params(const TeParamSet *own);
 
 /*
- * Raise 42501: the tier does not allow the value of parameter p.  allowed_by names the tiers
- * that do; NULL: not known.
+ * Raise 42501: the tier, which has these values, does not allow the value that a row has of
+ * parameter p.  allowed_by names the tiers that do; NULL: not known.
  */
-extern void te_refuse_beyond_tier(const char *tier, int p, const char *allowed_by)
-	__attribute__((noreturn));
+extern void te_refuse_beyond_tier(const char *tier, const TeParamSet *has, const TeParamSet *own,
+                                  int p, const char *allowed_by) __attribute__((noreturn));
 
 #endif

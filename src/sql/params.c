@@ -7,6 +7,8 @@
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "lib/qunique.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -187,31 +189,85 @@ static const char *read_value(const TeParamInfo *info, Datum value, TeStrategy *
 	pg_unreachable();
 }
 
-void te_param_invalid(const char *name, const char *reason)
+/* Values are shown up to here. */
+#define SHOWN_BYTES 200
+
+static char *shorten(char *text)
 {
-	ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-	                errmsg("invalid value for parameter \"%s\": %s", name, reason)));
+	size_t length = strlen(text);
+
+	if (length <= SHOWN_BYTES)
+		return text;
+	text[pg_mbcliplen(text, length, SHOWN_BYTES)] = '\0';
+	return psprintf("%s...", text);
+}
+
+static char *datum_text(const TeParamInfo *info, Datum value)
+{
+	Oid output;
+	bool varlena;
+
+	getTypeOutputInfo(te_param_type_oid(info), &output, &varlena);
+	return OidOutputFunctionCall(output, value);
+}
+
+/* What a parameter is, and the labels that it may have. */
+static char *hint(const TeParamInfo *info)
+{
+	const TeEnum *labels = info->kind == TE_KIND_REGIMES ? &te_regime_enum : info->labels;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s: %s.", info->name, info->doc);
+	for (int i = 0; labels != NULL && i < labels->count; i++)
+		appendStringInfo(&text, "%s%s%s", i == 0 ? " Possible: " : ", ", labels->labels[i],
+		                 i == labels->count - 1 ? "." : "");
+	return text.data;
+}
+
+static void pg_attribute_noreturn() refuse(const TeParamInfo *info, const char *reason, char *value)
+{
+	ereport(ERROR,
+	        (errcode(ERRCODE_CHECK_VIOLATION),
+	         errmsg("invalid value for parameter \"%s\": %s", info->name, reason),
+	         value != NULL ? errdetail("The value is %s.", shorten(value)) : 0,
+	         errhint("%s", hint(info)), err_generic_string(PG_DIAG_COLUMN_NAME, info->name)));
+}
+
+void te_param_invalid(const char *name, const char *reason, const TeStrategy *values)
+{
+	const TeParamInfo *info = &te_params[te_param_find(name)];
+
+	refuse(info, reason, te_param_text(info, values));
+}
+
+void te_param_set_from_values(const Datum *values, const bool *nulls, const TeParamColumns *columns,
+                              TeParamSet *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (int p = 0; p < TE_PARAM_COUNT; p++) {
+		int i = columns->attnum[p] - 1;
+		const char *reason;
+
+		if (i < 0 || nulls[i])
+			continue;
+		reason = read_value(&te_params[p], values[i], &out->values);
+		if (reason != NULL)
+			refuse(&te_params[p], reason, datum_text(&te_params[p], values[i]));
+		out->set |= TE_PARAM_BIT(p);
+	}
 }
 
 void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *columns,
                              TeParamSet *out)
 {
-	memset(out, 0, sizeof(*out));
-	for (int p = 0; p < TE_PARAM_COUNT; p++) {
-		const char *reason;
-		bool isnull;
-		Datum value;
+	Datum *values = palloc_array(Datum, desc->natts);
+	bool *nulls = palloc_array(bool, desc->natts);
 
-		if (columns->attnum[p] == 0)
-			continue;
-		value = heap_getattr(tuple, columns->attnum[p], desc, &isnull);
-		if (isnull)
-			continue;
-		reason = read_value(&te_params[p], value, &out->values);
-		if (reason != NULL)
-			te_param_invalid(te_params[p].name, reason);
-		out->set |= TE_PARAM_BIT(p);
-	}
+	heap_deform_tuple(tuple, desc, values, nulls);
+	te_param_set_from_values(values, nulls, columns, out);
+	pfree(values);
+	pfree(nulls);
 }
 
 static TupleDesc row_type(HeapTupleHeader row)
@@ -345,14 +401,10 @@ Datum te_param_datum(const TeParamInfo *info, const TeStrategy *s, bool *isnull)
 char *te_param_text(const TeParamInfo *info, const TeStrategy *s)
 {
 	Datum value;
-	Oid output;
-	bool isnull, varlena;
+	bool isnull;
 
 	if (info->kind == TE_KIND_BOOL)
 		return pstrdup(te_param_const_field(info, s, bool) ? "true" : "false");
 	value = te_param_datum(info, s, &isnull);
-	if (isnull)
-		return NULL;
-	getTypeOutputInfo(te_param_type_oid(info), &output, &varlena);
-	return OidOutputFunctionCall(output, value);
+	return isnull ? NULL : datum_text(info, value);
 }

@@ -33,6 +33,10 @@ extern void te_param_columns_resolve(TupleDesc desc, TeParamColumns *out);
 extern void te_param_set_from_tuple(HeapTuple tuple, TupleDesc desc, const TeParamColumns *columns,
                                     TeParamSet *out);
 
+/* The same for a row that has been taken apart. */
+extern void te_param_set_from_values(const Datum *values, const bool *nulls,
+                                     const TeParamColumns *columns, TeParamSet *out);
+
 /* The same for a composite datum, and for a composite argument, where NULL sets nothing. */
 extern void te_param_set_from_row(HeapTupleHeader row, TeParamSet *out);
 extern void te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, TeParamSet *out);
@@ -44,8 +48,12 @@ extern void te_param_set_from_argument(FunctionCallInfo fcinfo, int argument, Te
 extern const TeParamColumns *te_param_columns_of_call(FunctionCallInfo fcinfo, int slot,
                                                       TupleDesc desc);
 
-/* Raise 23514: invalid value for parameter "<name>": <reason>. */
-extern void te_param_invalid(const char *name, const char *reason) __attribute__((noreturn));
+/*
+ * Raise 23514: invalid value for parameter "<name>": <reason>, with the value that it has in
+ * "values" and what the parameter is; the column is named in the error's own field too.
+ */
+extern void te_param_invalid(const char *name, const char *reason, const TeStrategy *values)
+	__attribute__((noreturn));
 
 /* Type of a parameter's column, as SQL text and as oid. */
 extern const char *te_param_type(const TeParamInfo *info);
