@@ -112,6 +112,11 @@ my @changes = (
 	q{UPDATE trading.accounts SET equity = equity / 3, open_positions = 2 WHERE company_id = 'fund'},
 	q{UPDATE trading.accounts SET position_size_multiplier = 0.9 WHERE company_id = 'desk'},
 	q{UPDATE trading.accounts SET currency = 'EUR', conversion_rate = 0.77 WHERE (company_id, user_id) = ('bank', 'gus')},
+	# rates: none, one from the prices of the lane itself, one from the table
+	q{UPDATE trading.accounts SET currency = 'NZD', conversion_rate = NULL WHERE (company_id, user_id) = ('bank', 'gus')},
+	q{UPDATE trading.accounts SET currency = 'EUR', conversion_rate = NULL WHERE (company_id, user_id) = ('bank', 'gus')},
+	q{UPDATE trading.accounts SET currency = 'SEK', conversion_rate = NULL WHERE (company_id, user_id) = ('fund', 'eve')},
+	q{INSERT INTO trading.rates (base_currency, quote_currency, rate, as_of, max_age) VALUES ('USD', 'SEK', 6.6, '2012-02-01Z', '1000 days')},
 	# instruments
 	q{UPDATE trading.instruments SET min_stop_pips = 25 WHERE symbol = 'GBPUSD'},
 	q{UPDATE trading.instruments SET lot_max = 0.15 WHERE symbol = 'USDJPY'},
@@ -148,6 +153,8 @@ cmp_ok(value($node, q{SELECT count(*) FROM trading.prediction_batches WHERE comp
 	'some messages were for one company');
 cmp_ok(value($node, q{SELECT count(*) FROM trading.signals AS s JOIN trading.prediction_batches AS p USING (lane, batch_no, position)
 	WHERE s.decided_at > p.decided_at}), '>', 0, 'within a message the clock has moved on');
+cmp_ok(value($node, q{SELECT count(DISTINCT trading.decision_inputs(inputs) #>> '{account,conversion_rate}') FROM trading.signals
+	WHERE trading.decision_inputs(inputs) #>> '{account,currency}' IN ('EUR', 'SEK')}), '>', 1, 'rates were looked up');
 replay_is_live($node, 'changes');
 
 #----------------------------------------------------------------------
