@@ -101,21 +101,25 @@ COMMENT ON FUNCTION trading.rows_at(text, pg_snapshot, bigint, text[]) IS
 	'rows of a kind (tier, company, user, producer, instrument, rate, session, holiday, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';
 
 -- Rows whose newest version in the log isn't what the table has: tables that were changed while
--- the extension was gone, or that come from a dump without a log.  Triggers are not there yet,
--- or made anew afterwards.
+-- the extension was gone, or that come from a dump without a log.  Triggers of strategies are not
+-- there yet; those that are go away, and are made anew afterwards.
 CREATE FUNCTION trading.log_unlogged() RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	ours record;
 	logged record;
 	one bigint;
 	total bigint := 0;
 BEGIN
 	-- A version is one content for ever: what was changed without being counted is counted now.
 	LOCK TABLE trading.strategies IN SHARE ROW EXCLUSIVE MODE;
-	DROP TRIGGER IF EXISTS guard ON trading.strategies;
-	DROP TRIGGER IF EXISTS check_tier ON trading.strategies;
-	DROP TRIGGER IF EXISTS log_update ON trading.strategies;
+	FOR ours IN
+		SELECT t.tgname AS name FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+		 WHERE t.tgrelid = 'trading.strategies'::regclass AND NOT t.tgisinternal AND p.pronamespace = 'trading'::regnamespace
+	LOOP
+		EXECUTE format('DROP TRIGGER %I ON trading.strategies', ours.name);
+	END LOOP;
 	UPDATE trading.strategies AS s SET version = c.version + 1
 	  FROM (SELECT DISTINCT ON (v.company_id, v.user_id, v.strategy_id) v.company_id, v.user_id, v.strategy_id, v.version, v.row_data
 		  FROM trading.strategy_changes AS v WHERE v.kind = 'strategy'

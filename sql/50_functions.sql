@@ -303,6 +303,11 @@ BEGIN
 	IF prune.keep_history IS NULL OR prune.keep_history < interval '0' THEN
 		RAISE EXCEPTION 'keep_history must not be negative' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	-- Administrators can't delete the traces of what they have done.
+	IF prune.keep_history < interval '7 years' AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = session_user) THEN
+		RAISE EXCEPTION 'keep_history must be at least 7 years, unless a superuser says otherwise'
+			USING ERRCODE = 'insufficient_privilege';
+	END IF;
 	RETURN trading.delete_read_inbox(now() - prune.keep) + trading.delete_old_history(now() - prune.keep_history);
 END
 $$;

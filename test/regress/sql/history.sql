@@ -135,6 +135,8 @@ INSERT INTO public.attempts (command) VALUES
 	('SELECT trading.log_changes()'),
 	('SELECT trading.log_truncate()'),
 	('SELECT trading.guard_strategy()'),
+	('SELECT trading.prune(keep_history => ''1 day'')'),
+	('SELECT trading.upkeep(keep_history => ''1 day'')'),
 	('SELECT xid FROM trading.strategy_changes'),
 	('SELECT * FROM trading.rows_at(''strategy'', pg_current_snapshot(), 1)');
 GRANT SELECT ON public.attempts TO PUBLIC;
@@ -142,6 +144,12 @@ GRANT SELECT ON public.attempts TO PUBLIC;
 SELECT n, command, public.attempt(command) FROM public.attempts ORDER BY n;
 \c - te_admin
 SELECT n, command, public.attempt(command) FROM public.attempts ORDER BY n;
+
+-- A tenant's strategy goes on counting as well; for another's it waits for nobody.
+\c - te_tom
+DELETE FROM trading.strategies WHERE user_id = 'tom' RETURNING strategy_id, version;
+INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('acme', 'tom', 'main') RETURNING version;
+INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('beta', 'bob', 'main');
 
 -- Who did it: the role that opened the session, and the user that it was.
 \c - te_tom
@@ -340,6 +348,14 @@ SELECT kind, key, operation, version - CASE key WHEN 'acme/tom/main' THEN :versi
 SELECT max(change_id) AS seen FROM trading.strategy_changes \gset
 SELECT trading.setup();
 SELECT count(*) AS news FROM public.news(:seen);
+-- Also what the owner did past the triggers while they were there.
+ALTER TABLE trading.strategies DISABLE TRIGGER USER;
+UPDATE trading.strategies SET name = 'past the triggers' WHERE company_id = 'acme' AND user_id = 'tom' AND strategy_id = 'main';
+ALTER TABLE trading.strategies ENABLE TRIGGER USER;
+SELECT trading.setup();
+SELECT kind, key, operation, version - :version AS version, row_data ->> 'name' AS name FROM public.news(:seen);
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'trading.strategies'::regclass AND NOT tgisinternal AND tgenabled <> 'A';
+SELECT max(change_id) AS seen FROM trading.strategy_changes \gset
 UPDATE trading.strategies SET name = 'goes on' WHERE company_id = 'acme' AND user_id = 'tom' AND strategy_id = 'main' RETURNING version - :version AS version;
 SELECT kind, key, operation, version - :version AS version FROM public.news(:seen);
 COMMIT;
