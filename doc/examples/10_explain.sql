@@ -1,14 +1,9 @@
--- Which gates stand between a prediction and each of my strategies?
--- Run as a tenant: row-level security makes effective_strategies mine.
+-- What became of a prediction in each of my strategies, and how far was it from passing?
+-- Run as a tenant: row-level security makes strategies mine, and explain answers for them alone.
 -- as tom
-SELECT e.strategy_id, d ->> 'outcome' AS outcome, d -> 'steps' -> -1 ->> 'gate' AS last_gate
-  FROM trading.effective_strategies AS e,
-       trading.decide(
-	'{"prediction_id": "x", "symbol": "EURUSD", "generated_at": "2026-01-05T10:00:00Z", "direction": "BUY",
-	  "confidence": 0.6, "current_price": 1.1, "predicted_price": 1.103}',
-	to_jsonb(e) - ARRAY['company_id', 'user_id', 'strategy_id', 'name', 'account_id', 'version', 'tier', 'layers', 'custom_rule'],
-	'{"regime": "RANGING"}',
-	(SELECT to_jsonb(i) - 'asset_class' FROM trading.instruments AS i WHERE i.symbol = 'EURUSD'),
-	'{"currency": "USD", "equity": 10000}', '2026-01-05T10:00:01Z') AS d
- ORDER BY e.strategy_id;
--- gives: main|LOW_CONFIDENCE|LOW_CONFIDENCE
+SELECT s.strategy_id, e.outcome, e.quantity, e.value, e.threshold, e.parameter, e.layer
+  FROM trading.strategies AS s,
+       LATERAL (SELECT * FROM trading.explain('second', s.company_id, s.user_id, s.strategy_id) ORDER BY step DESC LIMIT 1) AS e
+ WHERE s.user_id <> '_all'
+ ORDER BY s.strategy_id;
+-- gives: main|LOW_CONFIDENCE|confidence|0.65|0.7|min_confidence_threshold|TIER

@@ -1,4 +1,4 @@
-# Every SQL statement of README.md, doc/operations.md, doc/rates.md, doc/history.md and doc/examples works as it is written, and the pages that
+# Every SQL statement of README.md, of some pages in doc/ and of doc/examples works as it is written, and the pages that
 # are made from the declarations in the code are up to date.
 use strict;
 use warnings;
@@ -54,6 +54,17 @@ sub run
 	return $out;
 }
 
+# A text without what differs from run to run.
+sub timeless
+{
+	my ($text) = @_;
+	$text =~ s/\d{4}-\d\d-\d\dT[\d:.]+Z/TIME/g;
+	$text =~ s/\b(change|lane|batch) \d+/$1 N/g;
+	$text =~ s/(age_ms +)[\d.]+ +/$1/g;
+	chomp $text;
+	return $text;
+}
+
 my $node = engine('examples', extension => 0, conf => {
 	'shared_preload_libraries' => "'trading_engine, pg_cron'",
 	'cron.database_name' => "'trading'" });
@@ -72,12 +83,21 @@ for my $block (@readme)
 is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
 	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
 
-for my $page ('operations', 'rates', 'history')
+# What doc/explain.md shows below its statements is what they give, but for times and what was first.
+my %shown;
+my $explain = slurp_file("$top/doc/explain.md");
+$shown{ 'explain ' . (1 + (() = substr($explain, 0, $-[0]) =~ /\n/g)) } = $1
+  while $explain =~ /^```sql\n(?:(?!```).*\n)+```\n```text\n((?:(?!```).*\n)+)```$/mg;
+is(scalar(keys %shown), 2, 'doc/explain.md shows explanations');
+
+for my $page ('operations', 'rates', 'history', 'explain')
 {
 	for my $block (blocks("$top/doc/$page.md"))
 	{
 		my ($line, $role, $text) = @$block;
-		run($node, "doc/$page.md, line $line", $role, $text);
+		my $out = run($node, "doc/$page.md, line $line", $role, $text);
+		settle($node) if $text =~ /trading\.submit/;
+		is(timeless($out), timeless($shown{"$page $line"}), "doc/$page.md shows what line $line gives") if $shown{"$page $line"};
 	}
 }
 
