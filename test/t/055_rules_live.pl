@@ -1,5 +1,5 @@
-# Custom rules in a running engine: one that can't be evaluated is counted where it belongs, and
-# a change of tier takes a rule and further strategies away with the next prediction.
+# Strategies in a running engine: custom rules that can't be evaluated are counted where they
+# belong, and a change of tier counts from the next prediction on.
 use strict;
 use warnings;
 
@@ -40,6 +40,8 @@ sub submit
 }
 
 is(submit('before'), 'acme/main SIGNAL, acme/other SIGNAL, beta/main SIGNAL', 'three strategies decide');
+
+# --- rules that fail ---------------------------------------------------------------------
 
 $node->safe_psql('postgres',
 	q{UPDATE trading.strategies SET custom_rule = '$.prediction.confidence / ($.market.volatility_ratio - 1) > 0.5' WHERE company_id = 'acme' AND strategy_id = 'main'});
