@@ -190,8 +190,8 @@ static Datum row_image(TupleTableSlot *slot, AttrNumber secret)
  * Writing
  *----------------------------------------------------------------------*/
 
-/* Column of that name; 0 for the name ''. */
-static AttrNumber column_number(Relation relation, const char *name)
+/* Column of that name; 0 for the name ''.  With a type, it has to be of that. */
+static AttrNumber column_number(Relation relation, const char *name, Oid type)
 {
 	AttrNumber number = name[0] == '\0' ? 0 : get_attnum(RelationGetRelid(relation), name);
 
@@ -199,6 +199,11 @@ static AttrNumber column_number(Relation relation, const char *name)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 		                errmsg("column \"%s\" of relation \"%s\" does not exist", name,
 		                       RelationGetRelationName(relation))));
+	if (number != 0 && OidIsValid(type) &&
+	    TupleDescAttr(RelationGetDescr(relation), number - 1)->atttypid != type)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+		                errmsg("column \"%s\" of relation \"%s\" is not of type %s", name,
+		                       RelationGetRelationName(relation), format_type_be(type))));
 	return number;
 }
 
@@ -220,9 +225,9 @@ static void begin_log(ChangeLog *log, TriggerData *trigger)
 	log->desc = RelationGetDescr(relation);
 	log->kind = CStringGetTextDatum(args[ARG_KIND]);
 	for (int k = 0; k < KEY_COUNT; k++)
-		log->key[k] = column_number(relation, args[ARG_COMPANY + k]);
-	log->version = args[ARG_STRATEGY][0] != '\0' ? column_number(relation, "version") : 0;
-	log->secret = column_number(relation, args[ARG_SECRET]);
+		log->key[k] = column_number(relation, args[ARG_COMPANY + k], TEXTOID);
+	log->version = args[ARG_STRATEGY][0] != '\0' ? column_number(relation, "version", INT8OID) : 0;
+	log->secret = column_number(relation, args[ARG_SECRET], InvalidOid);
 	log->now = GetCurrentTimestamp();
 	log->is_tenant = te_session_identity(&id);
 	if (log->is_tenant)

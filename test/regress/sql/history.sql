@@ -102,6 +102,28 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 TRUNCATE trading.producers;
 SELECT kind, key, operation, row_data FROM public.news(:seen);
 ROLLBACK;
+BEGIN;
+SET LOCAL client_min_messages = warning;
+TRUNCATE trading.companies CASCADE;
+SELECT kind, string_agg(DISTINCT operation, ' ') AS operation, count(*) FROM public.news(:seen) GROUP BY 1 ORDER BY 1;
+SELECT l.kind, count(r.row) FROM trading.logged_tables() AS l,
+       trading.rows_at(l.kind, format('%1$s:%1$s:', pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 10)::pg_snapshot, (SELECT system_identifier FROM pg_control_system())) AS r (row)
+ WHERE l.company <> '' GROUP BY 1 ORDER BY 1;
+ROLLBACK;
+-- Triggers that somebody else makes with our functions say what is wrong with them.
+CREATE TABLE public.other (id integer PRIMARY KEY, name text);
+CREATE TRIGGER log_row AFTER INSERT ON public.other FOR EACH ROW EXECUTE FUNCTION trading.log_changes('x');
+INSERT INTO public.other VALUES (1, 'x');
+DROP TRIGGER log_row ON public.other;
+CREATE TRIGGER log_some AFTER INSERT ON public.other REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes('x', 'id');
+INSERT INTO public.other VALUES (1, 'x');
+DROP TRIGGER log_some ON public.other;
+CREATE TRIGGER log_nothing AFTER INSERT ON public.other REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes('x', '', '', '', 'nothing', '');
+INSERT INTO public.other VALUES (1, 'x');
+DROP TRIGGER log_nothing ON public.other;
+CREATE TRIGGER log_number AFTER INSERT ON public.other REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION trading.log_changes('x', '', '', '', 'id', '');
+INSERT INTO public.other VALUES (1, 'x');
+DROP TABLE public.other;
 -- A replica's session logs as well; only the owner can change a trigger.
 SET session_replication_role = replica;
 UPDATE trading.companies SET name = 'Acme' WHERE company_id = 'acme';
