@@ -16,6 +16,7 @@
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 /*----------------------------------------------------------------------
@@ -67,6 +68,21 @@ typedef struct Keys
 	ArrayType *keys, *users;
 } Keys;
 
+/*
+ * Rows that are asked for by key are found by an index, whatever the statistics of a table say that
+ * has just been filled.  To be undone by AtEOXact_GUC.
+ */
+static int prefer_indexes(void)
+{
+	static const char *const settings[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"};
+	int level = NewGUCNestLevel();
+
+	for (size_t i = 0; i < lengthof(settings); i++)
+		(void)set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+		                        true, 0, false);
+	return level;
+}
+
 /* Rows of a kind from the tables, or from the log where "from_log". */
 static void query(TeCache *cache, const RowKind *rows, bool from_log, const char *columns,
                   const char *conditions, const Keys *keys, TeRowReader read, void *arg)
@@ -79,6 +95,7 @@ static void query(TeCache *cache, const RowKind *rows, bool from_log, const char
 	const TeCacheScope *scope = &cache->scope;
 	bool by_company = rows != &tier_rows && rows != &instrument_rows;
 	StringInfoData sql;
+	int level = 0;
 
 	values[PARAM_LANE] = Int32GetDatum(scope->lane);
 	values[PARAM_LANES] = Int32GetDatum(Max(scope->lane_count, 1));
@@ -111,7 +128,11 @@ static void query(TeCache *cache, const RowKind *rows, bool from_log, const char
 	else
 		appendStringInfo(&sql, "%s AS x", rows->table);
 	appendStringInfoString(&sql, conditions);
+	if (keys->keys != NULL)
+		level = prefer_indexes();
 	te_query_each(sql.data, &args, read, arg);
+	if (keys->keys != NULL)
+		AtEOXact_GUC(true, level);
 	pfree(sql.data);
 }
 
@@ -372,7 +393,7 @@ static void read_strategy(TeRow *row, void *arg)
 static void read_users(TeCache *cache, const Keys *keys)
 {
 	UserReader reader = {.cache = cache, .whole = keys->keys == NULL};
-	const char *which = reader.whole ? OF_SCOPE OF_USER : OF_PAIRS OF_SCOPE;
+	const char *which = reader.whole ? OF_SCOPE OF_USER : OF_PAIRS " WHERE true";
 
 	read_rows(cache, &user_rows, "x.company_id, x.user_id", psprintf("%s" BY_USER, which), keys,
 	          read_user, &reader);
@@ -397,7 +418,7 @@ void te_cache_read_accounts(TeCache *cache, ArrayType *companies, ArrayType *use
 	UserReader reader = {.cache = cache};
 	Keys keys = {companies, users};
 
-	read_rows(cache, &account_rows, ACCOUNT_COLUMNS, OF_PAIRS OF_SCOPE BY_USER, &keys, read_account,
+	read_rows(cache, &account_rows, ACCOUNT_COLUMNS, OF_PAIRS BY_USER, &keys, read_account,
 	          &reader);
 }
 

@@ -20,7 +20,8 @@
 	X(DECIDE, "decide")                                                                            \
 	X(STORE, "store")                                                                              \
 	X(COMMIT, "commit")                                                                            \
-	X(NOTIFY, "notify")
+	X(NOTIFY, "notify")                                                                            \
+	X(REFRESH, "refresh") /* what a change of strategies keeps the lane from deciding */
 
 #define TE_LATENCY_MEMBER(symbol, name) TE_LATENCY_##symbol,
 typedef enum { TE_LATENCIES(TE_LATENCY_MEMBER) TE_LATENCY_COUNT } TeLatency;

@@ -75,7 +75,9 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(acked_seq)                                                                                   \
 	X(in_flight)      /* messages without acknowledgement */                                       \
 	X(outbox_pending) /* committed messages not acknowledged */                                    \
-	X(strategies)     /* in the cache */                                                           \
+	X(strategies)      /* in the cache */                                                          \
+	X(cache_bytes)     /* memory of the cache */                                                   \
+	X(pending_changes) /* units that a change of many rows has still to bring into it */           \
 	X(symbols)        /* with market state */                                                      \
 	T(last_input_at)                                                                               \
 	T(last_batch_at)                                                                               \

@@ -95,10 +95,21 @@ static void ensure_partitions(TeWork *work pg_attribute_unused())
 	te_session_commit();
 }
 
+static void show_cache(const TeWork *work)
+{
+	TeLaneGauges *gauges = &work->context.slot->gauges;
+	const TeCache *cache = work->context.cache;
+
+	te_gauge(&gauges->strategies, te_cache_strategy_count(cache));
+	te_gauge(&gauges->cache_bytes, (int64)te_cache_bytes(cache));
+	te_gauge(&gauges->pending_changes, te_cache_pending(cache));
+}
+
 static void load(TeWork *work, TeLaneSlot *slot)
 {
 	TeLaneContext *c = &work->context;
 	TeMemory *m = te_memory_load(slot->lane);
+	int64 begun;
 
 	c->lane = slot->lane;
 	c->lane_count = work->owner.lane_count;
@@ -109,7 +120,10 @@ static void load(TeWork *work, TeLaneSlot *slot)
 		&(TeCacheScope){.lane = c->lane, .lane_count = c->lane_count, .parent = TopMemoryContext});
 	te_cache_watch(c->cache);
 	c->publishing = te_guc_nats_url[0] != '\0';
+	begun = te_monotonic_us();
 	te_cache_refresh(c->cache);
+	te_latency_record(&slot->latencies, TE_LATENCY_REFRESH, begun, te_monotonic_us());
+	show_cache(work);
 	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
 	te_inbox_read(work->inbox);
 }
@@ -479,12 +493,17 @@ static bool run_batch(TeWork *work)
 
 static void refresh(TeWork *work)
 {
+	TeLaneSlot *slot = work->context.slot;
+	int64 begun = te_monotonic_us();
+
 	te_cache_heed(work->context.cache);
 	te_inbox_heed(work->inbox);
 	te_session_begin("reading changes");
 	if (te_cache_stale(work->context.cache)) {
 		te_cache_refresh(work->context.cache);
-		te_count(&work->context.slot->counters.reloads, 1);
+		te_count(&slot->counters.reloads, 1);
+		te_latency_record(&slot->latencies, TE_LATENCY_REFRESH, begun, te_monotonic_us());
+		show_cache(work);
 	}
 	if (te_inbox_stale(work->inbox))
 		te_inbox_read(work->inbox);
@@ -537,7 +556,6 @@ static void show(TeWork *work)
 	te_gauge(&slot->gauges.batch_no, m->committed.batch_no);
 	te_gauge(&slot->gauges.input_seq, (int64)m->committed.input.seq);
 	te_gauge(&slot->gauges.last_out_seq, m->committed.out_seq);
-	te_gauge(&slot->gauges.strategies, te_cache_strategy_count(work->context.cache));
 	te_gauge(&slot->gauges.symbols, hash_get_num_entries(m->symbols));
 	if (m->committed.clock != TE_NO_TIME)
 		te_gauge(&slot->gauges.lane_clock, te_time_to_timestamptz(m->committed.clock));

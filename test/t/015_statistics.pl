@@ -54,7 +54,7 @@ is(value($node, q{SELECT count(DISTINCT (count, p50_ms, max_ms)) FROM trading.st
 my $position = value($node, 'SELECT batch_no FROM trading.stat_workers');
 $node->safe_psql('postgres', 'SELECT trading.stat_reset()', extra_params => [ '-U', 'te_admin' ]);
 wait_for($node, "SELECT w.messages || ' ' || (SELECT sum(d.count) FROM trading.stat_decisions AS d) || ' '"
-	  . " || (SELECT sum(l.count) FROM trading.stat_latency AS l WHERE l.metric <> 'notify') FROM trading.stat_workers AS w",
+	  . " || (SELECT sum(l.count) FROM trading.stat_latency AS l WHERE l.metric NOT IN ('notify', 'refresh')) FROM trading.stat_workers AS w",
 	'0 0 0', 'stat_reset clears counters, decisions and latencies');
 is(value($node, 'SELECT batch_no FROM trading.stat_workers'), $position, 'positions stay');
 submit(2);
