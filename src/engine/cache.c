@@ -65,6 +65,8 @@ void te_cache_empty(TeCache *cache)
 	cache->free_slots = NULL;
 	cache->free_slot_count = cache->free_slot_capacity = 0;
 	cache->dead = NULL;
+	cache->garbage = NULL;
+	cache->garbage_count = cache->garbage_capacity = 0;
 	cache->strategy_count = 0;
 }
 
@@ -134,7 +136,7 @@ bool te_company_requires_token(const TeCachedCompany *company)
 
 bool te_company_has_user(const TeCachedCompany *company, const char *user_id)
 {
-	return te_cache_find_user(company, user_id) != NULL;
+	return te_cache_user_place(company, user_id) != NULL;
 }
 
 const char *te_company_channel(const TeCachedCompany *company)
@@ -233,16 +235,16 @@ static void visit_user(TeCache *cache, const CacheUser *user, TeStrategyVisitor 
 void te_cache_visit_company(TeCache *cache, const TeCachedCompany *company, const char *user_id,
                             TeStrategyVisitor visit, void *arg)
 {
-	const CacheUser *user;
+	CacheUser **place;
 
 	if (user_id == NULL) {
 		for (int i = 0; i < company->user_count; i++)
 			visit_user(cache, company->users[i], visit, arg);
 		return;
 	}
-	user = te_cache_find_user(company, user_id);
-	if (user != NULL)
-		visit_user(cache, user, visit, arg);
+	place = te_cache_user_place(company, user_id);
+	if (place != NULL)
+		visit_user(cache, *place, visit, arg);
 }
 
 /*----------------------------------------------------------------------

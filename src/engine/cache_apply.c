@@ -20,7 +20,9 @@ typedef struct Apply
 	TeCache *cache;
 	CachePending *pending;
 	bool bulk;
+	bool companies_change;
 	List *untidy;  /* companies whose users want sorting */
+	List *added;   /* users that are new */
 	uint32 *freed; /* slots; they are used again when no index has them any more */
 	int freed_count, freed_capacity;
 	MemoryContext context;
@@ -179,20 +181,13 @@ static int place_of_user(const TeCachedCompany *company, const char *user_id)
 	return low;
 }
 
-static CacheUser **user_place(const TeCachedCompany *company, const char *user_id)
+CacheUser **te_cache_user_place(const TeCachedCompany *company, const char *user_id)
 {
 	int place = place_of_user(company, user_id);
 
 	if (place < company->user_sorted && strcmp(company->users[place]->user_id, user_id) == 0)
 		return &company->users[place];
 	return NULL;
-}
-
-CacheUser *te_cache_find_user(const TeCachedCompany *company, const char *user_id)
-{
-	CacheUser **place = user_place(company, user_id);
-
-	return place != NULL ? *place : NULL;
 }
 
 static void make_room_for_user(TeCache *cache, TeCachedCompany *c)
@@ -205,7 +200,7 @@ static void make_room_for_user(TeCache *cache, TeCachedCompany *c)
 	users = te_pool_alloc(&cache->pool, sizeof(CacheUser *) * capacity);
 	if (c->users != NULL) {
 		memcpy(users, c->users, sizeof(CacheUser *) * c->user_count);
-		te_pool_free(&cache->pool, c->users, sizeof(CacheUser *) * c->user_capacity);
+		pfree(c->users);
 	}
 	c->users = users;
 	c->user_capacity = capacity;
@@ -242,6 +237,17 @@ static void insert_user(Apply *apply, TeCachedCompany *c, CacheUser *user)
 	}
 	c->users[place] = user;
 	c->user_count++;
+}
+
+static void insert_users(Apply *apply)
+{
+	ListCell *cell;
+
+	foreach (cell, apply->added) {
+		CacheUser *user = lfirst(cell);
+
+		insert_user(apply, user->company, user);
+	}
 }
 
 /* Its place among the company's users is taken away later. */
@@ -291,47 +297,60 @@ static void change_accounts(Apply *apply, CacheUser *user, CacheUser *accounts)
 	te_cache_free_user(apply->cache, accounts);
 }
 
+/* To be freed when there is time. */
+static void discard_user(TeCache *cache, CacheUser *user)
+{
+	if (cache->garbage_count == cache->garbage_capacity) {
+		cache->garbage_capacity = Max(64, 2 * cache->garbage_capacity);
+		cache->garbage =
+			cache->garbage
+				? repalloc_huge(cache->garbage, sizeof(CacheUser *) * cache->garbage_capacity)
+				: MemoryContextAlloc(cache->data, sizeof(CacheUser *) * cache->garbage_capacity);
+	}
+	cache->garbage[cache->garbage_count++] = user;
+}
+
+/* Strategies and all, where the user was or is new. */
+static void replace_user(Apply *apply, TeCachedCompany *c, const StagedUser *staged)
+{
+	TeCache *cache = apply->cache;
+	CacheUser *old = staged->place != NULL ? *staged->place : NULL, *user = staged->user;
+	const StagedCompany *change = apply->companies_change
+	                                  ? te_cache_staged_company(cache, c->company_id)
+	                                  : NULL;
+
+	user->company = c;
+	change_strategies(apply, c->tier, old, change != NULL ? change->tier : c->tier, user);
+	if (old == NULL)
+		apply->added = lappend(apply->added, user); /* places are good until all is done */
+	else {
+		*staged->place = user;
+		discard_user(cache, old);
+	}
+}
+
 static void apply_user(Apply *apply, const StagedUser *staged)
 {
 	TeCache *cache = apply->cache;
-	char company_id[TE_ID_SIZE];
-	const char *user_id = strchr(staged->key, '\001') + 1;
-	TeCachedCompany *c;
-	StagedCompany *change;
-	CacheUser **place, *old;
+	TeCachedCompany *c = staged->company;
 
-	strlcpy(company_id, staged->key, Min((Size)(user_id - staged->key), sizeof(company_id)));
-	c = te_cache_company(cache, company_id);
-	if (c == NULL) {
-		if (staged->user != NULL)
-			te_cache_free_user(cache, staged->user);
-		return;
+	if (!staged->valid)
+		elog(ERROR, "a staged user was not read again");
+	if (c == NULL) { /* a new one */
+		char company_id[TE_ID_SIZE];
+
+		strlcpy(company_id, staged->key, strcspn(staged->key, "\001") + 1);
+		c = te_cache_company(cache, company_id);
 	}
-	place = user_place(c, user_id);
-	if (place != NULL && (*place)->company == NULL)
-		elog(ERROR, "user \"%s\" is staged twice", user_id);
 	if (staged->user == NULL) {
-		if (place != NULL)
-			drop_user(apply, c, *place);
-		return;
-	}
-	if (staged->accounts_only) {
-		if (place != NULL)
-			change_accounts(apply, *place, staged->user);
-		else
-			te_cache_free_user(cache, staged->user);
-		return;
-	}
-	old = place != NULL ? *place : NULL;
-	change = te_cache_staged_company(cache, company_id);
-	staged->user->company = c;
-	change_strategies(apply, c->tier, old, change != NULL ? change->tier : c->tier, staged->user);
-	if (old == NULL)
-		insert_user(apply, c, staged->user);
-	else {
-		*place = staged->user;
-		te_cache_free_user(cache, old);
-	}
+		if (staged->place != NULL)
+			drop_user(apply, c, *staged->place);
+	} else if (c == NULL || (staged->accounts_only && staged->place == NULL))
+		te_cache_free_user(cache, staged->user);
+	else if (staged->accounts_only)
+		change_accounts(apply, *staged->place, staged->user);
+	else
+		replace_user(apply, c, staged);
 }
 
 /*----------------------------------------------------------------------
@@ -462,39 +481,75 @@ static int compare_staged(const void *left, const void *right)
 	return strcmp((*(StagedUser *const *)left)->key, (*(StagedUser *const *)right)->key);
 }
 
-static StagedUser **sorted_users(Apply *apply, long *count)
+/* They come in order but for stragglers, of users that changed while others were read. */
+static StagedUser **sorted_users(Apply *apply)
 {
-	HTAB *table = apply->pending->staged_users;
-	long n = hash_get_num_entries(table), i = 0;
-	StagedUser **users = MemoryContextAllocHuge(apply->context, sizeof(StagedUser *) * Max(n, 1));
-	StagedUser *user;
-	HASH_SEQ_STATUS scan;
+	CachePending *p = apply->pending;
+	long n = p->order_count, prefix = Min(n, 1), first = 0, second, i = 0;
+	StagedUser **sorted;
 
-	hash_seq_init(&scan, table);
-	while ((user = hash_seq_search(&scan)) != NULL)
-		users[i++] = user;
-	qsort(users, n, sizeof(StagedUser *), compare_staged);
-	*count = n;
-	return users;
+	while (prefix < n && strcmp(p->order[prefix - 1]->key, p->order[prefix]->key) < 0)
+		prefix++;
+	if (prefix == n)
+		return p->order;
+	qsort(p->order + prefix, n - prefix, sizeof(StagedUser *), compare_staged);
+	sorted = MemoryContextAllocHuge(apply->context, sizeof(StagedUser *) * n);
+	second = prefix;
+	while (first < prefix || second < n) {
+		bool take_first = second == n || (first < prefix && strcmp(p->order[first]->key,
+		                                                           p->order[second]->key) < 0);
+
+		sorted[i++] = take_first ? p->order[first++] : p->order[second++];
+	}
+	return sorted;
+}
+
+/* Fetch into the processor's cache what is changed soon. */
+static void prefetch_user(const StagedUser *staged)
+{
+	__builtin_prefetch(staged->user);
+	if (staged->place != NULL)
+		__builtin_prefetch(*staged->place);
+}
+
+static void prefetch_strategies(const StagedUser *staged)
+{
+	if (staged->user != NULL)
+		__builtin_prefetch(staged->user->strategies);
+	if (staged->place != NULL)
+		__builtin_prefetch((*staged->place)->strategies);
+}
+
+static void apply_users(Apply *apply)
+{
+	long count = apply->pending->order_count;
+	StagedUser **users = sorted_users(apply);
+
+	for (long i = 0; i < count; i++) {
+		if (i + 16 < count)
+			prefetch_user(users[i + 16]);
+		if (i + 8 < count)
+			prefetch_strategies(users[i + 8]);
+		apply_user(apply, users[i]);
+	}
 }
 
 void te_cache_apply(TeCache *cache)
 {
 	Apply apply = {.cache = cache, .pending = cache->pending, .context = cache->pending->context};
 	MemoryContext old = MemoryContextSwitchTo(apply.context);
-	long count;
-	StagedUser **users = sorted_users(&apply, &count);
 	List *dropped;
 	ListCell *cell;
 
-	apply.bulk = count > BULK_USERS;
+	apply.bulk = cache->pending->order_count > BULK_USERS;
+	apply.companies_change = hash_get_num_entries(cache->pending->staged_companies) > 0;
 	te_cache_index_begin(cache, apply.bulk);
 	add_companies(&apply);
-	for (long i = 0; i < count; i++)
-		apply_user(&apply, users[i]);
+	apply_users(&apply);
 	dropped = change_companies(&apply);
 	te_cache_index_settle(cache);
 	release_slots(&apply);
+	insert_users(&apply);
 	foreach (cell, apply.untidy)
 		tidy(&apply, lfirst(cell));
 	foreach (cell, dropped)

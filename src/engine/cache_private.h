@@ -166,8 +166,11 @@ typedef struct StagedCompany
 typedef struct StagedUser
 {
 	const char *key;    /* company, \\001, user: sorts like the two */
-	CacheUser *user;    /* NULL: there is none any more */
-	bool accounts_only; /* "user" has accounts, the strategies stay */
+	TeCachedCompany *company; /* where it goes; NULL: the company isn't there yet */
+	CacheUser **place;        /* whom it replaces; NULL: nobody */
+	CacheUser *user;          /* NULL: there is none any more */
+	bool accounts_only;       /* "user" has accounts, the strategies stay */
+	bool valid;               /* false: it has to be read again */
 } StagedUser;
 
 typedef struct DirtyUser
@@ -187,7 +190,11 @@ typedef struct CachePending
 	bool rates;      /* what currencies are converted with has to be read */
 	HTAB *tiers, *companies, *instruments, *producers; /* keys of rows to read */
 	HTAB *users;                                       /* of DirtyUser */
+	const char **queue;                                /* keys of users, in their order */
+	long queue_next, queue_count;
 	HTAB *staged_tiers, *staged_companies, *staged_users;
+	StagedUser **order; /* the staged users as they came */
+	long order_count, order_capacity;
 	List *staged_instruments; /* of CacheInstrument */
 	List *staged_producers;   /* of StagedProducer */
 } CachePending;
@@ -214,6 +221,8 @@ struct TeCache
 	bool bulk;   /* changes of the index are collected, to be merged in at the end */
 	uint8 *dead; /* of a bulk: a bit per slot whose entries are to be dropped */
 	int64 strategy_count;
+	CacheUser **garbage; /* users that were replaced, to be freed bit by bit */
+	long garbage_count, garbage_capacity;
 	TeLaneRates *rates; /* of SOURCE_TABLES */
 	char *snapshot;     /* that it shows */
 	CachePending *pending;
@@ -248,10 +257,9 @@ extern TeCachedCompany *te_cache_make_company(TeCache *cache, const char *compan
 extern void te_cache_free_company(TeCache *cache, TeCachedCompany *company);
 extern CacheUser *te_cache_make_user(TeCache *cache, const char *user_id);
 extern void te_cache_free_user(TeCache *cache, CacheUser *user);
-extern void te_cache_free_accounts(TeCache *cache, CacheUser *user);
 extern CacheAccount *te_cache_add_account(TeCache *cache, CacheUser *user, const char *account_id,
                                           const TeAccount *account);
-extern void te_cache_remove_account(TeCache *cache, CacheUser *user, CacheAccount *account);
+extern void te_cache_remove_account(CacheUser *user, CacheAccount *account);
 extern CacheAccount *te_cache_find_account(const CacheUser *user, const char *account_id);
 extern void te_cache_add_strategy(TeCache *cache, CacheUser *user, const CacheTier *tier,
                                   const char *strategy_id, int variant, int64 version,
@@ -289,7 +297,7 @@ extern StagedUser *te_cache_stage_user(TeCache *cache, const char *company_id, c
 
 /* cache_apply.c */
 extern void te_cache_apply(TeCache *cache);
-extern CacheUser *te_cache_find_user(const TeCachedCompany *company, const char *user_id);
+extern CacheUser **te_cache_user_place(const TeCachedCompany *company, const char *user_id);
 
 /* cache_index.c */
 extern CacheIndex *te_cache_index_find(const TeCache *cache, const char *symbol);

@@ -77,12 +77,6 @@ HTAB *te_cache_rule_table(MemoryContext context)
 	return te_cache_text_table("rules", sizeof(RuleEntry), context);
 }
 
-static Size set_size(const CacheSymbols *set)
-{
-	return offsetof(CacheSymbols, symbols) + sizeof(char *) * set->count + strlen(set->key) + 1 +
-	       strlen(set->key) + 1;
-}
-
 /* Pointers, then the joined key, then the symbols one by one. */
 static CacheSymbols *make_set(TeCache *cache, const TeSymbols *symbols, const char *key)
 {
@@ -140,7 +134,7 @@ static void disown_symbols(TeCache *cache, const TeSymbols *symbols)
 	if (--set->references > 0)
 		return;
 	(void)hash_search(cache->sets, &set->key, HASH_REMOVE, NULL);
-	te_pool_free(&cache->pool, set, set_size(set));
+	pfree(set);
 }
 
 static CacheRule *rule_of(const char *text)
@@ -186,7 +180,7 @@ static void disown_rule(TeCache *cache, const char *text)
 		return;
 	(void)hash_search(cache->rules, &text, HASH_REMOVE, NULL);
 	te_rule_free(rule->rule);
-	te_pool_free(&cache->pool, rule, offsetof(CacheRule, text) + strlen(text) + 1);
+	pfree(rule);
 }
 
 /* The symbols and the rule of a set of parameters become the cache's. */
@@ -234,7 +228,7 @@ void te_cache_free_packed(TeCache *cache, uint8 *packed)
 	if (packed == NULL)
 		return;
 	disown_packed(cache, packed);
-	te_pool_free(&cache->pool, packed, te_params_packed_length(packed));
+	pfree(packed);
 }
 
 /*----------------------------------------------------------------------
@@ -259,11 +253,6 @@ void te_cache_free_tier(TeCache *cache, CacheTier *tier)
 	pfree(tier);
 }
 
-static Size company_size(const TeCachedCompany *c)
-{
-	return offsetof(TeCachedCompany, company_id) + strlen(c->company_id) + 1;
-}
-
 TeCachedCompany *te_cache_make_company(TeCache *cache, const char *company_id)
 {
 	Size length = strlen(company_id) + 1;
@@ -280,20 +269,15 @@ void te_cache_free_company(TeCache *cache, TeCachedCompany *c)
 {
 	te_cache_free_packed(cache, c->override);
 	if (c->channel != NULL)
-		te_pool_free(&cache->pool, c->channel, strlen(c->channel) + 1);
+		pfree(c->channel);
 	if (c->users != NULL)
-		te_pool_free(&cache->pool, c->users, sizeof(CacheUser *) * c->user_capacity);
-	te_pool_free(&cache->pool, c, company_size(c));
+		pfree(c->users);
+	pfree(c);
 }
 
 /*----------------------------------------------------------------------
  * Users, accounts, strategies
  *----------------------------------------------------------------------*/
-
-static Size user_size(const CacheUser *user)
-{
-	return offsetof(CacheUser, user_id) + strlen(user->user_id) + 1;
-}
 
 CacheUser *te_cache_make_user(TeCache *cache, const char *user_id)
 {
@@ -305,11 +289,6 @@ CacheUser *te_cache_make_user(TeCache *cache, const char *user_id)
 	user->strategies = NULL;
 	memcpy(user->user_id, user_id, length);
 	return user;
-}
-
-static Size account_size(const CacheAccount *a)
-{
-	return offsetof(CacheAccount, text) + strlen(a->text) + 1 + strlen(a->account.currency) + 1;
 }
 
 CacheAccount *te_cache_add_account(TeCache *cache, CacheUser *user, const char *account_id,
@@ -335,23 +314,23 @@ CacheAccount *te_cache_find_account(const CacheUser *user, const char *account_i
 	return NULL;
 }
 
-void te_cache_remove_account(TeCache *cache, CacheUser *user, CacheAccount *account)
+void te_cache_remove_account(CacheUser *user, CacheAccount *account)
 {
 	CacheAccount **place = &user->accounts;
 
 	while (*place != account)
 		place = &(*place)->next;
 	*place = account->next;
-	te_pool_free(&cache->pool, account, account_size(account));
+	pfree(account);
 }
 
-void te_cache_free_accounts(TeCache *cache, CacheUser *user)
+static void free_accounts(CacheUser *user)
 {
 	CacheAccount *next;
 
 	for (CacheAccount *a = user->accounts; a != NULL; a = next) {
 		next = a->next;
-		te_pool_free(&cache->pool, a, account_size(a));
+		pfree(a);
 	}
 	user->accounts = NULL;
 }
@@ -403,7 +382,7 @@ void te_cache_add_strategy(TeCache *cache, CacheUser *user, const CacheTier *tie
 void te_cache_free_strategy(TeCache *cache, CacheStrategy *s)
 {
 	disown_packed(cache, s->data);
-	te_pool_free(&cache->pool, s, strategy_size(s->id_offset, te_cache_strategy_id(s)));
+	pfree(s);
 }
 
 void te_cache_free_user(TeCache *cache, CacheUser *user)
@@ -414,8 +393,8 @@ void te_cache_free_user(TeCache *cache, CacheUser *user)
 		next = s->next;
 		te_cache_free_strategy(cache, s);
 	}
-	te_cache_free_accounts(cache, user);
-	te_pool_free(&cache->pool, user, user_size(user));
+	free_accounts(user);
+	pfree(user);
 }
 
 void te_cache_expand(const CacheTier *tier, const CacheStrategy *strategy, TeStrategy *out)

@@ -28,6 +28,9 @@
 #define LOG_PAGE 5000
 #define SLICE_UNITS 500
 
+/* Replaced users that a slice frees. */
+#define GARBAGE_PAGE 2000
+
 /*----------------------------------------------------------------------
  * What is pending
  *----------------------------------------------------------------------*/
@@ -62,7 +65,7 @@ static void end_pending(TeCache *cache)
 
 bool te_cache_busy(const TeCache *cache)
 {
-	return cache->pending != NULL;
+	return cache->pending != NULL || cache->garbage_count > 0;
 }
 
 int64 te_cache_pending(const TeCache *cache)
@@ -129,7 +132,18 @@ StagedUser *te_cache_staged_user(const TeCache *cache, const char *company_id, c
 	StagedUser *staged = hash_search(cache->pending->staged_users, &key, HASH_FIND, NULL);
 
 	pfree(key);
-	return staged;
+	return staged != NULL && staged->valid ? staged : NULL;
+}
+
+static void append_staged(CachePending *p, StagedUser *staged)
+{
+	if (p->order_count == p->order_capacity) {
+		p->order_capacity = Max(64, 2 * p->order_capacity);
+		p->order = p->order ? repalloc_huge(p->order, sizeof(StagedUser *) * p->order_capacity)
+		                    : MemoryContextAlloc(p->context,
+		                                         sizeof(StagedUser *) * p->order_capacity);
+	}
+	p->order[p->order_count++] = staged;
 }
 
 StagedUser *te_cache_stage_user(TeCache *cache, const char *company_id, const char *user_id,
@@ -143,8 +157,16 @@ StagedUser *te_cache_stage_user(TeCache *cache, const char *company_id, const ch
 
 	if (found)
 		pfree(key);
-	else
+	else {
+		staged->company = te_cache_company(cache, company_id);
+		staged->place =
+			staged->company != NULL ? te_cache_user_place(staged->company, user_id) : NULL;
+		staged->valid = false;
+		append_staged(p, staged);
+	}
+	if (!staged->valid)
 		staged->user = NULL;
+	staged->valid = true;
 	staged->accounts_only = accounts_only;
 	MemoryContextSwitchTo(old);
 	return staged;
@@ -171,7 +193,8 @@ static void unstage_user(TeCache *cache, StagedUser *staged)
 {
 	if (staged->user != NULL)
 		te_cache_free_user(cache, staged->user);
-	(void)hash_search(cache->pending->staged_users, &staged->key, HASH_REMOVE, NULL);
+	staged->user = NULL;
+	staged->valid = false;
 }
 
 /* A user, or its accounts alone, has to be read; what was read of it is old. */
@@ -190,7 +213,7 @@ static void mark_user(TeCache *cache, const char *company_id, const char *user_i
 	old = MemoryContextSwitchTo(p->context);
 	key = user_key(company_id, user_id);
 	staged = hash_search(p->staged_users, &key, HASH_FIND, NULL);
-	if (staged != NULL) {
+	if (staged != NULL && staged->valid) {
 		accounts_only &= staged->accounts_only;
 		unstage_user(cache, staged);
 	}
@@ -219,10 +242,10 @@ static void mark_users_of(TeCache *cache, const char *company_id)
 
 	for (int i = 0; c != NULL && i < c->user_count; i++)
 		mark_user(cache, company_id, c->users[i]->user_id, false);
-	/* Those that are new; the scan allows that the entry at hand is removed. */
+	/* Those that are new. */
 	hash_seq_init(&scan, cache->pending->staged_users);
 	while ((staged = hash_seq_search(&scan)) != NULL)
-		if (strncmp(staged->key, company_id, length) == 0 && staged->key[length] == '\001')
+		if (staged->valid && strncmp(staged->key, company_id, length) == 0 && staged->key[length] == '\001')
 			mark_user(cache, company_id, staged->key + length + 1, false);
 }
 
@@ -388,33 +411,57 @@ static void read_companies(TeCache *cache, int limit)
 	}
 }
 
-static void read_users(TeCache *cache, int limit)
+static int compare_keys(const void *left, const void *right)
+{
+	return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* Users are read in their order: neighbours share pages, and what is staged is sorted. */
+static void queue_users(CachePending *p)
 {
 	HASH_SEQ_STATUS scan;
 	DirtyUser *dirty;
+
+	if (p->queue != NULL)
+		pfree(p->queue);
+	p->queue = MemoryContextAllocHuge(p->context,
+	                                  sizeof(char *) * hash_get_num_entries(p->users));
+	p->queue_next = p->queue_count = 0;
+	hash_seq_init(&scan, p->users);
+	while ((dirty = hash_seq_search(&scan)) != NULL)
+		p->queue[p->queue_count++] = dirty->key;
+	qsort(p->queue, p->queue_count, sizeof(char *), compare_keys);
+}
+
+/* Stage the user of a key, to be read with others. */
+static void take_user(TeCache *cache, const char *key, Pairs *whole, Pairs *accounts)
+{
+	Size length = strcspn(key, "\001");
+	const char *user_id = key + length + 1;
+	char company_id[TE_ID_SIZE];
+	DirtyUser *dirty = hash_search(cache->pending->users, &key, HASH_FIND, NULL);
+	bool accounts_only = dirty->accounts_only;
+	StagedUser *staged;
+
+	(void)hash_search(cache->pending->users, &key, HASH_REMOVE, NULL);
+	strlcpy(company_id, key, length + 1);
+	staged = te_cache_stage_user(cache, company_id, user_id, accounts_only);
+	if (accounts_only)
+		staged->user = te_cache_make_user(cache, user_id);
+	add_pair(accounts_only ? accounts : whole, key, length, user_id);
+}
+
+static void read_users(TeCache *cache, int limit)
+{
+	CachePending *p = cache->pending;
 	Pairs whole = {0}, accounts = {0};
 
-	if (hash_get_num_entries(cache->pending->users) == 0)
+	if (hash_get_num_entries(p->users) == 0)
 		return;
-	hash_seq_init(&scan, cache->pending->users);
-	while ((dirty = hash_seq_search(&scan)) != NULL) {
-		const char *key = dirty->key, *user_id = strchr(key, '\001') + 1;
-		Size length = user_id - key - 1;
-		char company_id[TE_ID_SIZE];
-		bool accounts_only = dirty->accounts_only;
-		StagedUser *staged;
-
-		strlcpy(company_id, key, Min(length + 1, sizeof(company_id)));
-		staged = te_cache_stage_user(cache, company_id, user_id, accounts_only);
-		if (accounts_only)
-			staged->user = te_cache_make_user(cache, user_id);
-		add_pair(accounts_only ? &accounts : &whole, key, length, user_id);
-		(void)hash_search(cache->pending->users, &key, HASH_REMOVE, NULL);
-		if (--limit == 0) {
-			hash_seq_term(&scan);
-			break;
-		}
-	}
+	if (p->queue_next == p->queue_count)
+		queue_users(p);
+	for (; p->queue_next < p->queue_count && limit > 0; limit--)
+		take_user(cache, p->queue[p->queue_next++], &whole, &accounts);
 	if (whole.left != NULL)
 		te_cache_read_users(cache, array_of(whole.left), array_of(whole.right));
 	if (accounts.left != NULL)
@@ -574,12 +621,28 @@ static void read_all(TeCache *cache)
 	te_cache_read_everything(cache);
 }
 
+static void collect_garbage(TeCache *cache)
+{
+	for (int i = 0; i < GARBAGE_PAGE && cache->garbage_count > 0; i++)
+		te_cache_free_user(cache, cache->garbage[--cache->garbage_count]);
+	if (cache->garbage_count > 0 || cache->garbage == NULL)
+		return;
+	pfree(cache->garbage);
+	cache->garbage = NULL;
+	cache->garbage_capacity = 0;
+}
+
 void te_cache_refresh(TeCache *cache)
 {
 	char *now = te_query_snapshot();
 	bool failed = cache->in_progress;
 	bool log_is_read;
 
+	if (!failed && cache->garbage_count > 0) {
+		collect_garbage(cache);
+		if (cache->loaded && cache->pending == NULL && !te_news_wait(&cache->news))
+			return;
+	}
 	cache->in_progress = true;
 	if (failed || !cache->loaded) {
 		read_all(cache);
@@ -627,6 +690,8 @@ void te_cache_refresh_at(TeCache *cache, const char *snapshot, int64 system_iden
 			(void)read_pending(cache, PG_INT32_MAX);
 	}
 	show(cache, snapshot);
+	while (cache->garbage_count > 0)
+		collect_garbage(cache);
 	if (from != NULL)
 		pfree((char *)from);
 	cache->in_progress = false;

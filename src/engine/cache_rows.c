@@ -302,7 +302,7 @@ static void read_account(TeRow *row, void *arg)
 		te_lane_rates_want(reader->cache->rates, account.currency);
 	known = te_cache_find_account(reader->user, account_id);
 	if (known != NULL) /* a current one, which the snapshot's replaces */
-		te_cache_remove_account(reader->cache, reader->user, known);
+		te_cache_remove_account(reader->user, known);
 	(void)te_cache_add_account(reader->cache, reader->user, account_id, &account);
 }
 
