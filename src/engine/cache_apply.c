@@ -315,9 +315,8 @@ static void replace_user(Apply *apply, TeCachedCompany *c, const StagedUser *sta
 {
 	TeCache *cache = apply->cache;
 	CacheUser *old = staged->place != NULL ? *staged->place : NULL, *user = staged->user;
-	const StagedCompany *change = apply->companies_change
-	                                  ? te_cache_staged_company(cache, c->company_id)
-	                                  : NULL;
+	const StagedCompany *change =
+		apply->companies_change ? te_cache_staged_company(cache, c->company_id) : NULL;
 
 	user->company = c;
 	change_strategies(apply, c->tier, old, change != NULL ? change->tier : c->tier, user);
@@ -496,8 +495,8 @@ static StagedUser **sorted_users(Apply *apply)
 	sorted = MemoryContextAllocHuge(apply->context, sizeof(StagedUser *) * n);
 	second = prefix;
 	while (first < prefix || second < n) {
-		bool take_first = second == n || (first < prefix && strcmp(p->order[first]->key,
-		                                                           p->order[second]->key) < 0);
+		bool take_first = second == n || (first < prefix &&
+		                                  strcmp(p->order[first]->key, p->order[second]->key) < 0);
 
 		sorted[i++] = take_first ? p->order[first++] : p->order[second++];
 	}

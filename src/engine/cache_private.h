@@ -165,7 +165,7 @@ typedef struct StagedCompany
 
 typedef struct StagedUser
 {
-	const char *key;    /* company, \\001, user: sorts like the two */
+	const char *key;          /* company, \\001, user: sorts like the two */
 	TeCachedCompany *company; /* where it goes; NULL: the company isn't there yet */
 	CacheUser **place;        /* whom it replaces; NULL: nobody */
 	CacheUser *user;          /* NULL: there is none any more */

@@ -139,9 +139,9 @@ static void append_staged(CachePending *p, StagedUser *staged)
 {
 	if (p->order_count == p->order_capacity) {
 		p->order_capacity = Max(64, 2 * p->order_capacity);
-		p->order = p->order ? repalloc_huge(p->order, sizeof(StagedUser *) * p->order_capacity)
-		                    : MemoryContextAlloc(p->context,
-		                                         sizeof(StagedUser *) * p->order_capacity);
+		p->order = p->order
+		               ? repalloc_huge(p->order, sizeof(StagedUser *) * p->order_capacity)
+		               : MemoryContextAlloc(p->context, sizeof(StagedUser *) * p->order_capacity);
 	}
 	p->order[p->order_count++] = staged;
 }
@@ -245,7 +245,8 @@ static void mark_users_of(TeCache *cache, const char *company_id)
 	/* Those that are new. */
 	hash_seq_init(&scan, cache->pending->staged_users);
 	while ((staged = hash_seq_search(&scan)) != NULL)
-		if (staged->valid && strncmp(staged->key, company_id, length) == 0 && staged->key[length] == '\001')
+		if (staged->valid && strncmp(staged->key, company_id, length) == 0 &&
+		    staged->key[length] == '\001')
 			mark_user(cache, company_id, staged->key + length + 1, false);
 }
 
@@ -424,8 +425,7 @@ static void queue_users(CachePending *p)
 
 	if (p->queue != NULL)
 		pfree(p->queue);
-	p->queue = MemoryContextAllocHuge(p->context,
-	                                  sizeof(char *) * hash_get_num_entries(p->users));
+	p->queue = MemoryContextAllocHuge(p->context, sizeof(char *) * hash_get_num_entries(p->users));
 	p->queue_next = p->queue_count = 0;
 	hash_seq_init(&scan, p->users);
 	while ((dirty = hash_seq_search(&scan)) != NULL)

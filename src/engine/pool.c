@@ -20,6 +20,6 @@ void *te_pool_alloc(TePool *pool, Size size)
 		return MemoryContextAllocHuge(pool->context, size);
 	if (pool->slabs[class] == NULL)
 		pool->slabs[class] = SlabContextCreate(pool->context, "records", SLAB_DEFAULT_BLOCK_SIZE,
-		                                       (Size)class * TE_POOL_GRAIN);
-	return MemoryContextAlloc(pool->slabs[class], (Size)class * TE_POOL_GRAIN);
+		                                       (Size) class * TE_POOL_GRAIN);
+	return MemoryContextAlloc(pool->slabs[class], (Size) class * TE_POOL_GRAIN);
 }

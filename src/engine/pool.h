@@ -14,7 +14,7 @@
 
 typedef struct TePool
 {
-	MemoryContext context;                            /* that the pool ends with */
+	MemoryContext context;                                /* that the pool ends with */
 	MemoryContext slabs[TE_POOL_MAX / TE_POOL_GRAIN + 1]; /* NULL: none of that size yet */
 } TePool;
 
