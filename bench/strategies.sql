@@ -7,11 +7,11 @@ SELECT c.company_id, 'trader-' || n FROM trading.companies AS c, generate_series
 INSERT INTO trading.accounts (company_id, user_id, currency, equity, conversion_rate)
 SELECT u.company_id, u.user_id, 'USD', 100000, 1 FROM trading.users AS u;
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, available_instruments, allowed_regimes,
-	min_confidence_threshold, min_consensus_score, stop_loss_pips, reward_risk_ratio, risk_percent)
+	min_confidence_threshold, min_consensus_score, stop_loss_pips, reward_risk_ratio, risk_percent, duplicate_window_seconds)
 SELECT u.company_id, u.user_id, 'main',
        ARRAY[(ARRAY['EURUSD', 'GBPUSD', 'AUDUSD', 'NZDUSD', 'USDJPY', 'USDCAD', 'USDCHF', 'EURGBP', 'EURJPY', 'GBPJPY'])[1 + u.n % 10]],
        '{UNKNOWN,RANGING,TRENDING,LOW_VOLATILITY,HIGH_VOLATILITY}',
-       CASE WHEN u.n < 1000 THEN 0.7 ELSE 0.9 + (u.n % 100) * 0.001 END, 0.65, 15 + u.n % 10, 1.5, 0.5
+       CASE WHEN u.n < 1000 THEN 0.7 ELSE 0.9 + (u.n % 100) * 0.001 END, 0.65, 15 + u.n % 10, 1.5, 0.5, 0
   FROM (SELECT u.*, row_number() OVER (ORDER BY u.company_id, u.user_id) - 1 AS n FROM trading.users AS u) AS u;
 INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'bench');
 ANALYZE;
