@@ -37,6 +37,9 @@ my $contents = q{
 	UNION ALL SELECT 'message', batch_id, company_id, encode(sha256(message), 'hex') FROM trading.prediction_batches
 	UNION ALL SELECT 'strategy', strategy_id, user_id, version::text FROM trading.strategies
 	UNION ALL SELECT 'tier', tier, max_position_count::text, NULL FROM trading.tiers
+	UNION ALL SELECT 'rate', pair, rate::text, concat_ws(' ', as_of, max_age) FROM trading.rates
+	UNION ALL SELECT 'session', session, close_day::text, concat_ws(' ', close_time, time_zone) FROM trading.instrument_sessions
+	UNION ALL SELECT 'holiday', holiday, closed_until::text, name FROM trading.market_holidays
 	UNION ALL SELECT 'installation', installation_id::text, encode(notify_key, 'hex'), NULL FROM trading.installation
 	UNION ALL SELECT 'lane', lane::text, epoch::text, system_identifier::text FROM trading.lanes
 	UNION ALL SELECT 'version', change_id::text, concat_ws(' ', kind, company_id, user_id, strategy_id, item, operation, version),
@@ -68,6 +71,9 @@ poll($node, 'postgres', 'SELECT count(*) FROM trading.signals', 1, 'a prediction
 $node->safe_psql('postgres', q{
 	UPDATE trading.strategies SET name = 'changed after the signal';
 	UPDATE trading.tiers SET max_position_count = 7 WHERE tier = 'PRO';
+	INSERT INTO trading.rates (base_currency, quote_currency, rate, max_age) VALUES ('EUR', 'CZK', 25.1, '1 day');
+	UPDATE trading.instrument_sessions SET close_time = '16:59' WHERE symbol = 'EURUSD';
+	INSERT INTO trading.market_holidays VALUES ('EURUSD', '2026-12-24T22:00Z', '2026-12-27T22:00Z', 'Christmas');
 	SELECT trading.ensure_partitions(9);
 	CREATE POLICY mine ON trading.signals FOR SELECT TO trading_tenant USING (symbol = 'NONE');
 	GRANT SELECT ON trading.signals TO pg_monitor;
