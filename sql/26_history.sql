@@ -44,6 +44,7 @@ CREATE FUNCTION trading.layers_at(company text, "user" text, strategy text, ts t
 AS $$
 DECLARE
 	layer record;
+	too_old boolean;
 BEGIN
 	IF ts IS NULL THEN
 		RAISE EXCEPTION 'ts must not be NULL' USING ERRCODE = 'null_value_not_allowed';
@@ -64,12 +65,12 @@ BEGIN
 
 	-- While a tier is renamed, which is one statement, companies have its old name a moment longer.
 	SELECT h.row_data, h.change_id,
-	       tstzrange(LEAST(lower(h.valid), ts), CASE WHEN upper(h.valid) > ts THEN upper(h.valid) END) AS valid
-	  INTO STRICT layer
+	       tstzrange(lower(h.valid), CASE WHEN upper(h.valid) > ts THEN upper(h.valid) END) AS valid
+	  INTO layer
 	  FROM trading.strategy_history AS h
-	 WHERE h.kind = 'tier' AND h.item = layer.row_data ->> 'tier' AND h.row_data IS NOT NULL
-	 ORDER BY lower(h.valid) <= ts DESC, CASE WHEN lower(h.valid) <= ts THEN - h.change_id ELSE h.change_id END
-	 LIMIT 1;
+	 WHERE h.kind = 'tier' AND h.item = layer.row_data ->> 'tier' AND h.row_data IS NOT NULL AND lower(h.valid) <= ts
+	 ORDER BY h.change_id DESC LIMIT 1;
+	too_old := NOT FOUND;
 	tier := layer.row_data;
 	tier_change_id := layer.change_id;
 	valid := valid * layer.valid;
@@ -82,24 +83,35 @@ BEGIN
 		override_change_id := CASE WHEN layer.row_data IS NOT NULL THEN layer.change_id END;
 		valid := valid * layer.valid;
 	ELSE
-		valid := valid * tstzrange(NULL, (
-			SELECT min(lower(h.valid)) FROM trading.strategy_history AS h
-			 WHERE h.kind = 'strategy' AND h.company_id = company AND h.user_id = '_all' AND lower(h.valid) > ts));
+		SELECT lower(h.valid) AS since, h.operation INTO layer
+		  FROM trading.strategy_history AS h
+		 WHERE h.kind = 'strategy' AND h.company_id = company AND h.user_id = '_all'
+		 ORDER BY h.change_id LIMIT 1;
+		too_old := too_old OR FOUND AND layer.operation <> 'INSERT';
+		valid := valid * tstzrange(NULL, layer.since);
 	END IF;
 
 	-- Where a company may have one strategy per user, the others depend on which is the first.
 	SELECT COALESCE(bool_or(h.valid @> ts AND ((h.row_data ->> 'created_at')::timestamptz, h.strategy_id)
 				< ((own ->> 'created_at')::timestamptz, strategy COLLATE "C")), false) AS extra,
 	       tstzrange(max(lower(h.valid)) FILTER (WHERE h.operation <> 'UPDATE' AND lower(h.valid) <= ts),
-			 min(lower(h.valid)) FILTER (WHERE h.operation <> 'UPDATE' AND lower(h.valid) > ts)) AS valid
+			 min(lower(h.valid)) FILTER (WHERE h.operation <> 'UPDATE' AND lower(h.valid) > ts)) AS valid,
+	       bool_or(h.is_first AND h.operation <> 'INSERT' AND lower(h.valid) > ts) AS too_old
 	  INTO layer
-	  FROM trading.strategy_history AS h
+	  FROM (SELECT v.*, v.change_id = min(v.change_id) OVER (PARTITION BY v.kind, v.company_id, v.user_id, v.strategy_id, v.item) AS is_first
+		  FROM trading.strategy_history AS v) AS h
 	 WHERE h.kind = 'strategy' AND h.company_id = company AND h.user_id = "user" AND h.strategy_id <> strategy;
 	extra := layer.extra;
 	IF (tier ->> 'advanced_features_enabled')::boolean IS NOT TRUE
 		OR (company_override ->> 'advanced_features_enabled')::boolean IS FALSE
 	THEN
 		valid := valid * layer.valid;
+		too_old := too_old OR COALESCE(layer.too_old, false);
+	END IF;
+	-- What was pruned isn't taken for what never was.
+	IF too_old THEN
+		RAISE EXCEPTION 'the history of company "%" doesn''t go back to %', company, ts
+			USING ERRCODE = 'no_data_found', HINT = 'trading.prune() has deleted it.';
 	END IF;
 END
 $$;

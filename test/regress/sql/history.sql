@@ -335,6 +335,13 @@ SELECT * FROM public.pruned('0');
 SELECT count(*) FROM trading.strategy_changes;
 UPDATE trading.companies SET tier = 'PRO' WHERE company_id = 'delta';
 INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('delta', 'dan', 'main'), ('delta', '_all', '_all') RETURNING strategy_id, version;
+-- What was pruned isn't taken for what never was.
+SAVEPOINT s;
+UPDATE trading.strategy_changes SET operation = 'INSERT', version = 1, row_data = jsonb_build_object('company_id', 'delta', 'user_id', 'dan', 'strategy_id', 'second', 'account_id', 'main',
+	'name', '', 'version', 1, 'created_at', '2026-01-05T10:00:07Z', 'updated_at', '2026-01-05T10:00:07Z'), changed_at = '2026-01-05 10:00:07+00'
+ WHERE kind = 'strategy' AND strategy_id = 'second' AND user_id = 'dan' AND version = 2;
+SELECT version FROM trading.strategy_at('delta', 'dan', 'second', '2026-01-05 10:00:08.5+00');
+ROLLBACK TO s;
 -- A lane that doesn't see the newest version keeps the one before.
 UPDATE trading.strategies SET name = 'newest' WHERE company_id = 'delta' AND strategy_id <> '_all';
 UPDATE trading.strategy_changes SET changed_at = LEAST(changed_at, now()); -- they are older than prune()'s now
