@@ -10,6 +10,9 @@
  */
 #include "sql/rule.h"
 
+#include <ctype.h>
+
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonpath.h"
@@ -30,12 +33,27 @@ struct TeRule
 	Jsonb *no_variables;
 };
 
-static const char *find_fault(JsonPathItem *item, int filter_depth);
+/* What a rule must not have: the reason, and the token to show (NULL: it isn't one token). */
+typedef struct Fault
+{
+	const char *reason, *token;
+} Fault;
 
-static const char *find_fault_in_operands(JsonPathItem *item, int filter_depth)
+static const Fault like_regex_fault = {"must not use like_regex", "like_regex"};
+static const Fault any_fault = {"must not use **", "**"};
+static const Fault datetime_fault = {"must not use datetime()", "datetime"};
+static const Fault variable_fault = {"must not use variables", "$"};
+static const Fault nested_fault = {"must not nest filters more than twice", NULL};
+static const Fault other_fault = {"must use only what SQL/JSON paths of PostgreSQL 15 have", NULL};
+static const Fault predicate_fault = {"must be a predicate, such as $.prediction.confidence > 0.8",
+                                      NULL};
+
+static const Fault *find_fault(JsonPathItem *item, int filter_depth);
+
+static const Fault *find_fault_in_operands(JsonPathItem *item, int filter_depth)
 {
 	JsonPathItem operand;
-	const char *fault;
+	const Fault *fault;
 
 	jspGetLeftArg(item, &operand);
 	fault = find_fault(&operand, filter_depth);
@@ -45,12 +63,12 @@ static const char *find_fault_in_operands(JsonPathItem *item, int filter_depth)
 	return find_fault(&operand, filter_depth);
 }
 
-static const char *find_fault_in_subscripts(JsonPathItem *item, int filter_depth)
+static const Fault *find_fault_in_subscripts(JsonPathItem *item, int filter_depth)
 {
 	for (int i = 0; i < item->content.array.nelems; i++) {
 		JsonPathItem from, to;
 		bool range = jspGetArraySubscript(item, &from, &to, i);
-		const char *fault = find_fault(&from, filter_depth);
+		const Fault *fault = find_fault(&from, filter_depth);
 
 		if (fault == NULL && range)
 			fault = find_fault(&to, filter_depth);
@@ -61,7 +79,7 @@ static const char *find_fault_in_subscripts(JsonPathItem *item, int filter_depth
 }
 
 /* The fault of one step of a path and of everything inside it, or NULL. */
-static const char *find_fault_in_step(JsonPathItem *item, int filter_depth)
+static const Fault *find_fault_in_step(JsonPathItem *item, int filter_depth)
 {
 	JsonPathItem operand;
 
@@ -88,7 +106,7 @@ static const char *find_fault_in_step(JsonPathItem *item, int filter_depth)
 		return find_fault_in_subscripts(item, filter_depth);
 	case jpiFilter:
 		if (filter_depth == MAX_FILTER_DEPTH)
-			return "must not nest filters more than twice";
+			return &nested_fault;
 		jspGetArg(item, &operand);
 		return find_fault(&operand, filter_depth + 1);
 	case jpiNot:
@@ -114,27 +132,27 @@ static const char *find_fault_in_step(JsonPathItem *item, int filter_depth)
 	case jpiStartsWith:
 		return find_fault_in_operands(item, filter_depth);
 	case jpiLikeRegex:
-		return "must not use like_regex";
+		return &like_regex_fault;
 	case jpiAny:
-		return "must not use **";
+		return &any_fault;
 	case jpiDatetime:
-		return "must not use datetime()";
+		return &datetime_fault;
 	case jpiVariable:
-		return "must not use variables";
+		return &variable_fault;
 	default:
-		return "must use only what SQL/JSON paths of PostgreSQL 15 have";
+		return &other_fault;
 	}
 }
 
 /* The fault of a path from this step to its end, or NULL. */
-static const char *find_fault(JsonPathItem *item, int filter_depth)
+static const Fault *find_fault(JsonPathItem *item, int filter_depth)
 {
 	JsonPathItem step = *item;
 
 	check_stack_depth();
 	for (;;) {
 		JsonPathItem next;
-		const char *fault = find_fault_in_step(&step, filter_depth);
+		const Fault *fault = find_fault_in_step(&step, filter_depth);
 
 		if (fault != NULL || !jspGetNext(&step, &next))
 			return fault;
@@ -164,16 +182,83 @@ static bool is_predicate(JsonPathItem *root)
 	}
 }
 
-static void invalid_rule(const char *key, int sqlstate, const char *reason)
+/*----------------------------------------------------------------------
+ * Saying where it is
+ *----------------------------------------------------------------------*/
+
+/* The end of a string or comment that begins here, or the place itself. */
+static const char *skip_quoted(const char *at)
 {
-	ereport(ERROR, (errcode(sqlstate), errmsg("invalid value for \"%s\": %s", key, reason)));
+	if (at[0] == '"') {
+		for (at++; *at != '\0' && *at != '"'; at++)
+			if (at[0] == '\\' && at[1] != '\0')
+				at++;
+		return *at == '"' ? at + 1 : at;
+	}
+	if (at[0] == '/' && at[1] == '*') {
+		const char *end = strstr(at + 2, "*/");
+
+		return end != NULL ? end + 2 : at + strlen(at);
+	}
+	return at;
 }
 
-/* Parse a rule; an error of the parser is passed on with the key's name. */
-static JsonPath *parse(const char *text, const char *key, int sqlstate)
+/* A "$" alone is the input, followed by a name it is a variable; datetime is also a name. */
+static bool is_token(const char *at, const char *token)
+{
+	const char *after = at + strlen(token);
+
+	if (strncmp(at, token, strlen(token)) != 0)
+		return false;
+	if (strcmp(token, "$") == 0)
+		return *after == '"' || *after == '_' || isalpha((unsigned char)*after);
+	if (strcmp(token, "datetime") == 0)
+		return after[strspn(after, " \t\n")] == '(';
+	return true;
+}
+
+/* The next place of a token outside of strings and comments, or NULL. */
+static const char *find_token(const char *at, const char *token)
+{
+	while (*at != '\0') {
+		const char *after;
+
+		if (is_token(at, token))
+			return at;
+		after = skip_quoted(at);
+		at = after > at ? after : at + 1;
+	}
+	return NULL;
+}
+
+/* Counted in characters, from 1. */
+static int position_of(const char *text, const char *at)
+{
+	return pg_mbstrlen_with_len(text, at - text) + 1;
+}
+
+static void invalid_rule(const char *text, const char *key, int sqlstate, const Fault *fault)
+{
+	const char *at = fault->token != NULL ? find_token(text, fault->token) : NULL;
+
+	ereport(ERROR,
+	        (errcode(sqlstate), errmsg("invalid value for \"%s\": %s", key, fault->reason),
+	         at != NULL ? errdetail("It is at character %d.", position_of(text, at)) : 0,
+	         errhint("A rule is an SQL/JSON path predicate over prediction, market, consensus, "
+	                 "favorability and account, such as $.prediction.confidence > 0.8 && "
+	                 "$.market.trend == \"UP\"."),
+	         err_generic_string(PG_DIAG_COLUMN_NAME, "custom_rule")));
+}
+
+/*----------------------------------------------------------------------
+ * Parsing
+ *----------------------------------------------------------------------*/
+
+/* Parse a path; or return what the parser says of it. */
+static JsonPath *try_parse(const char *text, char **complaint)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	JsonPath *path = NULL;
+	JsonPath *volatile path = NULL;
 
 	PG_TRY();
 	{
@@ -190,29 +275,79 @@ static JsonPath *parse(const char *text, const char *key, int sqlstate)
 		    ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
 			PG_RE_THROW();
 		FlushErrorState();
-		ereport(ERROR, (errcode(sqlstate),
-		                errmsg("invalid value for \"%s\": must be an SQL/JSON path", key),
-		                errdetail_internal("%s", error->message)));
+		*complaint = error->message;
 	}
 	PG_END_TRY();
 	return path;
+}
+
+/* Can something that begins like this be a path? */
+static bool is_viable(const char *text, size_t length)
+{
+	char *complaint = NULL;
+
+	return try_parse(pnstrdup(text, length), &complaint) != NULL ||
+	       strstr(complaint, "at end of") != NULL;
+}
+
+/*
+ * Where the parser stopped: it names the token, not the place.  That is the first of this look
+ * up to which the text can become a path, and with which it can't.
+ */
+static const char *stumbling_block(const char *text, const char *complaint)
+{
+	static const char near[] = "at or near \"";
+	const char *token = strstr(complaint, near), *end;
+	char *wanted;
+
+	if (token == NULL)
+		return NULL;
+	token += strlen(near);
+	end = strstr(token, "\" of jsonpath");
+	if (end == NULL || end == token)
+		return NULL;
+	wanted = pnstrdup(token, end - token);
+	for (const char *at = strstr(text, wanted); at != NULL; at = strstr(at + 1, wanted))
+		if ((at == text || is_viable(text, at - text)) &&
+		    !is_viable(text, at - text + strlen(wanted)))
+			return at;
+	return NULL;
+}
+
+static JsonPath *parse(const char *text, const char *key, int sqlstate)
+{
+	char *complaint = NULL;
+	JsonPath *path = try_parse(text, &complaint);
+	const char *at;
+
+	if (path != NULL)
+		return path;
+	at = stumbling_block(text, complaint);
+	ereport(ERROR,
+	        (errcode(sqlstate), errmsg("invalid value for \"%s\": must be an SQL/JSON path", key),
+	         at != NULL ? errdetail("%s, at character %d.", complaint, position_of(text, at))
+	                    : errdetail_internal("%s", complaint),
+	         err_generic_string(PG_DIAG_COLUMN_NAME, "custom_rule")));
 }
 
 static JsonPath *parse_and_check(const char *text, const char *key, int sqlstate)
 {
 	JsonPath *path;
 	JsonPathItem root;
-	const char *fault;
+	const Fault *fault;
 
-	if (strlen(text) > TE_RULE_MAX_BYTES)
-		invalid_rule(key, sqlstate, psprintf("must have at most %d bytes", TE_RULE_MAX_BYTES));
+	if (strlen(text) > TE_RULE_MAX_BYTES) {
+		Fault too_long = {psprintf("must have at most %d bytes", TE_RULE_MAX_BYTES), NULL};
+
+		invalid_rule(text, key, sqlstate, &too_long);
+	}
 	path = parse(text, key, sqlstate);
 	jspInit(&root, path);
 	fault = find_fault(&root, 0);
+	if (fault == NULL && !is_predicate(&root))
+		fault = &predicate_fault;
 	if (fault != NULL)
-		invalid_rule(key, sqlstate, fault);
-	if (!is_predicate(&root))
-		invalid_rule(key, sqlstate, "must be a predicate, such as $.prediction.confidence > 0.8");
+		invalid_rule(text, key, sqlstate, fault);
 	return path;
 }
 

@@ -59,3 +59,49 @@ SELECT pg_temp.verdict(pg_temp.decision(strategy => '{"custom_rule": "1 == 2"}')
 
 -- decide() trusts the strategy as effective, but not its rule.
 SELECT pg_temp.refusal(strategy => '{"custom_rule": "$.** > 1"}'), pg_temp.refusal(strategy => '{"custom_rule": "$.prediction.symbol like_regex \"E\""}');
+
+-- What is wrong, and where.
+CREATE FUNCTION pg_temp.report(statement text) RETURNS text
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	message text;
+	detail text;
+	hint text;
+	col text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, col = COLUMN_NAME;
+	RETURN concat_ws(' | ', SQLSTATE, message, NULLIF(detail, ''), CASE WHEN hint <> '' THEN '(hint)' END, NULLIF(col, ''));
+END
+$$;
+SELECT r.rule, pg_temp.report(format('SELECT trading.check_rule(%L)', r.rule))
+  FROM (VALUES
+	('$.prediction.symbol like_regex "^EUR"'), ('$.prediction.symbol == "like_regex" && $.a like_regex "x"'), ('$.é.** > 1'), ('/* ** */ $.** > 1'),
+	('$.datetime > 1 && $.b.datetime() > 1'), ('$.consensus > $limit'), ('$.consensus > $"limit"'), ('$.a == "\" $x" && $.b > $y'),
+	('$.consensus > 1 && > 2'), ('$.consensus > > 2'), ('$.consensus >'), ('confidence > 0.8'), ('$.a == "x'), ('$.a ! 1'), ('$.a[ > 1'), ('$.prediction.confidence')) AS r (rule);
+
+-- The same answer whatever the session's settings are.
+CREATE FUNCTION pg_temp.answers() RETURNS text
+	LANGUAGE sql
+AS $$
+	SELECT string_agg(pg_temp.decision('{"current_price": 1.1000000000000003, "valid_until": "2026-07-05T10:00:09.123456Z"}', jsonb_build_object('custom_rule', r.rule), '{"ema": 0.30000000000000004}') ->> 'outcome', ' ')
+	  FROM (VALUES ('$.prediction.generated_at == "2026-01-05T10:00:00.000000Z"'), ('$.prediction.valid_until == "2026-07-05T10:00:09.123456Z"'), ('$.prediction.current_price == 1.1000000000000003'),
+		('$.market.ema == 0.30000000000000004'), ('$.market.ema == 0.3'), ('$.prediction.symbol < "a"'), ('$.account.keyvalue().id == $.account.keyvalue().id')) AS r (rule)
+$$;
+CREATE TEMP TABLE plain AS SELECT pg_temp.answers() AS answers;
+SELECT answers FROM plain;
+SET timezone = 'Asia/Kathmandu';
+SET datestyle = 'German, DMY';
+SET intervalstyle = 'sql_standard';
+SET extra_float_digits = -15;
+SET bytea_output = 'escape';
+SET standard_conforming_strings = off;
+SET lc_numeric = 'C';
+SET lc_messages = 'C';
+SELECT pg_temp.answers() = answers AS same FROM plain;
+RESET ALL;
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
