@@ -8,6 +8,9 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "engine/query.h"
 #include "replay/arguments.h"
@@ -112,7 +115,6 @@ static void read_axis(const JsonbValue *key, const JsonbValue *value, Axis *axis
 static void read_axes(Jsonb *grid, Axes *axes)
 {
 	JsonbIterator *it;
-	JsonbIteratorToken token;
 	JsonbValue key, value;
 
 	(void)te_jsonb_root_object("grid", grid);
@@ -122,7 +124,7 @@ static void read_axes(Jsonb *grid, Axes *axes)
 	axes->axes = palloc(sizeof(Axis) * JB_ROOT_COUNT(grid));
 	it = JsonbIteratorInit(&grid->root);
 	(void)JsonbIteratorNext(&it, &key, true);
-	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY) {
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY) {
 		(void)JsonbIteratorNext(&it, &value, true);
 		read_axis(&key, &value, &axes->axes[axes->count++]);
 	}

@@ -8,6 +8,9 @@
 
 #include "fmgr.h"
 #include "utils/timestamp.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "core/statistics.h"
 #include "sql/jsonb_io.h"
@@ -296,15 +299,15 @@ PG_FUNCTION_INFO_V1(te_sql_reliability_merge);
 Datum te_sql_reliability_merge(PG_FUNCTION_ARGS)
 {
 	const Bins *other = PG_ARGISNULL(1) ? NULL : (const Bins *)PG_GETARG_POINTER(1);
-	Bins *bins;
+	Bins *bins = PG_ARGISNULL(0) ? NULL : (Bins *)PG_GETARG_POINTER(0);
 
-	if (other == NULL && PG_ARGISNULL(0))
+	if (other != NULL) {
+		bins = begin_bins(fcinfo, other->count);
+		for (int i = 0; i < bins->count; i++)
+			te_bin_merge(&bins->bin[i], &other->bin[i]);
+	}
+	if (bins == NULL)
 		PG_RETURN_NULL();
-	if (other == NULL)
-		PG_RETURN_POINTER(PG_GETARG_POINTER(0));
-	bins = begin_bins(fcinfo, other->count);
-	for (int i = 0; i < bins->count; i++)
-		te_bin_merge(&bins->bin[i], &other->bin[i]);
 	PG_RETURN_POINTER(bins);
 }
 
