@@ -116,18 +116,22 @@ CREATE FUNCTION trading.what_if_summary(from_time timestamptz, to_time timestamp
 AS $$
 	WITH trades AS MATERIALIZED (
 		SELECT t.* FROM trading.what_if_trades($1, $2, $3, $4, $5, $6, $7, $8, $9) AS t
-	), accounts AS (
+	), accounts AS MATERIALIZED (
 		SELECT DISTINCT ON (t.company_id, t.user_id, t.currency) t.company_id, t.user_id, t.currency, t.equity
 		  FROM trades AS t
 		 ORDER BY t.company_id, t.user_id, t.currency, t.decided_at, t.lane, t.batch_no, t.position, t.prediction_index, t.strategy_id
-	), several AS (
-		SELECT t.currency FROM trades AS t
-		 GROUP BY t.currency HAVING count(DISTINCT (t.company_id, t.user_id, t.strategy_id)) > 1
+	), strategies AS MATERIALIZED (
+		SELECT DISTINCT t.company_id, t.user_id, t.strategy_id, t.currency FROM trades AS t
+	), several AS MATERIALIZED (
+		SELECT s.currency, (SELECT sum(a.equity) FROM accounts AS a WHERE a.currency = s.currency) AS equity
+		  FROM strategies AS s GROUP BY s.currency HAVING count(*) > 1
 	), scoped AS (
-		SELECT t.company_id AS company, t.user_id AS owner, t.strategy_id AS strategy, t.* FROM trades AS t
+		SELECT t.company_id AS company, t.user_id AS owner, t.strategy_id AS strategy, a.equity AS start_equity, t.*
+		  FROM trades AS t
+		  JOIN accounts AS a ON a.company_id = t.company_id AND a.user_id = t.user_id AND a.currency = t.currency
 		UNION ALL
-		SELECT NULL, NULL, NULL, t.* FROM trades AS t JOIN several AS s ON s.currency = t.currency
-	), figures AS (
+		SELECT NULL, NULL, NULL, s.equity, t.* FROM trades AS t JOIN several AS s ON s.currency = t.currency
+	), figures AS MATERIALIZED (
 		SELECT t.company, t.owner, t.strategy, t.currency, t.run,
 		       count(*) AS signals,
 		       count(t.filled_at) AS filled,
@@ -139,12 +143,8 @@ AS $$
 		       trading.expectancy(t.profit) AS expectancy,
 		       trading.expectancy(t.r_multiple) AS expectancy_r,
 		       sum(t.profit ORDER BY t.closed_at, t.decided_at, t.lane, t.batch_no, t.position, t.prediction_index) AS total_profit,
-		       trading.max_drawdown(t.profit, t.closed_at, e.equity ORDER BY t.closed_at, t.decided_at, t.lane, t.batch_no, t.position, t.prediction_index) FILTER (WHERE e.equity > 0) AS max_drawdown
-		  FROM scoped AS t,
-		       LATERAL (SELECT sum(a.equity) AS equity FROM accounts AS a
-				 WHERE a.currency = t.currency
-				   AND (t.strategy IS NULL OR (a.company_id = t.company AND a.user_id = t.owner))) AS e
-		 GROUP BY 1, 2, 3, 4, 5
+		       trading.max_drawdown(t.profit, t.closed_at, t.start_equity ORDER BY t.closed_at, t.decided_at, t.lane, t.batch_no, t.position, t.prediction_index) FILTER (WHERE t.start_equity > 0) AS max_drawdown
+		  FROM scoped AS t GROUP BY 1, 2, 3, 4, 5
 	)
 	SELECT k.company, k.owner, k.strategy, k.currency,
 	       COALESCE(b.signals, 0), COALESCE(a.signals, 0),

@@ -119,6 +119,21 @@ is(value($node, q{
 				OR closed_at <> CASE want WHEN 'STOP_LOSS' THEN stopped ELSE profited END + len OR abs(profit - s * (price - entry_price) * position_size * 100000) > 1e-6 END)
 	  FROM priced}), 't|t|0', 'every result, price and profit is what SQL finds in the bars');
 
+is(value($node, qq{
+	WITH plain AS (
+		SELECT company_id, user_id, strategy_id, run, count(*) AS signals, count(profit) AS n, sum(profit) AS total, avg(profit) AS expectancy, avg(r_multiple) AS expectancy_r,
+		       count(*) FILTER (WHERE profit > 0)::float8 / nullif(count(*) FILTER (WHERE profit <> 0), 0) AS win_rate
+		  FROM public.trade GROUP BY GROUPING SETS ((company_id, user_id, strategy_id, run), (run)))
+	SELECT count(*) > 8, count(*) FILTER (WHERE s.company_id IS NULL), bool_and(
+		s.signals_before = COALESCE(b.signals, 0) AND s.signals_after = COALESCE(a.signals, 0) AND s.sample_size_before = COALESCE(b.n, 0) AND s.sample_size_after = COALESCE(a.n, 0)
+		AND (SELECT bool_and((ours IS NULL AND (plain IS NULL OR few < 2)) OR abs(ours - plain) < 1e-6 * greatest(1, abs(plain))) FROM (VALUES
+			(s.total_profit_before, b.total, 2), (s.total_profit_after, a.total, 2), (s.expectancy_before, b.expectancy, b.n), (s.expectancy_after, a.expectancy, a.n),
+			(s.expectancy_r_before, b.expectancy_r, b.n), (s.win_rate_after, a.win_rate, a.n)) AS x (ours, plain, few)))
+	  FROM trading.what_if_summary($range, '{"min_confidence_threshold": 0.75}') AS s
+	  LEFT JOIN plain AS b ON b.run = 'before' AND ROW(b.company_id, b.user_id, b.strategy_id) IS NOT DISTINCT FROM ROW(s.company_id, s.user_id, s.strategy_id)
+	  LEFT JOIN plain AS a ON a.run = 'after' AND ROW(a.company_id, a.user_id, a.strategy_id) IS NOT DISTINCT FROM ROW(s.company_id, s.user_id, s.strategy_id)}),
+	't|1|t', 'the summary is what plain SQL makes of the trades');
+
 #----------------------------------------------------------------------
 # A grid over the month
 #----------------------------------------------------------------------
