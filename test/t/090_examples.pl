@@ -9,24 +9,19 @@ use TradingEngine;
 
 my $top = $ENV{TE_TOP};
 
-# [ line, role, statements ] of every block of SQL in a page; "-- as NAME" says who runs it.
+# [ line, role, statements, what the page shows below ] of every block of SQL in a page; "-- as NAME"
+# says who runs it, "-- refused" that it fails with what is shown.
 sub blocks
 {
 	my ($file) = @_;
-	my ($start, $text, @blocks) = (0, '');
-	my $n = 0;
-	for my $line (split /^/, slurp_file($file))
+	my $page = slurp_file($file);
+	my @blocks;
+	while ($page =~ /^```sql\n((?:(?!```).*\n)+)```\n(?:```text\n((?:(?!```).*\n)+)```\n)?/mg)
 	{
-		$n++;
-		if ($start == 0)
-		{
-			($start, $text) = ($n, '') if $line eq "```sql\n";
-			next;
-		}
-		if ($line ne "```\n") { $text .= $line; next; }
+		my ($text, $shown, $start) = ($1, $2, $-[0]);
+		my $line = 1 + (() = substr($page, 0, $start) =~ /\n/g);
 		my ($role) = $text =~ /^-- as (\w+)$/m;
-		push @blocks, [ $start, $role, $text ];
-		$start = 0;
+		push @blocks, [ $line, $role, $text, $shown ];
 	}
 	return @blocks;
 }
@@ -46,11 +41,18 @@ sub settle
 # Run one block as its role; a test.
 sub run
 {
-	my ($node, $name, $role, $text) = @_;
+	my ($node, $name, $role, $text, $shown) = @_;
 	my ($out, $err) = ('', '');
 	my $status = $node->psql('trading', $text, stdout => \$out, stderr => \$err, on_error_stop => 1,
 		extra_params => defined $role ? [ '-U', $role ] : []);
+	if ($text =~ /^-- refused$/m)
+	{
+		$err =~ s/^psql:<stdin>:\d+: //mg;
+		is("$err\n", $shown, "$name is refused as it says");
+		return $err;
+	}
 	is($status, 0, $name) or diag($err);
+	settle($node) if $text =~ /trading\.submit/;
 	return $out;
 }
 
@@ -74,30 +76,22 @@ my @readme = blocks("$top/README.md");
 cmp_ok(scalar @readme, '>', 15, 'README.md has examples');
 for my $block (@readme)
 {
-	my ($line, $role, $text) = @$block;
-	run($node, "README.md, line $line", $role, $text);
-	settle($node) if $text =~ /trading\.submit/;
+	my ($line, $role, $text, $shown) = @$block;
+	run($node, "README.md, line $line", $role, $text, $shown);
 }
 
 # The first signal is the one that the page shows.
 is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
 	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
 
-# What doc/explain.md shows below its statements is what they give, but for times and what was first.
-my %shown;
-my $explain = slurp_file("$top/doc/explain.md");
-$shown{ 'explain ' . (1 + (() = substr($explain, 0, $-[0]) =~ /\n/g)) } = $1
-  while $explain =~ /^```sql\n(?:(?!```).*\n)+```\n```text\n((?:(?!```).*\n)+)```$/mg;
-is(scalar(keys %shown), 2, 'doc/explain.md shows explanations');
-
-for my $page ('operations', 'rates', 'history', 'explain')
+for my $page ('operations', 'rates', 'history', 'explain', 'what_if')
 {
 	for my $block (blocks("$top/doc/$page.md"))
 	{
-		my ($line, $role, $text) = @$block;
-		my $out = run($node, "doc/$page.md, line $line", $role, $text);
-		settle($node) if $text =~ /trading\.submit/;
-		is(timeless($out), timeless($shown{"$page $line"}), "doc/$page.md shows what line $line gives") if $shown{"$page $line"};
+		my ($line, $role, $text, $shown) = @$block;
+		my $out = run($node, "doc/$page.md, line $line", $role, $text, $shown);
+		# Explanations are shown in full.
+		is(timeless($out), timeless($shown), "doc/$page.md shows what line $line gives") if $page eq 'explain' && defined $shown;
 	}
 }
 
