@@ -115,6 +115,7 @@ typedef struct Sweep
 	TeWalk walk; /* for its periods */
 	TeJudge *judge;
 	HTAB *accounts;
+	Account noted; /* the last; its batch is 0 before the first */
 	Size counts_size;
 	CountsPiece *counts;
 	int trade_count;
@@ -154,18 +155,29 @@ static void send_trades(TeReplayProcess *process)
 	sweep->trade_count = 0;
 }
 
+/* Nearly always the account is the one before, and what was noted of it is older. */
+static bool already_noted(const Account *noted, const TeReplayDecision *d)
+{
+	return noted->batch_no > 0 && strcmp(noted->key.company, d->strategy->company_id) == 0 &&
+	       strcmp(noted->key.user, d->strategy->user_id) == 0 &&
+	       strcmp(noted->key.currency, d->in->account->currency) == 0 &&
+	       noted->decided_at <= d->in->at && noted->batch_no <= d->message->batch_no;
+}
+
 static void note_decision(Sweep *sweep, const TeReplayDecision *d)
 {
-	Account account;
+	Account *account = &sweep->noted;
 
-	memset(&account, 0, sizeof(account));
-	strlcpy(account.key.company, d->strategy->company_id, ID_SIZE);
-	strlcpy(account.key.user, d->strategy->user_id, ID_SIZE);
-	strlcpy(account.key.currency, d->in->account->currency, CURRENCY_SIZE);
-	account.decided_at = d->in->at;
-	account.batch_no = d->message->batch_no;
-	account.equity = d->in->account->equity;
-	note_account(sweep->accounts, &account);
+	if (already_noted(account, d))
+		return;
+	memset(account, 0, sizeof(*account));
+	strlcpy(account->key.company, d->strategy->company_id, ID_SIZE);
+	strlcpy(account->key.user, d->strategy->user_id, ID_SIZE);
+	strlcpy(account->key.currency, d->in->account->currency, CURRENCY_SIZE);
+	account->decided_at = d->in->at;
+	account->batch_no = d->message->batch_no;
+	account->equity = d->in->account->equity;
+	note_account(sweep->accounts, account);
 }
 
 static bool same_order(const TeLeg *a, const TeLeg *b)
