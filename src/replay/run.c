@@ -296,6 +296,10 @@ static uint64 run_watched(const TeReplayRun *run, const TeReplaySink *sink, cons
 		work_with_workers(&contents, run, &leader, workers, progress);
 	else
 		work(&contents, run, &leader);
+	ereport(DEBUG1, (errmsg_internal("%s: " UINT64_FORMAT " messages, " UINT64_FORMAT
+	                                 " predictions, " UINT64_FORMAT " decisions",
+	                                 sink->name, chunks.messages, chunks.predictions,
+	                                 pg_atomic_read_u64(&shared.decisions))));
 	return pg_atomic_read_u64(&shared.decisions);
 }
 
