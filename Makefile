@@ -7,7 +7,7 @@
 #
 # Variables: PG_CONFIG, CC, WERROR=1 (warnings are errors), TESTS (some tests
 # only: make tap TESTS=test/t/010_lanes.pl), and those that scripts/check,
-# scripts/demo and bench/run name in their first lines.
+# scripts/demo, bench/run and bench/replay name in their first lines.
 #
 # How things are built is in build.mk, on PGXS.
 
@@ -31,6 +31,7 @@ demo:
 
 bench:
 	@bench/run
+	@bench/replay
 
 format:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] test/*/*.[ch] demo/*.[ch] bench/*.[ch])
