@@ -39,7 +39,7 @@ void te_replay_conditions(const TeReplayRun *run, Oid *types, Datum *values, cha
 	nulls[3] = run->user ? ' ' : 'n';
 }
 
-static TeReplayChunk *begin_chunk(Finder *finder, int32 lane, int64 batch_no)
+static void begin_chunk(Finder *finder, int32 lane, int64 batch_no)
 {
 	TeReplayChunks *out = finder->out;
 
@@ -51,8 +51,7 @@ static TeReplayChunk *begin_chunk(Finder *finder, int32 lane, int64 batch_no)
 				: MemoryContextAlloc(finder->context, sizeof(TeReplayChunk) * finder->capacity);
 	}
 	finder->predictions = 0;
-	out->chunks[out->count] = (TeReplayChunk){lane, batch_no, batch_no};
-	return &out->chunks[out->count++];
+	out->chunks[out->count++] = (TeReplayChunk){lane, batch_no, batch_no};
 }
 
 static void read_batch(TeRow *row, void *arg)
@@ -62,10 +61,12 @@ static void read_batch(TeRow *row, void *arg)
 	int32 lane = (int32)te_row_int(row, "lane");
 	int64 batch_no = te_row_int(row, "batch_no");
 	int64 predictions = te_row_int(row, "predictions");
-	TeReplayChunk *chunk = out->count > 0 ? &out->chunks[out->count - 1] : NULL;
+	TeReplayChunk *chunk;
 
-	if (chunk == NULL || chunk->lane != lane || finder->predictions >= CHUNK_PREDICTIONS)
-		chunk = begin_chunk(finder, lane, batch_no);
+	if (out->count == 0 || out->chunks[out->count - 1].lane != lane ||
+	    finder->predictions >= CHUNK_PREDICTIONS)
+		begin_chunk(finder, lane, batch_no);
+	chunk = &out->chunks[out->count - 1];
 	chunk->last_batch = batch_no;
 	finder->predictions += predictions;
 	out->messages += (uint64)te_row_int(row, "messages");
