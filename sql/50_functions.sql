@@ -54,7 +54,7 @@ CREATE FUNCTION trading.guard_company() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM trading.tiers AS t WHERE t.tier = NEW.tier) THEN
+	IF NEW.tier IS NOT NULL AND NOT EXISTS (SELECT FROM trading.tiers AS t WHERE t.tier = NEW.tier) THEN
 		RAISE EXCEPTION 'there is no tier "%"', NEW.tier
 			USING ERRCODE = 'foreign_key_violation', SCHEMA = 'trading', TABLE = 'companies', COLUMN = 'tier',
 			      HINT = format('Tiers are: %s.', COALESCE((SELECT string_agg(t.tier, ', ' ORDER BY t.rank) FROM trading.tiers AS t), 'none'));
@@ -71,8 +71,9 @@ DECLARE
 	companies constant bigint := (SELECT count(*) FROM trading.companies AS c WHERE c.tier = OLD.tier);
 BEGIN
 	IF companies > 0 THEN
-		RAISE EXCEPTION 'tier "%" is the tier of % companies', OLD.tier, companies
+		RAISE EXCEPTION 'tier "%" is in use', OLD.tier
 			USING ERRCODE = 'foreign_key_violation', SCHEMA = 'trading', TABLE = 'tiers', COLUMN = 'tier',
+			      DETAIL = format('Companies that have it: %s.', companies),
 			      HINT = 'Give them another tier first: UPDATE trading.companies SET tier = ...';
 	END IF;
 	RETURN OLD;

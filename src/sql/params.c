@@ -192,12 +192,12 @@ static const char *read_value(const TeParamInfo *info, Datum value, TeStrategy *
 /* Values are shown up to here. */
 #define SHOWN_BYTES 200
 
-static char *shorten(char *text)
+static const char *shorten(char *text)
 {
 	size_t length = strlen(text);
 
 	if (length <= SHOWN_BYTES)
-		return text;
+		return length > 0 ? text : "empty";
 	text[pg_mbcliplen(text, length, SHOWN_BYTES)] = '\0';
 	return psprintf("%s...", text);
 }
