@@ -7,6 +7,10 @@
  */
 #include "postgres.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #include "core/trace.h"
 #include "sql/decision_json.h"
 
