@@ -531,6 +531,30 @@ static void read_log_row(TeRow *row, void *arg)
 
 #define LOG_COLUMNS "SELECT c.xid, c.change_id, c.kind, c.company_id, c.user_id, c.item"
 
+/* clang-format off */
+#define LOG_PAGE_OF(transactions) \
+	LOG_COLUMNS \
+	" FROM trading.strategy_changes AS c" \
+	" WHERE c.system_identifier OPERATOR(pg_catalog.=) $6" \
+	"   AND c.xid OPERATOR" transactions \
+	"   AND pg_catalog.pg_visible_in_snapshot(c.xid, $2::pg_catalog.pg_snapshot)" \
+	"   AND ($3 IS NULL OR ROW(c.xid, c.change_id) OPERATOR(pg_catalog.>)" \
+	"                      ROW($3::pg_catalog.xid8, $4))" \
+	" ORDER BY c.system_identifier, c.xid, c.change_id LIMIT $5"
+
+/*
+ * What a snapshot ($1) could not see: the rows of each transaction that was running then, and of
+ * those that began later.  Looking at all since the oldest running one would be simpler, but while
+ * one runs for hours these are many.
+ */
+static const char log_page_sql[] =
+	"SELECT r.* FROM pg_catalog.pg_snapshot_xip($1::pg_catalog.pg_snapshot) AS x (xid)"
+	" CROSS JOIN LATERAL (" LOG_PAGE_OF("(pg_catalog.=) x.xid") ") AS r"
+	" UNION ALL ("
+	LOG_PAGE_OF("(pg_catalog.>=) pg_catalog.pg_snapshot_xmax($1::pg_catalog.pg_snapshot)")
+	") ORDER BY 1, 2 LIMIT $5";
+/* clang-format on */
+
 /* Read on in the log, a page at most; has it been read up to this snapshot? */
 static bool read_log(TeCache *cache, const char *now)
 {
@@ -552,17 +576,7 @@ static bool read_log(TeCache *cache, const char *now)
 	values[3] = Int64GetDatum(p->page_change);
 	values[4] = Int32GetDatum(LOG_PAGE);
 	values[5] = Int64GetDatum((int64)GetSystemIdentifier());
-	te_query_each(LOG_COLUMNS
-	              " FROM trading.strategy_changes AS c"
-	              " WHERE c.system_identifier OPERATOR(pg_catalog.=) $6"
-	              "   AND c.xid OPERATOR(pg_catalog.>=) "
-	              "pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot)"
-	              "   AND NOT pg_catalog.pg_visible_in_snapshot(c.xid, $1::pg_catalog.pg_snapshot)"
-	              "   AND pg_catalog.pg_visible_in_snapshot(c.xid, $2::pg_catalog.pg_snapshot)"
-	              "   AND ($3 IS NULL OR ROW(c.xid, c.change_id) OPERATOR(pg_catalog.>)"
-	              "                      ROW($3::pg_catalog.xid8, $4))"
-	              " ORDER BY c.system_identifier, c.xid, c.change_id LIMIT $5",
-	              &args, read_log_row, &page);
+	te_query_each(log_page_sql, &args, read_log_row, &page);
 	if (page.rows == LOG_PAGE)
 		return false;
 	pfree(p->seen);
@@ -576,6 +590,21 @@ static void read_difference_row(TeRow *row, void *arg)
 	read_change(row, arg);
 }
 
+/* Between the oldest transaction that one of them ($1, $2) could not see and the newest that one
+ * could. */
+static const char difference_sql[] =
+	LOG_COLUMNS " FROM trading.strategy_changes AS c"
+				" WHERE c.system_identifier OPERATOR(pg_catalog.=) $3"
+				"   AND c.xid OPERATOR(pg_catalog.>=)"
+				"       LEAST(pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot),"
+				"             pg_catalog.pg_snapshot_xmin($2::pg_catalog.pg_snapshot))"
+				"   AND c.xid OPERATOR(pg_catalog.<)"
+				"       GREATEST(pg_catalog.pg_snapshot_xmax($1::pg_catalog.pg_snapshot),"
+				"                pg_catalog.pg_snapshot_xmax($2::pg_catalog.pg_snapshot))"
+				"   AND pg_catalog.pg_visible_in_snapshot(c.xid, $1::pg_catalog.pg_snapshot)"
+				"       OPERATOR(pg_catalog.<>)"
+				"       pg_catalog.pg_visible_in_snapshot(c.xid, $2::pg_catalog.pg_snapshot)";
+
 /* What differs between the snapshot that is shown and another one, earlier or later. */
 static void read_difference(TeCache *cache, const char *from, const char *to)
 {
@@ -584,17 +613,7 @@ static void read_difference(TeCache *cache, const char *from, const char *to)
 	                  Int64GetDatum(cache->at_system)};
 	TeQueryArgs args = {3, types, values, NULL};
 
-	te_query_each(LOG_COLUMNS
-	              " FROM trading.strategy_changes AS c"
-	              " WHERE c.system_identifier OPERATOR(pg_catalog.=) $3"
-	              "   AND (c.xid OPERATOR(pg_catalog.>=) "
-	              "pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot)"
-	              "     OR c.xid OPERATOR(pg_catalog.>=) "
-	              "pg_catalog.pg_snapshot_xmin($2::pg_catalog.pg_snapshot))"
-	              "   AND pg_catalog.pg_visible_in_snapshot(c.xid, $1::pg_catalog.pg_snapshot)"
-	              "       OPERATOR(pg_catalog.<>)"
-	              "       pg_catalog.pg_visible_in_snapshot(c.xid, $2::pg_catalog.pg_snapshot)",
-	              &args, read_difference_row, cache);
+	te_query_each(difference_sql, &args, read_difference_row, cache);
 }
 
 /*----------------------------------------------------------------------

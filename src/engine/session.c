@@ -29,6 +29,8 @@ void te_session_init(void)
 	set_for_process("default_transaction_read_only", "off");
 	/* In a deadlock with DROP EXTENSION or the like, the lane gives way: it tries again. */
 	set_for_process("deadlock_timeout", "100ms");
+	/* A worker's statements are short, whatever the planner thinks of their rows. */
+	set_for_process("jit", "off");
 	set_for_process("statement_timeout", "0");
 	set_for_process("idle_in_transaction_session_timeout", "0");
 }
