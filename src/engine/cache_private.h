@@ -3,6 +3,7 @@
  *
  *   cache.c          what readers call
  *   cache_refresh.c  from one snapshot to another: the log, what has to be read, in slices
+ *   cache_pending.c  what has to be read, and what is staged
  *   cache_rows.c     rows to records, from the tables or from the log
  *   cache_apply.c    records that were read take the place of those that are there
  *   cache_index.c    strategies per symbol
@@ -286,7 +287,13 @@ extern void te_cache_read_accounts(TeCache *cache, ArrayType *companies, ArrayTy
 extern void te_cache_read_instruments(TeCache *cache, ArrayType *symbols);
 extern void te_cache_read_producers(TeCache *cache, ArrayType *scopes, ArrayType *producers);
 
-/* cache_refresh.c */
+/* cache_pending.c */
+extern CachePending *te_cache_make_pending(TeCache *cache);
+extern void te_cache_end_pending(TeCache *cache);
+extern void te_cache_mark_user(TeCache *cache, const char *company_id, const char *user_id,
+                               bool accounts_only);
+extern void te_cache_mark_company(TeCache *cache, const char *company_id);
+extern void te_cache_mark_users_of(TeCache *cache, const char *company_id);
 extern CacheTier *te_cache_tier(const TeCache *cache, const char *name);
 extern List *te_cache_tiers(const TeCache *cache);
 extern StagedUser *te_cache_staged_user(const TeCache *cache, const char *company_id,
