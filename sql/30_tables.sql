@@ -186,7 +186,7 @@ BEGIN
 		company_id text NOT NULL REFERENCES trading.companies ON DELETE CASCADE,
 		user_id text NOT NULL,
 		strategy_id text NOT NULL CHECK (strategy_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-		name text NOT NULL DEFAULT '',
+		name text NOT NULL DEFAULT '' CHECK (octet_length(name) <= 1024),
 		account_id text NOT NULL DEFAULT 'main',
 		version bigint NOT NULL DEFAULT 1,
 		created_at timestamptz NOT NULL DEFAULT now(),

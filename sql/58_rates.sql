@@ -103,30 +103,38 @@ COMMENT ON FUNCTION trading.seed_sessions() IS 'part of trading.setup(): usual t
 -- is under way; what goes on for more than a week has no end that anybody asks for.
 CREATE FUNCTION trading.sessions(symbol text, from_time timestamptz, until_time timestamptz)
 	RETURNS TABLE (opens_at timestamptz, closes_at timestamptz)
-	LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH opening AS (
-		SELECT s.time_zone, d.day + s.open_time AS opens,
-		       d.day + s.open_time + CASE WHEN l.length > '0' THEN l.length ELSE l.length + '7 days' END AS closes
-		  FROM trading.instrument_sessions AS s
-		 CROSS JOIN LATERAL (SELECT (s.close_day - s.open_day) * interval '1 day' + (s.close_time - s.open_time)) AS l (length)
-		 CROSS JOIN LATERAL generate_series((sessions.from_time AT TIME ZONE s.time_zone)::date - 15,
-			(sessions.until_time AT TIME ZONE s.time_zone)::date + 15, '1 day') AS g (at)
-		 CROSS JOIN LATERAL (SELECT g.at::date) AS d (day)
-		 WHERE s.symbol = sessions.symbol AND EXTRACT(isodow FROM d.day) = s.open_day),
-	trading AS (
-		SELECT COALESCE(range_agg(tstzrange(o.opens AT TIME ZONE o.time_zone, o.closes AT TIME ZONE o.time_zone)), '{}')
-		       - (SELECT COALESCE(range_agg(tstzrange(h.closed_from, h.closed_until)), '{}')
-			    FROM trading.market_holidays AS h WHERE h.symbol = sessions.symbol) AS times
-		  FROM opening AS o)
-	SELECT CASE WHEN lower(t.session) < sessions.from_time - interval '8 days' THEN '-infinity' ELSE lower(t.session) END,
-	       CASE WHEN upper(t.session) > sessions.until_time + interval '8 days' THEN 'infinity' ELSE upper(t.session) END
-	  FROM (SELECT unnest(trading.times) FROM trading) AS t (session)
-	 WHERE t.session && tstzrange(sessions.from_time, sessions.until_time, '[]')
-	 ORDER BY t.session
+BEGIN
+	-- Every day of the span is looked at.
+	IF NOT isfinite(from_time) OR NOT isfinite(until_time) OR until_time - from_time > interval '36525 days' THEN
+		RAISE EXCEPTION 'trading hours are known for up to 100 years at a time, not from % to %', from_time, until_time
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	RETURN QUERY
+		WITH opening AS (
+			SELECT s.time_zone, d.day + s.open_time AS opens,
+			       d.day + s.open_time + CASE WHEN l.length > '0' THEN l.length ELSE l.length + '7 days' END AS closes
+			  FROM trading.instrument_sessions AS s
+			 CROSS JOIN LATERAL (SELECT (s.close_day - s.open_day) * interval '1 day' + (s.close_time - s.open_time)) AS l (length)
+			 CROSS JOIN LATERAL generate_series((sessions.from_time AT TIME ZONE s.time_zone)::date - 15,
+				(sessions.until_time AT TIME ZONE s.time_zone)::date + 15, '1 day') AS g (at)
+			 CROSS JOIN LATERAL (SELECT g.at::date) AS d (day)
+			 WHERE s.symbol = sessions.symbol AND EXTRACT(isodow FROM d.day) = s.open_day),
+		trading AS (
+			SELECT COALESCE(range_agg(tstzrange(o.opens AT TIME ZONE o.time_zone, o.closes AT TIME ZONE o.time_zone)), '{}')
+			       - (SELECT COALESCE(range_agg(tstzrange(h.closed_from, h.closed_until)), '{}')
+				    FROM trading.market_holidays AS h WHERE h.symbol = sessions.symbol) AS times
+			  FROM opening AS o)
+		SELECT CASE WHEN lower(t.session) < sessions.from_time - interval '8 days' THEN '-infinity' ELSE lower(t.session) END,
+		       CASE WHEN upper(t.session) > sessions.until_time + interval '8 days' THEN 'infinity' ELSE upper(t.session) END
+		  FROM (SELECT unnest(trading.times) FROM trading) AS t (session)
+		 WHERE t.session && tstzrange(sessions.from_time, sessions.until_time, '[]')
+		 ORDER BY t.session;
+END
 $$;
 COMMENT ON FUNCTION trading.sessions(text, timestamptz, timestamptz) IS
-	'sessions of an instrument that meet a span of time, without holidays; infinity: it opened or closes more than a week away';
+	'sessions of an instrument that meet a span of time, without holidays, of up to 100 years; infinity: it opened or closes more than a week away';
 
 CREATE FUNCTION trading.check_symbol(symbol text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -12,10 +12,10 @@
 
 #define TE_POSTGRES_EPOCH ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-/* Of a finite timestamp; the difference fits, as PostgreSQL's timestamps end in the year 294276. */
+/* Of a finite timestamp.  PostgreSQL's end 29 years later than ours, in the year 294276. */
 static inline TeTime te_time_from_timestamptz(TimestampTz at)
 {
-	return at + TE_POSTGRES_EPOCH;
+	return Min(at, PG_INT64_MAX - TE_POSTGRES_EPOCH) + TE_POSTGRES_EPOCH;
 }
 
 static inline TimestampTz te_time_to_timestamptz(TeTime time)

@@ -88,6 +88,13 @@ SELECT * FROM trading.sessions('EURUSD', '2026-12-19T00:00Z', '2027-01-09T00:00Z
 SELECT trading.in_session('EURUSD', '2026-12-24T21:59Z') AS before, trading.in_session('EURUSD', '2026-12-25T12:00Z') AS holiday, trading.in_session('EURUSD', '2026-12-27T22:00Z') AS after;
 SELECT * FROM trading.next_session('EURUSD', '2026-12-24T12:00Z');
 SELECT * FROM trading.sessions('BTCUSD', '2026-12-24T00:00Z', '2026-12-27T00:00Z');
+-- A span without an end would be looked at for ever.
+SELECT * FROM trading.sessions('EURUSD', '2026-01-01T00:00Z', 'infinity');
+SELECT * FROM trading.sessions('EURUSD', '-infinity', '2026-01-01T00:00Z');
+SELECT count(*) > 0 AS a_century FROM trading.sessions('EURUSD', '1950-01-01T00:00Z', '2050-01-01T00:00Z');
+SELECT * FROM trading.sessions('EURUSD', '1950-01-01T00:00Z', '2050-01-03T00:00Z');
+SELECT trading.in_session('EURUSD', 'infinity');
+SELECT trading.next_session('EURUSD', '-infinity');
 
 -- Hours of one's own: over midnight, into the next week, at a time that the clocks skip; unknown hours are NULL.
 INSERT INTO trading.instruments SELECT 'TEST', 'other', 'TST', 'USD', 1, 1, 1, 1, 1, 1, 0;

@@ -25,6 +25,17 @@ SELECT r.about, pg_temp.complaint(format('SELECT trading.check_rule(%L)', r.rule
 SELECT trading.check_rule('$.a == "' || repeat('x', 1015) || '"') AS at_the_limit,
        pg_temp.complaint(format('SELECT trading.check_rule(%L)', '$.a == "' || repeat('x', 1016) || '"')) AS beyond,
        pg_temp.complaint(format('SELECT trading.check_rule(%L)', '$.a == "' || repeat('é', 508) || '"')) AS beyond_in_bytes;
+-- Steps that make several items of one mustn't do so again and again: a rule would never end.
+SELECT r.about, pg_temp.complaint(format('SELECT trading.check_rule(%L)', r.rule))
+  FROM (VALUES
+	('lists of subscripts', '$' || repeat('[0,0]', 10) || '.consensus > 2'), ('keyvalue()', '$.account' || repeat('.keyvalue()', 7) || '.key == "x"'),
+	('both, in and out of a filter', 'exists($' || repeat('[0,0]', 5) || ' ? (@' || repeat('.keyvalue()', 4) || '.key == "x"))'),
+	('one after a sign', '-(-($' || repeat('[0,0]', 5) || ')' || repeat('[0,0]', 5) || ') > 2'),
+	('one long list', '$[' || repeat('0,', 490) || '0]' || '[0,0,0].consensus > 2'),
+	('in a subscript', '$[$.account' || repeat('.keyvalue()', 7) || '.id] == 1')) AS r (about, rule);
+SELECT trading.check_rule('$' || repeat('[0,0]', 9) || '.consensus > 2') AS often_enough,
+       trading.check_rule('$.account.keyvalue().key == "a" && $.market.keyvalue().key == "b" && $.prediction.models[0,1].weight > 1') AS side_by_side,
+       trading.check_rule('$.prediction.models' || repeat('[0]', 300) || '.weight > 1') AS nothing_is_copied;
 -- As deep as 1024 bytes can nest.
 SELECT trading.check_rule(repeat('!(', 330) || '$.a == 1' || repeat(')', 330)) AS deep;
 SELECT trading.check_rule(NULL) IS NULL AS nothing_to_check;
