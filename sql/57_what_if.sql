@@ -112,7 +112,7 @@ CREATE FUNCTION trading.what_if_summary(from_time timestamptz, to_time timestamp
 		symbol text DEFAULT NULL, strategies text DEFAULT 'recorded', workers integer DEFAULT NULL)
 	RETURNS SETOF trading.what_if_figures
 	LANGUAGE sql STABLE PARALLEL UNSAFE ROWS 10
-	SET search_path = pg_catalog, pg_temp
+	SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 	WITH trades AS MATERIALIZED (
 		SELECT t.* FROM trading.what_if_trades($1, $2, $3, $4, $5, $6, $7, $8, $9) AS t

@@ -6,6 +6,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -65,9 +66,10 @@ static void read_graph(FunctionCallInfo fcinfo, TeRateGraph *graph)
 		.edge_capacity = count,
 	};
 	for (int i = 0; i < count; i++) {
-		TeRateEdge *e =
-			te_rates_add(graph, TextDatumGetCString(bases[i]), TextDatumGetCString(quotes[i]));
+		TeRateEdge *e;
 
+		CHECK_FOR_INTERRUPTS(); /* each is looked for among all before it */
+		e = te_rates_add(graph, TextDatumGetCString(bases[i]), TextDatumGetCString(quotes[i]));
 		e->rate = DatumGetFloat8(rates[i]);
 		e->at = finite_time(arg_names[ARG_TIME], times[i]);
 		e->max_age = DatumGetInt64(max_ages[i]);

@@ -82,6 +82,14 @@ SELECT trading.find_rate('EUR', 'USD', now(), '{EUR}', '{USD}', '{1}', ARRAY[now
 SELECT trading.find_rate('EUR', 'USD', now(), '{EUR}', '{USD}', '{NULL}', ARRAY[now()], '{0}');
 SELECT trading.find_rate('EUR', 'USD', now(), '{EUR}', '{USD}', '{-1}', ARRAY[now()], '{0}') AS no_price;
 
+-- Adding many pairs takes minutes, and can be cancelled.
+SELECT clock_timestamp() AS begun \gset
+SET statement_timeout = '300ms';
+SELECT count(trading.find_rate('A', 'B', now(), a.bases, a.quotes, array_fill(1.0::float8, ARRAY[a.n]), array_fill(now(), ARRAY[a.n]), array_fill(0::bigint, ARRAY[a.n])))
+  FROM (SELECT array_agg('A' || i), array_agg('B' || i), count(*)::integer FROM generate_series(1, 100000) AS i) AS a (bases, quotes, n);
+RESET statement_timeout;
+SELECT clock_timestamp() - :'begun' < '20 s' AS at_once;
+
 -- Tenants read rates and convert; only administrators change them, and workers read them alone.
 \c - te_bob
 SELECT trading.conversion_rate('EUR', 'JPY', '2026-01-05T10:10:30Z');

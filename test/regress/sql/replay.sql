@@ -35,6 +35,7 @@ SELECT * FROM trading.replay(NULL, '2020-01-01Z');
 SELECT * FROM trading.replay('2020-01-01Z', NULL);
 SELECT * FROM trading.replay('-infinity', '2020-01-01Z');
 SELECT * FROM trading.replay('2020-01-01Z', 'infinity');
+SELECT * FROM trading.replay('4714-11-24Z BC', '294276-12-31 23:59:59.999999Z', symbol => 'all time');
 
 -- Changes: parameters by name, of their type, in their range.
 SELECT c.changes, public.try_replay(format('changes => %L', c.changes)) AS result
