@@ -225,7 +225,8 @@ static char *hint(const TeParamInfo *info)
 	return text.data;
 }
 
-static void pg_attribute_noreturn() refuse(const TeParamInfo *info, const char *reason, char *value)
+static void __attribute__((noreturn))
+refuse(const TeParamInfo *info, const char *reason, char *value)
 {
 	ereport(ERROR,
 	        (errcode(ERRCODE_CHECK_VIOLATION),
