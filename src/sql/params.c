@@ -80,6 +80,9 @@ const char *te_symbols_make(const char **symbols, int count, TeSymbols *out)
 	return NULL;
 }
 
+/* More than anybody trades: every version of a row holds the whole array. */
+#define MAX_ELEMENTS 1000
+
 /* The elements of a one-dimensional array without NULLs, or NULL and a reason. */
 static Datum *array_elements(Datum value, Oid type, int *count, const char **reason)
 {
@@ -92,6 +95,10 @@ static Datum *array_elements(Datum value, Oid type, int *count, const char **rea
 	}
 	if (array_contains_nulls(array)) {
 		*reason = "must not contain NULL";
+		return NULL;
+	}
+	if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) > MAX_ELEMENTS) {
+		*reason = psprintf("must not have more than %d elements", MAX_ELEMENTS);
 		return NULL;
 	}
 	if (type == TEXTOID)

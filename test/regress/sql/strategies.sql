@@ -63,6 +63,9 @@ INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('acme'
 -- The key stays, versions count, and created_at is the server's.
 UPDATE trading.strategies SET name = 'renamed' WHERE strategy_id = 'second' RETURNING version, updated_at >= created_at AS touched;
 UPDATE trading.strategies SET name = repeat('x', 1025) WHERE strategy_id = 'second';
+UPDATE trading.strategies SET available_instruments = array_fill('EURUSD'::text, ARRAY[1000]) WHERE strategy_id = 'second';
+UPDATE trading.strategies SET available_instruments = array_fill('EURUSD'::text, ARRAY[1001]) WHERE strategy_id = 'second';
+UPDATE trading.strategies SET available_instruments = NULL WHERE strategy_id = 'second';
 UPDATE trading.strategies SET strategy_id = 'third' WHERE strategy_id = 'second';
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, version) VALUES ('acme', 'tom', 'third', 9);
 \c - te_admin
