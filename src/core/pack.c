@@ -7,6 +7,7 @@
 
 /* TeSymbols as it is packed: the pointer and the count, which is ANY for "*". */
 #define ANY (-1)
+#define RULE_SIZE (sizeof(const char *))
 #define SYMBOLS_SIZE (sizeof(const char *const *) + sizeof(int32_t))
 
 /* Bytes of a value of each kind, within a strategy and packed. */
@@ -26,7 +27,7 @@ static size_t value_size(TeParamKind kind)
 	case TE_KIND_REGIMES:
 		return sizeof(TE_C_TYPE_REGIMES);
 	case TE_KIND_RULE:
-		return sizeof(TE_C_TYPE_RULE);
+		return RULE_SIZE;
 	case TE_KIND_WEIGHTS:
 		return sizeof(TE_C_TYPE_WEIGHTS);
 	}
@@ -180,8 +181,9 @@ void te_params_overlay(const uint8_t *packed, TeStrategy *out)
 			packed += SYMBOLS_SIZE;
 			break;
 		case TE_KIND_RULE:
-			memcpy(to, packed, sizeof(TE_C_TYPE_RULE));
-			packed += sizeof(TE_C_TYPE_RULE);
+			/* cppcheck-suppress pointerSize ; the value is a pointer */
+			memcpy(to, packed, RULE_SIZE);
+			packed += RULE_SIZE;
 			break;
 		case TE_KIND_WEIGHTS:
 			memcpy(to, packed, sizeof(TE_C_TYPE_WEIGHTS));
