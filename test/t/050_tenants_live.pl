@@ -214,11 +214,13 @@ for my $role (sort keys %company)
 	my $seen = as_role($role, $foreign);
 	like($seen, qr/^t\|(_all )?\Q$company{$role}\E$/, "$role sees rows of its own company in every table and view");
 }
-for my $view (split /\n/, value($node, q{SELECT relname FROM pg_class WHERE relnamespace = 'trading'::regnamespace AND relname LIKE 'stat\_%' ORDER BY 1}))
+for my $view (split /\n/, value($node, q{SELECT relname FROM pg_class WHERE relnamespace = 'trading'::regnamespace AND relname LIKE 'stat\_%' AND relname <> 'stat_progress_replay' ORDER BY 1}))
 {
 	($status, undef, $err) = $node->psql('postgres', "SELECT * FROM trading.$view", extra_params => [ '-U', 'te_ann' ]);
 	like($err, qr/permission denied/, "trading.$view is closed to tenants");
 }
+is(as_role('te_ann', 'SELECT count(*) FROM trading.stat_progress_replay'), '0',
+	"tenants may read how far their replays are");
 for my $partition (split /\n/, value($node, q{SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'trading.signals'::regclass ORDER BY 1 LIMIT 1}))
 {
 	($status, undef, $err) = $node->psql('postgres', "SELECT * FROM $partition", extra_params => [ '-U', 'te_ann' ]);
