@@ -17,8 +17,8 @@ typedef struct TeEvaluation
 	TeTime begun_at; /* the lane's clock before the first prediction */
 	TeTime at;       /* and now */
 	const char *correlation_id;
-	const char *traceparent; /* of the envelope, else of the headers; may be empty */
-	TeDecidedOn *decided_on; /* per prediction */
+	const char *traceparent;     /* of the envelope, else of the headers; may be empty */
+	TeDecidedOn *decided_on;     /* per prediction */
 	const TeAccountRates *rates; /* of the prediction at hand */
 } TeEvaluation;
 

@@ -73,12 +73,12 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(last_out_seq)                                                                                \
 	X(published_seq)                                                                               \
 	X(acked_seq)                                                                                   \
-	X(in_flight)      /* messages without acknowledgement */                                       \
-	X(outbox_pending) /* committed messages not acknowledged */                                    \
+	X(in_flight)       /* messages without acknowledgement */                                      \
+	X(outbox_pending)  /* committed messages not acknowledged */                                   \
 	X(strategies)      /* in the cache */                                                          \
 	X(cache_bytes)     /* memory of the cache */                                                   \
 	X(pending_changes) /* units that a change of many rows has still to bring into it */           \
-	X(symbols)        /* with market state */                                                      \
+	X(symbols)         /* with market state */                                                     \
 	T(last_input_at)                                                                               \
 	T(last_batch_at)                                                                               \
 	T(lane_clock) /* greatest generated_at with clock = input */

@@ -59,7 +59,7 @@ typedef struct TeReplayRun
 	int source_count;
 	TeReplaySource sources[TE_REPLAY_SOURCES];
 	uint32 outcomes; /* decisions of other outcomes aren't given to the sink */
-	int workers;     /* parallel workers to ask for; -1: as many as the server's settings say */
+	int workers;     /* parallel workers, at most */
 } TeReplayRun;
 
 /* A message of a run.  Lives until the sink's message_end. */

@@ -261,12 +261,15 @@ static void work_with_workers(Contents *contents, const TeReplayRun *run, Leader
 	contents->shared = own;
 }
 
-/* Workers of a worker there can't be, and inside of a parallel query this process has its share. */
+/*
+ * Workers of a worker there can't be, and inside of a parallel query this process has its share.
+ * More than the server starts would only take memory for their queues.
+ */
 static int useful_workers(const TeReplayRun *run, uint32 chunks)
 {
 	if (run->workers == 0 || chunks <= 1 || IsInParallelMode())
 		return 0;
-	return (int)Min((uint32)run->workers, chunks - 1);
+	return (int)Min((uint32)Min(run->workers, max_parallel_workers), chunks - 1);
 }
 
 static uint64 run_watched(const TeReplayRun *run, const TeReplaySink *sink, const void *parameters,

@@ -13,7 +13,6 @@
 #include "access/tableam.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -32,6 +31,7 @@
 #include "sql/jsonb_io.h"
 #include "sql/sqltime.h"
 #include "sql/tenant.h"
+#include "sql/trigger.h"
 
 PG_FUNCTION_INFO_V1(te_sql_log_changes);
 PG_FUNCTION_INFO_V1(te_sql_log_truncate);
@@ -341,18 +341,10 @@ static void log_update(ChangeLog *log, Tuplestorestate *old_rows, Tuplestorestat
 	}
 }
 
-static TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *name)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-		                errmsg("trading.%s() must be called as a trigger", name)));
-	return (TriggerData *)fcinfo->context;
-}
-
 /* AFTER STATEMENT, with transition tables. */
 Datum te_sql_log_changes(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "log_changes");
+	TriggerData *trigger = te_trigger_data(fcinfo, "log_changes");
 	Tuplestorestate *old_rows = trigger->tg_oldtable, *new_rows = trigger->tg_newtable;
 	ChangeLog log;
 
@@ -378,7 +370,7 @@ Datum te_sql_log_changes(PG_FUNCTION_ARGS)
  */
 Datum te_sql_log_truncate(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "log_truncate");
+	TriggerData *trigger = te_trigger_data(fcinfo, "log_truncate");
 	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(trigger->tg_relation, snapshot, 0, NULL);
 	TupleTableSlot *slot = table_slot_create(trigger->tg_relation, NULL);

@@ -14,7 +14,6 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -31,22 +30,15 @@
 #include "sql/check_strategy.h"
 #include "sql/params.h"
 #include "sql/tenant.h"
+#include "sql/trigger.h"
 
 PG_FUNCTION_INFO_V1(te_sql_guard_parameters);
 PG_FUNCTION_INFO_V1(te_sql_guard_strategy);
 PG_FUNCTION_INFO_V1(te_sql_check_tier);
 
-static TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *name)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-		                errmsg("trading.%s() must be called as a trigger", name)));
-	return (TriggerData *)fcinfo->context;
-}
-
 static TriggerData *before_row(FunctionCallInfo fcinfo, const char *name)
 {
-	TriggerData *trigger = trigger_data(fcinfo, name);
+	TriggerData *trigger = te_trigger_data(fcinfo, name);
 
 	if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
 	    TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
@@ -633,7 +625,7 @@ static void begin_check(Check *check, Relation relation)
 /* AFTER INSERT or UPDATE FOR EACH STATEMENT, with transition tables. */
 Datum te_sql_check_tier(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "check_tier");
+	TriggerData *trigger = te_trigger_data(fcinfo, "check_tier");
 	Tuplestorestate *rows = trigger->tg_newtable;
 	Check check;
 

@@ -4,7 +4,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -15,6 +14,7 @@
 
 #include "core/params.h"
 #include "engine/shmem.h"
+#include "sql/trigger.h"
 
 PG_FUNCTION_INFO_V1(te_sql_version);
 PG_FUNCTION_INFO_V1(te_sql_enum_labels);
@@ -101,10 +101,7 @@ Datum te_sql_announce(PG_FUNCTION_ARGS)
 {
 	static bool registered = false;
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-		                errmsg("trading.announce() must be called as a trigger")));
-	CacheInvalidateRelcache(((TriggerData *)fcinfo->context)->tg_relation);
+	CacheInvalidateRelcache(te_trigger_data(fcinfo, "announce")->tg_relation);
 	if (!registered) {
 		RegisterResourceReleaseCallback(wake_lanes, NULL);
 		registered = true;
