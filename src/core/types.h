@@ -53,8 +53,9 @@ typedef int64_t TeTime;
 	X(LOW_CONSENSUS)                                                                               \
 	X(UNFAVORABLE_MARKET)                                                                          \
 	X(CUSTOM_RULE)                                                                                 \
-	X(POOR_REWARD_RISK) X(NO_CONVERSION_RATE) X(NEGATIVE_EXPECTANCY) X(POSITION_TOO_SMALL)         \
-		X(MAX_POSITIONS) X(DUPLICATE) X(RISK_REJECTED)
+	X(POOR_REWARD_RISK)                                                                            \
+	X(NO_CONVERSION_RATE)                                                                          \
+	X(NEGATIVE_EXPECTANCY) X(POSITION_TOO_SMALL) X(MAX_POSITIONS) X(DUPLICATE) X(RISK_REJECTED)
 
 #define TE_ENUM_MEMBER_(prefix, label) prefix##label,
 #define TE_DIRECTION_MEMBER(label) TE_ENUM_MEMBER_(TE_DIR_, label)

@@ -29,8 +29,11 @@ void te_query_each(const char *sql, const TeQueryArgs *args, TeRowReader read, v
 	per_row = AllocSetContextCreate(caller, "row", ALLOCSET_DEFAULT_SIZES);
 	for (;;) {
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		if (SPI_processed == 0)
+		if (SPI_processed == 0) {
+			/* It has memory of its own, which would add up in a replay of many batches. */
+			SPI_freetuptable(SPI_tuptable);
 			break;
+		}
 		columns.descriptor = SPI_tuptable->tupdesc;
 		te_param_columns_resolve(columns.descriptor, &columns.params);
 		for (uint64 i = 0; i < SPI_processed; i++) {

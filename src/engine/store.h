@@ -22,9 +22,12 @@
 	X(company_id, text)                                                                            \
 	X(user_id, text)                                                                               \
 	X(batch_id, text)                                                                              \
-	X(producer_id, text) X(producer_epoch, int8) X(producer_seq, int8) X(payload_hash, bytea)      \
-		X(correlation_id, text) X(predictions, int4) X(decided_at, timestamptz) X(message, bytea)  \
-			X(market, bytea)
+	X(producer_id, text)                                                                           \
+	X(producer_epoch, int8)                                                                        \
+	X(producer_seq, int8)                                                                          \
+	X(payload_hash, bytea)                                                                         \
+	X(correlation_id, text)                                                                        \
+	X(predictions, int4) X(decided_at, timestamptz) X(message, bytea) X(market, bytea)
 
 #define TE_SIGNAL_COLUMNS(X)                                                                       \
 	X(lane, int4)                                                                                  \
@@ -36,19 +39,36 @@
 	X(company_id, text)                                                                            \
 	X(user_id, text)                                                                               \
 	X(strategy_id, text)                                                                           \
-	X(symbol, text) X(prediction_id, text) X(batch_id, text) X(producer_id, text)                  \
-		X(correlation_id, text) X(outcome, text) X(hold_reason, text) X(signal_type, text)         \
-			X(signal_strength, float8) X(consensus_score, float8) X(market_favorability, float8)   \
-				X(order_type, text) X(execution_urgency, text) X(entry_price, float8)              \
-					X(limit_price, float8) X(stop_loss, float8) X(take_profit, float8)             \
-						X(reward_risk_ratio, float8) X(position_size, float8) X(max_loss, float8)  \
-							X(timing_strategy, text) X(trigger_price, float8)                      \
-								X(expires_at, timestamptz) X(auto_execute, bool)                   \
-									X(max_slippage_pips, float8) X(time_in_force, text)            \
-										X(execution_algorithm, text) X(generated_at, timestamptz)  \
-											X(decided_at, timestamptz) X(simulated, bool)          \
-												X(strategy_version, int8) X(core_version, int4)    \
-													X(inputs, bytea)
+	X(symbol, text)                                                                                \
+	X(prediction_id, text)                                                                         \
+	X(batch_id, text)                                                                              \
+	X(producer_id, text)                                                                           \
+	X(correlation_id, text)                                                                        \
+	X(outcome, text)                                                                               \
+	X(hold_reason, text)                                                                           \
+	X(signal_type, text)                                                                           \
+	X(signal_strength, float8)                                                                     \
+	X(consensus_score, float8)                                                                     \
+	X(market_favorability, float8)                                                                 \
+	X(order_type, text)                                                                            \
+	X(execution_urgency, text)                                                                     \
+	X(entry_price, float8)                                                                         \
+	X(limit_price, float8)                                                                         \
+	X(stop_loss, float8)                                                                           \
+	X(take_profit, float8)                                                                         \
+	X(reward_risk_ratio, float8)                                                                   \
+	X(position_size, float8)                                                                       \
+	X(max_loss, float8)                                                                            \
+	X(timing_strategy, text)                                                                       \
+	X(trigger_price, float8)                                                                       \
+	X(expires_at, timestamptz)                                                                     \
+	X(auto_execute, bool)                                                                          \
+	X(max_slippage_pips, float8)                                                                   \
+	X(time_in_force, text)                                                                         \
+	X(execution_algorithm, text)                                                                   \
+	X(generated_at, timestamptz)                                                                   \
+	X(decided_at, timestamptz)                                                                     \
+	X(simulated, bool) X(strategy_version, int8) X(core_version, int4) X(inputs, bytea)
 
 #define TE_LEG_COLUMNS(X)                                                                          \
 	X(signal_id, uuid)                                                                             \
@@ -78,8 +98,7 @@
 	X(bars, int8)                                                                                  \
 	X(last_close, float8)                                                                          \
 	X(atr, float8)                                                                                 \
-	X(ema_fast, float8) X(ema_slow, float8) X(returns, int8) X(var_fast, float8)                   \
-		X(var_slow, float8)
+	X(ema_fast, float8) X(ema_slow, float8) X(returns, int8) X(var_fast, float8) X(var_slow, float8)
 
 #define TE_DEAD_LETTER_COLUMNS(X)                                                                  \
 	X(lane, int4)                                                                                  \
@@ -109,10 +128,14 @@
 	X(input_seq, int8)                                                                             \
 	X(input_time, timestamptz)                                                                     \
 	X(first_out_seq, int8)                                                                         \
-	X(last_out_seq, int8) X(publish_epoch, int8) X(publish_seq, int8) X(system_identifier, int8)   \
-		X(change_snapshot, pg_snapshot) X(inbox_snapshot, pg_snapshot) X(lane_clock, timestamptz)  \
-			X(messages, int4) X(predictions, int4) X(signals, int4) X(state_full, bool)            \
-				X(state, bytea)
+	X(last_out_seq, int8)                                                                          \
+	X(publish_epoch, int8)                                                                         \
+	X(publish_seq, int8)                                                                           \
+	X(system_identifier, int8)                                                                     \
+	X(change_snapshot, pg_snapshot)                                                                \
+	X(inbox_snapshot, pg_snapshot)                                                                 \
+	X(lane_clock, timestamptz)                                                                     \
+	X(messages, int4) X(predictions, int4) X(signals, int4) X(state_full, bool) X(state, bytea)
 
 /* Tables of a batch: X(member, SQL name, columns, member prefix) in the order of writing. */
 #define TE_BATCH_TABLES(X)                                                                         \

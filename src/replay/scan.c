@@ -467,8 +467,10 @@ static void run_chunk(Process *process, const TeReplayChunk *chunk, Datum *value
 	portal = SPI_cursor_open(NULL, process->plan, values, nulls, true);
 	do {
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		if (SPI_processed == 0)
+		if (SPI_processed == 0) {
+			SPI_freetuptable(SPI_tuptable);
 			break;
+		}
 		run_rows(process, chunk->lane);
 	} while (!process->channel->gone);
 	SPI_cursor_close(portal);
