@@ -5,10 +5,7 @@
  * that a newer PostgreSQL's additions don't change what a rule can do: a rule has
  * to give the same answer in a worker, in a session and on another server.
  * Forbidden on purpose: like_regex and ** (cost), datetime() (session settings),
- * variables (there are none), filters nested more than twice, because the
- * cost of a rule grows with the number of models to the power of that depth, and
- * steps that make several items of one ([0, 0], keyvalue()) again and again,
- * because it doubles with each of them.
+ * variables (there are none), and what could cost too much (rule_cost.h).
  */
 #include "sql/rule.h"
 
@@ -24,14 +21,7 @@
 #endif
 
 #include "sql/decision_json.h"
-
-#define MAX_FILTER_DEPTH 2
-
-/* Items that all steps of a rule together may make of one, iteration over arrays aside. */
-#define MAX_COPIES 1000
-
-/* What keyvalue() makes of one of its own objects, which have a key, a value and an id. */
-#define KEYVALUE_COPIES 3
+#include "sql/rule_cost.h"
 
 struct TeRule
 {
@@ -51,56 +41,34 @@ static const Fault like_regex_fault = {"must not use like_regex", "like_regex"};
 static const Fault any_fault = {"must not use **", "**"};
 static const Fault datetime_fault = {"must not use datetime()", "datetime"};
 static const Fault variable_fault = {"must not use variables", "$"};
-static const Fault nested_fault = {"must not nest filters more than twice", NULL};
-static const Fault copies_fault = {
-	"must not copy items so often, by keyvalue() and lists of subscripts", NULL};
 static const Fault other_fault = {"must use only what SQL/JSON paths of PostgreSQL 15 have", NULL};
 static const Fault predicate_fault = {"must be a predicate, such as $.prediction.confidence > 0.8",
                                       NULL};
 
-/* How much a rule may cost, as far as it has been looked at. */
-typedef struct Extent
-{
-	int filter_depth;
-	int copies;
-} Extent;
+static const Fault *find_fault(JsonPathItem *item);
 
-static const Fault *find_fault(JsonPathItem *item, Extent *extent);
-
-static const Fault *find_fault_in_operands(JsonPathItem *item, Extent *extent)
+static const Fault *find_fault_in_operands(JsonPathItem *item)
 {
 	JsonPathItem operand;
 	const Fault *fault;
 
 	jspGetLeftArg(item, &operand);
-	fault = find_fault(&operand, extent);
+	fault = find_fault(&operand);
 	if (fault != NULL)
 		return fault;
 	jspGetRightArg(item, &operand);
-	return find_fault(&operand, extent);
+	return find_fault(&operand);
 }
 
-static const Fault *find_fault_in_copies(int copies, Extent *extent)
+static const Fault *find_fault_in_subscripts(JsonPathItem *item)
 {
-	if (copies > MAX_COPIES / extent->copies)
-		return &copies_fault;
-	extent->copies *= copies;
-	return NULL;
-}
-
-static const Fault *find_fault_in_subscripts(JsonPathItem *item, Extent *extent)
-{
-	const Fault *too_many = find_fault_in_copies(item->content.array.nelems, extent);
-
-	if (too_many != NULL)
-		return too_many;
 	for (int i = 0; i < item->content.array.nelems; i++) {
 		JsonPathItem from, to;
 		bool range = jspGetArraySubscript(item, &from, &to, i);
-		const Fault *fault = find_fault(&from, extent);
+		const Fault *fault = find_fault(&from);
 
 		if (fault == NULL && range)
-			fault = find_fault(&to, extent);
+			fault = find_fault(&to);
 		if (fault != NULL)
 			return fault;
 	}
@@ -108,10 +76,9 @@ static const Fault *find_fault_in_subscripts(JsonPathItem *item, Extent *extent)
 }
 
 /* The fault of one step of a path and of everything inside it, or NULL. */
-static const Fault *find_fault_in_step(JsonPathItem *item, Extent *extent)
+static const Fault *find_fault_in_step(JsonPathItem *item)
 {
 	JsonPathItem operand;
-	const Fault *fault;
 
 	switch (item->type) {
 	case jpiNull:
@@ -130,26 +97,18 @@ static const Fault *find_fault_in_step(JsonPathItem *item, Extent *extent)
 	case jpiFloor:
 	case jpiCeiling:
 	case jpiDouble:
-		return NULL;
 	case jpiKeyValue:
-		return find_fault_in_copies(KEYVALUE_COPIES, extent);
+		return NULL;
 	case jpiIndexArray:
-		return find_fault_in_subscripts(item, extent);
+		return find_fault_in_subscripts(item);
 	case jpiFilter:
-		if (extent->filter_depth == MAX_FILTER_DEPTH)
-			return &nested_fault;
-		jspGetArg(item, &operand);
-		extent->filter_depth++;
-		fault = find_fault(&operand, extent);
-		extent->filter_depth--;
-		return fault;
 	case jpiNot:
 	case jpiIsUnknown:
 	case jpiExists:
 	case jpiPlus:
 	case jpiMinus:
 		jspGetArg(item, &operand);
-		return find_fault(&operand, extent);
+		return find_fault(&operand);
 	case jpiAnd:
 	case jpiOr:
 	case jpiEqual:
@@ -164,7 +123,7 @@ static const Fault *find_fault_in_step(JsonPathItem *item, Extent *extent)
 	case jpiDiv:
 	case jpiMod:
 	case jpiStartsWith:
-		return find_fault_in_operands(item, extent);
+		return find_fault_in_operands(item);
 	case jpiLikeRegex:
 		return &like_regex_fault;
 	case jpiAny:
@@ -179,14 +138,14 @@ static const Fault *find_fault_in_step(JsonPathItem *item, Extent *extent)
 }
 
 /* The fault of a path from this step to its end, or NULL. */
-static const Fault *find_fault(JsonPathItem *item, Extent *extent)
+static const Fault *find_fault(JsonPathItem *item)
 {
 	JsonPathItem step = *item;
 
 	check_stack_depth();
 	for (;;) {
 		JsonPathItem next;
-		const Fault *fault = find_fault_in_step(&step, extent);
+		const Fault *fault = find_fault_in_step(&step);
 
 		if (fault != NULL || !jspGetNext(&step, &next))
 			return fault;
@@ -364,11 +323,23 @@ static JsonPath *parse(const char *text, const char *key, int sqlstate)
 	         err_generic_string(PG_DIAG_COLUMN_NAME, "custom_rule")));
 }
 
+static void check_cost(const char *text, JsonPathItem *root, const char *key, int sqlstate)
+{
+	double cost = te_rule_cost(root);
+	Fault fault = {NULL, NULL};
+
+	if (cost <= TE_RULE_MAX_COST)
+		return;
+	fault.reason = psprintf("must not take more than %d steps for a prediction of many models and "
+	                        "patterns; this may take %.3g",
+	                        TE_RULE_MAX_COST, cost);
+	invalid_rule(text, key, sqlstate, &fault);
+}
+
 static JsonPath *parse_and_check(const char *text, const char *key, int sqlstate)
 {
 	JsonPath *path;
 	JsonPathItem root;
-	Extent extent = {.filter_depth = 0, .copies = 1};
 	const Fault *fault;
 
 	if (strlen(text) > TE_RULE_MAX_BYTES) {
@@ -378,11 +349,12 @@ static JsonPath *parse_and_check(const char *text, const char *key, int sqlstate
 	}
 	path = parse(text, key, sqlstate);
 	jspInit(&root, path);
-	fault = find_fault(&root, &extent);
+	fault = find_fault(&root);
 	if (fault == NULL && !is_predicate(&root))
 		fault = &predicate_fault;
 	if (fault != NULL)
 		invalid_rule(text, key, sqlstate, fault);
+	check_cost(text, &root, key, sqlstate);
 	return path;
 }
 

@@ -19,7 +19,8 @@ SELECT r.about, pg_temp.complaint(format('SELECT trading.check_rule(%L)', r.rule
 	('like_regex', '$.prediction.symbol like_regex "^EUR"'), ('like_regex inside', 'exists($.prediction.models[*] ? (!(@.model_id like_regex "x")))'),
 	('**', '$.** > 1'), ('** with levels', '$.prediction.**{1 to 2}.confidence > 1'), ('datetime()', '$.prediction.generated_at.datetime() > 1'),
 	('datetime() in a subscript', '$.prediction.models[$.prediction.generated_at.datetime()].weight > 1'), ('datetime() in a range', '$.prediction.models[0 to $.prediction.generated_at.datetime()].weight > 1'),
-	('a variable', '$.consensus > $limit'), ('filters in filters in filters', 'exists($.prediction.models ? (exists(@ ? (exists(@ ? (@.weight > 1))))))'),
+	('a variable', '$.consensus > $limit'), ('all models with all, in all', 'exists($.prediction.models ? (exists($.prediction.models ? (exists($.prediction.models ? (@.weight > 1))))))'),
+	('pairs of models with pairs', 'exists($.prediction.models[*] ? ($.prediction.models[*].weight > $.prediction.models[*].weight))'),
 	('no path', 'confidence > 0.8'), ('half a path', '$.prediction.confidence >'), ('empty', ''), ('blank', '  '), ('SQL', 'SELECT 1')) AS r (about, rule);
 -- 1024 bytes at most: '$.a == "' and '"' are 9 of them.
 SELECT trading.check_rule('$.a == "' || repeat('x', 1015) || '"') AS at_the_limit,
@@ -28,12 +29,14 @@ SELECT trading.check_rule('$.a == "' || repeat('x', 1015) || '"') AS at_the_limi
 -- Steps that make several items of one mustn't do so again and again: a rule would never end.
 SELECT r.about, pg_temp.complaint(format('SELECT trading.check_rule(%L)', r.rule))
   FROM (VALUES
-	('lists of subscripts', '$' || repeat('[0,0]', 10) || '.consensus > 2'), ('keyvalue()', '$.account' || repeat('.keyvalue()', 7) || '.key == "x"'),
+	('lists of subscripts', '$' || repeat('[0,0]', 20) || '.consensus > 2'), ('keyvalue()', '$.account' || repeat('.keyvalue()', 7) || '.key == "x"'),
 	('both, in and out of a filter', 'exists($' || repeat('[0,0]', 5) || ' ? (@' || repeat('.keyvalue()', 4) || '.key == "x"))'),
-	('one after a sign', '-(-($' || repeat('[0,0]', 5) || ')' || repeat('[0,0]', 5) || ') > 2'),
-	('one long list', '$[' || repeat('0,', 490) || '0]' || '[0,0,0].consensus > 2'),
+	('one after a sign', '-(-($' || repeat('[0,0]', 10) || ')' || repeat('[0,0]', 10) || ') > 2'),
+	('one long list', '$[' || repeat('0,', 490) || '0]' || '[0 to 2].consensus > 2'),
 	('in a subscript', '$[$.account' || repeat('.keyvalue()', 7) || '.id] == 1')) AS r (about, rule);
 SELECT trading.check_rule('$' || repeat('[0,0]', 9) || '.consensus > 2') AS often_enough,
+       trading.check_rule('exists($.prediction.models[*] ? (@.weight > $.prediction.models[*].confidence))') AS all_models_with_all,
+       trading.check_rule('exists($.prediction.models ? (exists(@ ? (exists(@ ? (@.weight > 1))))))') AS deep_but_cheap,
        trading.check_rule('$.account.keyvalue().key == "a" && $.market.keyvalue().key == "b" && $.prediction.models[0,1].weight > 1') AS side_by_side,
        trading.check_rule('$.prediction.models' || repeat('[0]', 300) || '.weight > 1') AS nothing_is_copied;
 -- As deep as 1024 bytes can nest.
