@@ -248,7 +248,7 @@ static void invalid_rule(const char *text, const char *key, int sqlstate, const 
  *----------------------------------------------------------------------*/
 
 /* Parse a path; or return what the parser says of it. */
-static JsonPath *try_parse(const char *text, char **complaint)
+static JsonPath *try_parse(const char *text, const char **complaint)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	JsonPath *volatile path = NULL;
@@ -277,7 +277,7 @@ static JsonPath *try_parse(const char *text, char **complaint)
 /* Can something that begins like this be a path? */
 static bool is_viable(const char *text, size_t length)
 {
-	char *complaint = NULL;
+	const char *complaint = "";
 
 	return try_parse(pnstrdup(text, length), &complaint) != NULL ||
 	       strstr(complaint, "at end of") != NULL;
@@ -309,7 +309,7 @@ static const char *stumbling_block(const char *text, const char *complaint)
 
 static JsonPath *parse(const char *text, const char *key, int sqlstate)
 {
-	char *complaint = NULL;
+	const char *complaint = "";
 	JsonPath *path = try_parse(text, &complaint);
 	const char *at;
 
