@@ -55,9 +55,11 @@ sub position
 	return defined $status && $status == 0 && $out ne '' ? $out : -1;
 }
 
+# Where the engine is killed, the input waits until it is back, so that none of it is left
+# to be taken in one go, unseen, before the next kill.
 sub disturbed
 {
-	my ($name, $kill) = @_;
+	my ($name, $kill, %option) = @_;
 	my ($node, $nats) = start($name);
 	my $run = start_prediction($nats, @input);
 	my $after = 0;
@@ -67,7 +69,10 @@ sub disturbed
 		my $position;
 		wait_until("$name: input $mark of $total is applied, round $round", sub { ($position = position($node)) > $mark });
 		$after++ if $position < $total;
+		$run->{process}->signal('STOP') if $option{input_waits};
 		$kill->($node, $nats, $round);
+		wait_until("$name: the server answers", sub { position($node) >= $position });
+		$run->{process}->signal('CONT') if $option{input_waits};
 	}
 	is($after, $kills, "$name: killed $kills times before the end");
 	is(finish_prediction($run), $published, "$name: all predictions are published");
@@ -89,7 +94,7 @@ disturbed('worker', sub {
 			. $round % 2 . "'");
 		return defined $status && $status == 0 && $pids =~ /^(\d+)$/ && kill('KILL', $1);
 	});
-});
+}, input_waits => 1);
 
 disturbed('broker', sub {
 	my ($node, $nats) = @_;
@@ -106,6 +111,6 @@ disturbed('server', sub {
 	# What the children held is free when the last of them is gone.
 	wait_until('all processes are gone', sub { !grep { kill 0, $_ } @children });
 	$node->start;
-});
+}, input_waits => 1);
 
 done_testing();
