@@ -22,6 +22,13 @@
 #include "engine/shmem.h"
 #include "engine/work.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#define KEPT_MEMORY (16 * 1024 * 1024)  /* at the end of the heap, bytes */
+#define MAPPED_MEMORY (4 * 1024 * 1024) /* pieces from this size on are the kernel's again */
+
 /* How long a statement that needs the database for itself may have to wait for us. */
 #define DATABASE_CHECK_US INT64_C(1000000)
 
@@ -145,10 +152,23 @@ static void end_of_error(TeLaneSlot *slot)
 	ReThrowError(error);
 }
 
+/*
+ * What a batch allocates it frees again.  Left to itself, glibc gives the end of the heap back to
+ * the kernel each time, and the next batch pays for page faults: a fifth of the worker's time.
+ */
+static void keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_MEMORY);
+#endif
+}
+
 void te_lane_main(Datum main_arg)
 {
 	TeLaneSlot *slot = te_shmem_attach_lane(DatumGetInt32(main_arg));
 
+	keep_freed_memory();
 	connect_lane(slot);
 	te_session_init();
 	PG_TRY();
