@@ -19,7 +19,7 @@ CREATE VIEW public.partitions AS
 	  FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 	 WHERE c.relnamespace = 'trading'::regnamespace AND c.relkind = 'r';
 SELECT parent, count(*), bool_or(bounds = 'DEFAULT') AS has_default FROM public.partitions GROUP BY 1 ORDER BY 1;
-SELECT partition, bounds FROM public.partitions WHERE parent = 'trading.batches' ORDER BY 1;
+SELECT partition, bounds FROM public.partitions WHERE parent = 'trading.batches' ORDER BY partition::text;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SELECT count(*) FILTER (WHERE bounds <> format('FOR VALUES FROM (''%s 00:00:00+00'') TO (''%s 00:00:00+00'')', day, day + 1)) AS wrong,
@@ -54,7 +54,7 @@ RESET ROLE;
 -- Batches: the range after that of the newest batch is always there.
 INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (100, 9999999, 1), (100, 10000000, 1), (101, 10000000, 1);
 SELECT trading.ensure_partitions(0);
-SELECT partition, bounds FROM public.partitions WHERE parent = 'trading.batches' ORDER BY 1;
+SELECT partition, bounds FROM public.partitions WHERE parent = 'trading.batches' ORDER BY partition::text;
 INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (100, 20000000, 1);
 -- A second writer of a lane collides.
 INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (100, 20000000, 1);

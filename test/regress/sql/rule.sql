@@ -95,7 +95,7 @@ SELECT r.rule, pg_temp.report(format('SELECT trading.check_rule(%L)', r.rule))
   FROM (VALUES
 	('$.prediction.symbol like_regex "^EUR"'), ('$.prediction.symbol == "like_regex" && $.a like_regex "x"'), ('$.é.** > 1'), ('/* ** */ $.** > 1'),
 	('$.datetime > 1 && $.b.datetime() > 1'), ('$.consensus > $limit'), ('$.consensus > $"limit"'), ('$.a == "\" $x" && $.b > $y'),
-	('$.consensus > 1 && > 2'), ('$.consensus > > 2'), ('$.consensus >'), ('confidence > 0.8'), ('$.a == "x'), ('$.a ! 1'), ('$.a[ > 1'), ('$.prediction.confidence')) AS r (rule);
+	('$.consensus > 1 && > 2'), ('$.consensus > > 2'), ('$.consensus >'), ('confidence > 0.8'), ('$.a ! 1'), ('$.a[ > 1'), ('$.prediction.confidence')) AS r (rule);
 
 -- The same answer whatever the session's settings are.
 CREATE FUNCTION pg_temp.answers() RETURNS text
