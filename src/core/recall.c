@@ -1,0 +1,98 @@
+/*
+ * recall.c - entries in a ring, chained by bucket from newest to oldest.
+ *
+ * The ring has room for a batch beyond its capacity, so a staged entry overwrites
+ * nothing that is held without it.  A chain ends where it reaches an entry that
+ * is too old to be held; nothing is ever taken out of a chain but by discarding,
+ * in the reverse order of staging.
+ */
+#include "recall.h"
+
+#include <string.h>
+
+static uint32_t buckets_for(uint32_t capacity)
+{
+	uint32_t n = 16;
+
+	while (n < capacity && n < UINT32_C(1) << 31)
+		n *= 2;
+	return n;
+}
+
+size_t te_recall_size(uint32_t capacity, uint32_t room)
+{
+	return ((size_t)capacity + room) * sizeof(TeMemo) + buckets_for(capacity) * sizeof(uint64_t);
+}
+
+void te_recall_init(TeRecall *r, void *memory, uint32_t capacity, uint32_t room)
+{
+	*r = (TeRecall){.capacity = capacity, .room = room, .buckets = buckets_for(capacity)};
+	memset(memory, 0, te_recall_size(capacity, room));
+	r->memos = memory;
+	r->heads = (uint64_t *)(r->memos + capacity + room);
+}
+
+static uint64_t *head_of(const TeRecall *r, TeKey key)
+{
+	return &r->heads[(key.lo ^ (key.hi >> 32)) & (r->buckets - 1)];
+}
+
+static TeMemo *memo(const TeRecall *r, uint64_t number)
+{
+	return &r->memos[number % ((uint64_t)r->capacity + r->room)];
+}
+
+/* Whether an entry of that number is still held. */
+static bool held(const TeRecall *r, uint64_t number)
+{
+	return number > 0 && number + r->capacity > r->newest;
+}
+
+/* The first entry of the key in a chain that starts with that number. */
+static const TeMemo *find(const TeRecall *r, uint64_t number, TeKey key)
+{
+	for (; held(r, number); number = memo(r, number)->older)
+		if (te_key_equal(memo(r, number)->key, key))
+			return memo(r, number);
+	return NULL;
+}
+
+const TeMemo *te_recall_newest(const TeRecall *r, TeKey key)
+{
+	return find(r, *head_of(r, key), key);
+}
+
+const TeMemo *te_recall_older(const TeRecall *r, const TeMemo *than)
+{
+	return find(r, than->older, than->key);
+}
+
+TeMemo *te_recall_stage(TeRecall *r, TeKey key)
+{
+	uint64_t *head = head_of(r, key);
+	TeMemo *m;
+
+	if (r->newest - r->kept >= r->room)
+		return NULL;
+	m = memo(r, ++r->newest);
+	*m = (TeMemo){.key = key, .older = *head};
+	*head = r->newest;
+	return m;
+}
+
+void te_recall_apply(TeRecall *r, TeTime now)
+{
+	for (uint64_t number = r->kept + 1; number <= r->newest; number++)
+		if (number > r->capacity && memo(r, number - r->capacity)->until > now)
+			r->lost++;
+	r->kept = r->newest;
+}
+
+void te_recall_discard(TeRecall *r)
+{
+	for (; r->newest > r->kept; r->newest--) {
+		const TeMemo *m = memo(r, r->newest);
+
+		*head_of(r, m->key) = m->older;
+	}
+}
