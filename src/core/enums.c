@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "outcome.h"
+#include "breaker.h"
 #include "params.h"
 #include "trace.h"
 
@@ -34,6 +35,8 @@ DEFINE_ENUM(outcome, "outcome", TE_OUTCOMES);
 DEFINE_ENUM(result, "result", TE_RESULTS);
 DEFINE_ENUM(layer, "strategy layer", TE_LAYERS);
 DEFINE_ENUM(part, "part of a decision", TE_PARTS);
+DEFINE_ENUM(breaker_state, "breaker state", TE_BREAKER_STATES);
+DEFINE_ENUM(breaker_cause, "cause of a breaker's change", TE_BREAKER_CAUSES);
 
 int te_enum_value(const TeEnum *e, const char *label)
 {
