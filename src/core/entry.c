@@ -129,11 +129,7 @@ static bool find_entry(TeWork *w)
 	return true;
 }
 
-/*
- * The least stop distance, in ticks.  The stop of a long is measured from the
- * bid, so a market order with quotes has the spread to cross as well.
- */
-static double least_stop(const TeWork *w)
+double te_least_stop(const TeWork *w)
 {
 	const TePrediction *p = w->in->prediction;
 	double least = fmax(pips_in_ticks(w, w->in->instrument->min_stop_pips), 1);
@@ -171,7 +167,7 @@ static bool find_stop(TeWork *w)
 	        by_atr == (s->stop_loss_mode == TE_STOP_LOSS_ATR)
 	            ? NULL
 	            : "in pips, because ATR is not known");
-	w->least = least_stop(w);
+	w->least = te_least_stop(w);
 
 	/* Towards entry, so never more risk than asked for, unless that is too near. */
 	w->risk = te_steps_to_zero(fmax(distance, w->least));

@@ -5,12 +5,15 @@
 
 #include <string.h>
 
-#include "outcome.h"
 #include "breaker.h"
+#include "outcome.h"
 #include "params.h"
 #include "trace.h"
+#include "protections.h"
+#include "risk.h"
+#include "trace.h"
 
-#define LABEL(label) #label,
+#define LABEL(label, ...) #label,
 
 #define DEFINE_ENUM(variable, text, list)                                                          \
 	static const char *const variable##_labels[] = {list(LABEL)};                                  \
@@ -37,6 +40,13 @@ DEFINE_ENUM(layer, "strategy layer", TE_LAYERS);
 DEFINE_ENUM(part, "part of a decision", TE_PARTS);
 DEFINE_ENUM(breaker_state, "breaker state", TE_BREAKER_STATES);
 DEFINE_ENUM(breaker_cause, "cause of a breaker's change", TE_BREAKER_CAUSES);
+DEFINE_ENUM(risk_level, "risk level", TE_RISK_LEVELS);
+DEFINE_ENUM(risk_status, "risk status", TE_RISK_STATUSES);
+DEFINE_ENUM(risk_note, "risk note", TE_RISK_NOTES);
+
+#define TEXT(label, text) text,
+
+const char *const te_risk_note_texts[] = {TE_RISK_NOTES(TEXT)};
 
 int te_enum_value(const TeEnum *e, const char *label)
 {

@@ -134,6 +134,13 @@ extern bool te_find_prices(TeWork *w);
 extern bool te_find_size(TeWork *w);
 extern void te_find_legs(TeWork *w);
 
+/*
+ * The least stop distance, in ticks; it depends on the order's type.  The stop of a
+ * long is measured from the bid, so a market order with quotes has the spread to
+ * cross as well.
+ */
+extern double te_least_stop(const TeWork *w);
+
 /* Round a price in ticks away from the market: a BUY limit down, a SELL limit up. */
 extern double te_round_limit(int sign, double ticks);
 
