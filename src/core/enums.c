@@ -43,6 +43,9 @@ DEFINE_ENUM(breaker_cause, "cause of a breaker's change", TE_BREAKER_CAUSES);
 DEFINE_ENUM(risk_level, "risk level", TE_RISK_LEVELS);
 DEFINE_ENUM(risk_status, "risk status", TE_RISK_STATUSES);
 DEFINE_ENUM(risk_note, "risk note", TE_RISK_NOTES);
+DEFINE_ENUM(trading_state, "trading state", TE_TRADING_STATES);
+DEFINE_ENUM(protection, "protection", TE_PROTECTIONS);
+DEFINE_ENUM(drawdown_method, "drawdown method", TE_DRAWDOWN_METHODS);
 
 #define TEXT(label, text) text,
 

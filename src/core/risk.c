@@ -71,10 +71,10 @@ TeRiskAdvice te_risk_fallback(const TeRiskSettings *s, const TeRiskMemory *memor
 	return advice;
 }
 
-static TeRiskNote *note(TeRiskAssessment *out, TeRiskNoteKind kind, double before, double advised,
-                        double after)
+TeRiskNote *te_risk_note(TeRiskAssessment *a, TeRiskNoteKind kind, double before, double advised,
+                         double after)
 {
-	TeRiskNote *n = &out->notes[out->note_count++];
+	TeRiskNote *n = &a->notes[a->note_count++];
 
 	*n = (TeRiskNote){kind, before, advised, after, 0};
 	return n;
@@ -104,7 +104,7 @@ void te_risk_cancel(TeDecision *d, TeRiskAssessment *out, TeRiskNoteKind reason,
 
 	te_work_step(&w, TE_OUTCOME_RISK_REJECTED, false, te_risk_note_enum.labels[reason],
 	             step_value(value), step_value(threshold));
-	note(out, reason, value, threshold, NAN);
+	te_risk_note(out, reason, value, threshold, NAN);
 	out->cancelled = true;
 	out->cancellation = reason;
 	d->signal_type = TE_DIR_HOLD;
@@ -177,7 +177,7 @@ static void drop_leg(Order *o, int i)
 {
 	double size = te_grid_value(&o->w.lot, o->lots[i]);
 
-	note(o->note, TE_RISK_NOTE_LEG_DROPPED, size, NAN, 0)->leg = o->numbers[i];
+	te_risk_note(o->note, TE_RISK_NOTE_LEG_DROPPED, size, NAN, 0)->leg = o->numbers[i];
 	for (o->count--; i < o->count; i++) {
 		o->entries[i] = o->entries[i + 1];
 		o->lots[i] = o->lots[i + 1];
@@ -196,12 +196,12 @@ static bool take_stop(Order *o, double advised)
 	if (!te_known(advised))
 		return false;
 	if (!te_ticks_short(0, distance)) {
-		note(o->note, TE_RISK_NOTE_STOP_WRONG_SIDE, before, advised, before);
+		te_risk_note(o->note, TE_RISK_NOTE_STOP_WRONG_SIDE, before, advised, before);
 		return false;
 	}
 	if (!te_ticks_short(distance, w->risk)) {
 		if (te_ticks_short(w->risk, distance))
-			note(o->note, TE_RISK_NOTE_STOP_WIDER, before, advised, before);
+			te_risk_note(o->note, TE_RISK_NOTE_STOP_WIDER, before, advised, before);
 		return false;
 	}
 	risk = te_steps_to_zero(distance);
@@ -210,10 +210,10 @@ static bool take_stop(Order *o, double advised)
 
 	w->risk = risk;
 	w->stop = w->entry - w->sign * risk;
-	note(o->note,
-	     te_ticks_short(distance, w->least) ? TE_RISK_NOTE_STOP_TOO_CLOSE
-	                                        : TE_RISK_NOTE_STOP_TIGHTENED,
-	     before, advised, te_grid_value(&w->tick, w->stop));
+	te_risk_note(o->note,
+	             te_ticks_short(distance, w->least) ? TE_RISK_NOTE_STOP_TOO_CLOSE
+	                                                : TE_RISK_NOTE_STOP_TIGHTENED,
+	             before, advised, te_grid_value(&w->tick, w->stop));
 	for (int i = o->count - 1; i > 0; i--)
 		if (te_ticks_short(w->sign * (o->entries[i] - w->stop), w->least))
 			drop_leg(o, i);
@@ -309,8 +309,8 @@ void te_risk_apply(const TeDecisionInput *in, TeRiskStatus status, const TeRiskA
 	changed = take_stop(&o, advice->stop_loss);
 	if (lots < o.w.lots) {
 		shrink(&o, lots, least);
-		note(out, TE_RISK_NOTE_SIZE_REDUCED, out->original_position_size, advice->position_size,
-		     te_grid_value(&o.w.lot, total(&o)));
+		te_risk_note(out, TE_RISK_NOTE_SIZE_REDUCED, out->original_position_size,
+		             advice->position_size, te_grid_value(&o.w.lot, total(&o)));
 		changed = true;
 	}
 	if (changed)

@@ -22,8 +22,9 @@ typedef enum { TE_RISK_STATUSES(TE_RISK_STATUS_MEMBER) TE_RISK_STATUS_COUNT } Te
 extern const TeEnum te_risk_status_enum;
 
 /*
- * What was done, with the words for people.  The notes from EXTREME_RISK on cancel
- * the signal, and their text is its cancellation_reason.
+ * What was done, with the words for people.  From EXTREME_RISK on they can cancel a
+ * signal, and then the text is its cancellation_reason; a limit that leaves room for
+ * a smaller size is noted beside SIZE_REDUCED.
  */
 #define TE_RISK_NOTES(X)                                                                           \
 	X(SIZE_REDUCED, "Position size reduced by risk management")                                    \
@@ -40,7 +41,7 @@ extern const TeEnum te_risk_status_enum;
 	X(LEVERAGE, "Limit of leverage reached")                                                       \
 	X(FREE_MARGIN, "Not enough free margin")                                                       \
 	X(DAILY_LOSS, "Daily loss limit broken")                                                       \
-	X(DRAWDOWN, "Drawdown limit broken")                                                           \
+	X(DRAWDOWN, "Maximum drawdown limit broken")                                                   \
 	X(LOCKED, "Locked by a protection")                                                            \
 	X(REDUCING, "Only orders that reduce a position are let through")                              \
 	X(HALTED, "Trading is halted")
@@ -48,11 +49,6 @@ extern const TeEnum te_risk_status_enum;
 typedef enum { TE_RISK_NOTES(TE_RISK_NOTE_MEMBER) TE_RISK_NOTE_COUNT } TeRiskNoteKind;
 extern const TeEnum te_risk_note_enum;
 extern const char *const te_risk_note_texts[TE_RISK_NOTE_COUNT];
-
-static inline bool te_risk_note_cancels(TeRiskNoteKind kind)
-{
-	return kind >= TE_RISK_NOTE_EXTREME_RISK;
-}
 
 /* One thing that was done.  Numbers that don't apply are NAN. */
 typedef struct TeRiskNote
@@ -77,6 +73,10 @@ typedef struct TeRiskAssessment
 	int note_count;
 	TeRiskNote notes[TE_RISK_MOST_NOTES];
 } TeRiskAssessment;
+
+/* Add a note. */
+extern TeRiskNote *te_risk_note(TeRiskAssessment *a, TeRiskNoteKind kind, double before,
+                                double advised, double after);
 
 /* What is recommended.  NAN: nothing is said about it. */
 typedef struct TeRiskAdvice
