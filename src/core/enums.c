@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "adjust.h"
 #include "breaker.h"
 #include "outcome.h"
 #include "params.h"
@@ -46,6 +47,8 @@ DEFINE_ENUM(risk_note, "risk note", TE_RISK_NOTES);
 DEFINE_ENUM(trading_state, "trading state", TE_TRADING_STATES);
 DEFINE_ENUM(protection, "protection", TE_PROTECTIONS);
 DEFINE_ENUM(drawdown_method, "drawdown method", TE_DRAWDOWN_METHODS);
+DEFINE_ENUM(adjust_verdict, "adjustment verdict", TE_ADJUST_VERDICTS);
+DEFINE_ENUM(adjust_reason, "adjustment reason", TE_ADJUST_REASONS);
 
 #define TEXT(label, text) text,
 
