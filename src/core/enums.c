@@ -7,9 +7,9 @@
 
 #include "adjust.h"
 #include "breaker.h"
+#include "execution.h"
 #include "outcome.h"
 #include "params.h"
-#include "trace.h"
 #include "protections.h"
 #include "risk.h"
 #include "trace.h"
@@ -49,6 +49,8 @@ DEFINE_ENUM(protection, "protection", TE_PROTECTIONS);
 DEFINE_ENUM(drawdown_method, "drawdown method", TE_DRAWDOWN_METHODS);
 DEFINE_ENUM(adjust_verdict, "adjustment verdict", TE_ADJUST_VERDICTS);
 DEFINE_ENUM(adjust_reason, "adjustment reason", TE_ADJUST_REASONS);
+DEFINE_ENUM(execution_status, "execution status", TE_EXECUTION_STATUSES);
+DEFINE_ENUM(trade_state, "state of a trade", TE_TRADE_STATES);
 
 #define TEXT(label, text) text,
 
