@@ -213,7 +213,7 @@ static void property(void)
 	int told = 0, different = 0, states[TE_TRADE_STATE_COUNT] = {0};
 
 	while (told < 100000) {
-		TeExecution all[40];
+		TeExecution all[20];
 		int n = 1 + below(20), side = below(2) ? 1 : -1;
 		TeExecutionSum want;
 
@@ -225,8 +225,8 @@ static void property(void)
 				all[i].commission = between(0, 5);
 			if (all[i].status == TE_EXECUTION_CLOSED)
 				all[i].profit = between(-100, 100);
+			list[i] = all[i];
 		}
-		memcpy(list, all, sizeof(all));
 		count = n;
 		settle(side);
 		want = sum;
