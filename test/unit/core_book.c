@@ -1,0 +1,241 @@
+/*
+ * core_book.c - open and reserved, added up per scope: against plain lists, with aborts.
+ */
+#include <stdlib.h>
+
+#include "core/book.h"
+
+#include "core_fixture.h"
+#include "core_random.h"
+
+static TeBook book;
+static void *memory;
+
+static void start(uint32_t entries, uint32_t totals, uint32_t changes)
+{
+	TeBookLimits limits = {entries, totals, changes};
+
+	free(memory);
+	memory = malloc(te_book_size(&limits));
+	te_book_init(&book, memory, &limits);
+}
+
+static TeKey key(uint64_t n)
+{
+	return (TeKey){n, n & 3};
+}
+
+/* 0.5 lots EURUSD of user 1 in company 100, long EUR (200), short USD (201). */
+static TeBookEntry entry(uint64_t id, TeTime expires_at)
+{
+	return (TeBookEntry){.id = key(id),
+	                     .expires_at = expires_at,
+	                     .risk = te_book_amount(100),
+	                     .notional = te_book_amount(54990),
+	                     .margin = te_book_amount(1099.8),
+	                     .tag_count = 4,
+	                     .tags = {{key(1), 0}, {key(100), 0}, {key(200), 1}, {key(201), -1}}};
+}
+
+static TeBookResult put(TeBookEntry e)
+{
+	return te_book_put(&book, &e);
+}
+
+static void counting(void)
+{
+	TeBookEntry e = entry(11, NOON);
+	TeBookTotals t;
+
+	start(8, 32, 8);
+	ok(te_book_totals(&book, key(1)).entries == 0, "nothing is open");
+	put(entry(10, NOON + 5));
+	put(e);
+	t = te_book_totals(&book, key(1));
+	ok(t.entries == 2 && te_book_currency(t.risk) == 200,
+	   "two signals are reserved, with their risk");
+	is_near(te_book_currency(te_book_totals(&book, key(200)).net), 109980, 1e-9, "long EUR");
+	is_near(te_book_currency(te_book_totals(&book, key(201)).net), -109980, 1e-9, "short USD");
+	te_book_apply(&book);
+
+	e.expires_at = TE_NO_TIME;
+	e.risk = te_book_amount(40);
+	put(e);
+	ok(te_book_totals(&book, key(1)).entries == 2 &&
+	       te_book_currency(te_book_totals(&book, key(1)).risk) == 140,
+	   "one that is filled takes its own place");
+	te_book_discard(&book);
+	ok(te_book_currency(te_book_totals(&book, key(1)).risk) == 200 &&
+	       te_book_find(&book, key(11))->expires_at == NOON,
+	   "an abort puts back what was");
+	put(e);
+	te_book_apply(&book);
+	te_book_expire(&book, NOON + 4);
+	ok(te_book_totals(&book, key(100)).entries == 2, "a position doesn't expire");
+	te_book_expire(&book, NOON + 5);
+	ok(te_book_totals(&book, key(100)).entries == 1 && te_book_find(&book, key(10)) == NULL,
+	   "a signal does, at its end");
+	te_book_discard(&book);
+	ok(te_book_totals(&book, key(100)).entries == 2, "which an abort takes back");
+	te_book_remove(&book, key(10));
+	te_book_remove(&book, key(11));
+	ok(te_book_remove(&book, key(12)) == TE_BOOK_DONE, "taking out what isn't there is nothing");
+	t = te_book_totals(&book, key(201));
+	ok(t.entries == 0 && t.net == 0 && book.sums_used == 0, "and nothing is left");
+}
+
+/* A burst within one batch can't overshoot a limit of 3. */
+static void burst(void)
+{
+	int let = 0;
+
+	start(16, 32, 16);
+	for (uint64_t id = 10; id < 20; id++)
+		if (te_book_totals(&book, key(1)).entries < 3)
+			let += put(entry(id, NOON)) == TE_BOOK_DONE;
+	is_exactly(let, 3, "within a batch they count in order");
+}
+
+static void bounds(void)
+{
+	start(3, 5, 3);
+	ok(put(entry(10, NOON)) == TE_BOOK_DONE && put(entry(11, NOON)) == TE_BOOK_DONE &&
+	       put(entry(12, NOON)) == TE_BOOK_DONE,
+	   "room for three");
+	ok(put(entry(13, NOON)) == TE_BOOK_NO_CHANGES, "and as many changes");
+	ok(te_book_expire(&book, NOON) == TE_BOOK_NO_CHANGES, "expiring is a change too");
+	te_book_apply(&book);
+	ok(put(entry(13, NOON)) == TE_BOOK_FULL && book.count == 3, "no room for a fourth");
+	TeBookEntry other = entry(10, NOON);
+	other.tags[0].key = key(7);
+	other.tags[1].key = key(8);
+	ok(put(other) == TE_BOOK_FULL && te_book_totals(&book, key(1)).entries == 3,
+	   "nor for more tags than there is room for");
+	ok(te_book_expire(&book, NOON) == TE_BOOK_DONE && book.count == 0, "all expire");
+
+	is_exactly((double)te_book_amount(0.00004), 0, "amounts have four decimals");
+	is_exactly((double)te_book_amount(-0.00006), -1, "rounded");
+	ok(te_book_amount(INFINITY) == te_book_amount(NAN) &&
+	       te_book_currency(te_book_amount(NAN)) == 1e11,
+	   "what isn't known counts as the most");
+}
+
+/* --- against a plain list --- */
+
+#define IDS 300
+#define TAGS 24
+
+typedef struct Model
+{
+	bool there[IDS];
+	TeBookEntry entries[IDS];
+} Model;
+
+static Model now, kept;
+
+static TeBookTotals model_totals(TeKey tag)
+{
+	TeBookTotals t = {0, 0, 0, 0, 0};
+
+	for (int i = 0; i < IDS; i++)
+		for (int k = 0; now.there[i] && k < now.entries[i].tag_count; k++) {
+			const TeBookEntry *e = &now.entries[i];
+
+			if (!te_key_equal(e->tags[k].key, tag))
+				continue;
+			t.entries++;
+			t.risk += e->risk;
+			t.notional += e->notional;
+			t.margin += e->margin;
+			t.net += e->tags[k].net * e->notional;
+		}
+	return t;
+}
+
+static int compare_all(void)
+{
+	int wrong = 0;
+
+	for (uint64_t tag = 0; tag < TAGS; tag++) {
+		TeBookTotals want = model_totals(key(tag * 64)), got = te_book_totals(&book, key(tag * 64));
+
+		wrong += memcmp(&want, &got, sizeof(want)) != 0;
+	}
+	for (uint64_t i = 0; i < IDS; i++)
+		wrong += (te_book_find(&book, key(i)) != NULL) != now.there[i];
+	return wrong;
+}
+
+static void random_put(TeTime at)
+{
+	int i = below(IDS);
+	TeBookEntry e = {.id = key((uint64_t)i),
+	                 .expires_at = below(3) ? at + below(500) : TE_NO_TIME,
+	                 .risk = te_book_amount(between(0, 1000)),
+	                 .notional = te_book_amount(between(0, 1e6)),
+	                 .margin = te_book_amount(between(0, 1e4)),
+	                 .tag_count = below(6)};
+
+	for (int k = 0; k < e.tag_count; k++) /* tags share buckets, none comes twice */
+		e.tags[k] = (TeBookTag){key((uint64_t)(k * 4 + below(4)) * 64), (int8_t)(below(3) - 1)};
+	if (te_book_put(&book, &e) == TE_BOOK_DONE) {
+		now.there[i] = true;
+		now.entries[i] = e;
+	}
+}
+
+static void property(void)
+{
+	TeTime at = NOON;
+	int wrong = 0, most = 0;
+
+	start(200, 2 * TAGS, 60);
+	for (int batch = 0; batch < 4000; batch++) {
+		TeTime before = at;
+
+		for (int n = below(20); n > 0; n--)
+			switch (below(5)) {
+			case 0: {
+				int i = below(IDS);
+
+				wrong += te_book_remove(&book, key((uint64_t)i)) != TE_BOOK_DONE;
+				now.there[i] = false;
+				break;
+			}
+			case 1:
+				at += below(60);
+				if (te_book_expire(&book, at) == TE_BOOK_DONE)
+					for (int i = 0; i < IDS; i++)
+						now.there[i] = now.there[i] && (now.entries[i].expires_at == TE_NO_TIME ||
+						                                now.entries[i].expires_at > at);
+				else
+					n = 1, wrong++;
+				break;
+			default:
+				random_put(at);
+			}
+		if ((int)book.count > most)
+			most = (int)book.count;
+		if (below(3) == 0) {
+			te_book_discard(&book);
+			now = kept;
+			at = before;
+		} else {
+			te_book_apply(&book);
+			kept = now;
+		}
+		wrong += compare_all();
+	}
+	ok(wrong == 0, "4,000 random batches, a third aborted: the same as a plain list");
+	ok(most > 100, "with many entries");
+}
+
+int main(void)
+{
+	counting();
+	burst();
+	bounds();
+	property();
+	free(memory);
+	return done_testing();
+}
