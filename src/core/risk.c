@@ -222,9 +222,9 @@ static bool take_stop(Order *o, double advised)
 
 /*
  * Share "lots" out over the first n legs, in proportion to what they have.  What
- * rounding down leaves goes to the first ones, a step each; so none grows, and leg 0,
- * the furthest from the stop, takes no more than its share.  Returns whether every
- * leg has at least "least".
+ * rounding down leaves goes to the first ones, a step each.  So none grows: where
+ * anything is left, every leg has lost a step at least.  Returns whether every leg
+ * has at least "least".
  */
 static bool share_out(const Order *o, int n, double lots, double least, double shares[])
 {
@@ -237,11 +237,8 @@ static bool share_out(const Order *o, int n, double lots, double least, double s
 		shares[i] = floor(o->lots[i] * lots / all);
 		left -= shares[i];
 	}
-	for (int i = 0; i < n && left >= 1; i++)
-		if (shares[i] < o->lots[i]) {
-			shares[i] += 1;
-			left -= 1;
-		}
+	for (int i = 0; i < n && left >= 1; i++, left--)
+		shares[i] += 1;
 	for (int i = 0; i < n; i++)
 		if (shares[i] < least)
 			return false;

@@ -79,6 +79,12 @@ static void life(void)
 	is_text(settle(1), "CLOSED", "and after it is");
 
 	count = 0;
+	tell(report(1, 5, TE_EXECUTION_FILLED, 0.1, 1.1));
+	tell(report(9, 0, TE_EXECUTION_PARTIALLY_FILLED, 0.1, 1.1));
+	settle(1);
+	ok(sum.filled_at == NOON && list[0].id.lo == 9, "reports are in order of time, not of id");
+
+	count = 0;
 	tell(report(1, 0, TE_EXECUTION_CANCELLED, NAN, NAN));
 	is_text(settle(1), "CANCELLED", "cancelled");
 	tell(report(2, -1, TE_EXECUTION_PARTIALLY_FILLED, 0.1, 1.1));

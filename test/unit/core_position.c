@@ -179,6 +179,8 @@ static void ledgers(void)
 	ok(te_ledger_add(&ledger, &f) == TE_FILL_ADDED, "there is room");
 	f = fill(8, 3, -1, 0.3, 1.1);
 	ok(te_ledger_add(&ledger, &f) == TE_FILL_TOO_LATE, "one that was folded is too late");
+	f = ledger.last;
+	ok(te_ledger_add(&ledger, &f) == TE_FILL_TOO_LATE, "even the last that was folded");
 	f = fill(555555, 3, -1, 0.3, 1.1);
 	ok(te_ledger_add(&ledger, &f) == TE_FILL_TOO_LATE, "and so is an unknown one from before");
 }

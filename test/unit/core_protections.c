@@ -95,6 +95,12 @@ static void guard_sides(void)
 	TeLock lock;
 
 	ok(te_protection_locks(&p, &nobody, &h, NULL, 1, NOON, &lock), "two stop-outs lock everything");
+	p.lock = 120 * MINUTE;
+	ok(te_protection_locks(&p, &nobody, &h, NULL, 1, NOON + 30 * MINUTE - 1, &lock),
+	   "within the lookback");
+	ok(!te_protection_locks(&p, &nobody, &h, NULL, 1, NOON + 30 * MINUTE, &lock),
+	   "a stop-out from a whole lookback ago counts no more");
+	p.lock = 30 * MINUTE;
 	p.only_per_side = true;
 	ok(te_protection_locks(&p, &nobody, &h, NULL, 1, NOON, &lock) && lock.scope.side == 1,
 	   "or their side");
