@@ -321,7 +321,11 @@ static const char *broken_promise(const TeDecision *was, const TeRiskAdvice *wha
 {
 	const TeDecision *d = &f.out;
 	double s = was->signal_type > TE_DIR_HOLD ? 1 : -1, sum = 0;
+	double advised = s * (was->entry_price - what->stop_loss);
+	bool at_least = false;
 
+	for (int i = 0; i < a.note_count; i++)
+		at_least = at_least || a.notes[i].kind == TE_RISK_NOTE_STOP_TOO_CLOSE;
 	if (a.cancelled)
 		return d->outcome == TE_OUTCOME_RISK_REJECTED && d->signal_type == TE_DIR_HOLD &&
 		               isnan(d->position_size)
@@ -331,9 +335,11 @@ static const char *broken_promise(const TeDecision *was, const TeRiskAdvice *wha
 		return "EXTREME cancels";
 	if (!(d->position_size <= was->position_size && d->position_size >= f.i.lot_min * (1 - 1e-9)))
 		return "the size is between lot_min and what it was";
-	if (te_known(what->position_size) && d->position_size > what->position_size * (1 + 1e-9) &&
-	    d->position_size > was->position_size * (1 - 1e-9))
+	if (d->position_size > what->position_size * (1 + 1e-9) + 1e-6 * f.i.lot_step)
 		return "a recommended smaller size is taken";
+	if (advised > 1e-9 && s * (d->entry_price - d->stop_loss) > advised + 1.000001e-5 &&
+	    !at_least && advised < s * (was->entry_price - was->stop_loss))
+		return "a recommended tighter stop is taken, to a tick";
 	if (fabs(d->position_size / f.i.lot_step - round(d->position_size / f.i.lot_step)) > 1e-6)
 		return "the size is whole steps";
 	if (s * (d->stop_loss - was->stop_loss) < 0 || s * (d->entry_price - d->stop_loss) <= 0)
@@ -386,6 +392,7 @@ static void property(void)
 
 	for (int n = 0; n < 300000 && broken == NULL; n++) {
 		TeRiskAdvice what = {(TeRiskLevel)(1 + below(50) / 12), NAN, NAN};
+		TeRiskAdvice fall;
 		TeDecision was;
 
 		random_signal();
@@ -402,14 +409,21 @@ static void property(void)
 			TeRiskMemory memory;
 
 			te_risk_remember(&memory, &was, &what, NOON);
-			what = te_risk_fallback(&te_risk_settings_default, below(2) ? &memory : NULL, &f.i,
+			fall = te_risk_fallback(&te_risk_settings_default, below(2) ? &memory : NULL, &f.i,
 			                        &was, NOON);
+			if (fall.position_size > fmax(was.position_size / 2, f.i.lot_min) * (1 + 1e-12))
+				broken = "a fallback is conservative";
+			if (fall.level != TE_RISK_LEVEL_UNSPECIFIED &&
+			    (fall.position_size > what.position_size * (1 + 1e-12) || fall.level != what.level))
+				broken = "and no more than what was last known";
+			what = fall;
 		}
 		apply(what);
 		kept += !a.cancelled;
 		with_legs += f.out.leg_count > 0 && f.out.leg_count < was.leg_count;
 		tighter += !a.cancelled && f.out.stop_loss != was.stop_loss;
-		broken = broken_promise(&was, &what);
+		if (broken == NULL)
+			broken = broken_promise(&was, &what);
 		if (broken != NULL)
 			printf("# after %d: %s\n", n, broken);
 	}
