@@ -130,12 +130,14 @@ BEGIN
 	EXECUTE pg_catalog.format(
 		$create$CREATE FUNCTION trading.strategy_at(company text, "user" text, strategy text, ts timestamptz DEFAULT now(),
 			OUT company_id text, OUT user_id text, OUT strategy_id text, OUT name text, OUT account_id text, OUT version bigint,
-			OUT tier text, %s, OUT layers jsonb, OUT valid tstzrange,
+			OUT tier text, %s, OUT layers jsonb,
+			OUT hit_rate float8, OUT position_size_multiplier float8, OUT auto_adjust boolean, OUT follow_model_accuracy boolean, OUT valid tstzrange,
 			OUT change_id bigint, OUT override_change_id bigint, OUT company_change_id bigint, OUT tier_change_id bigint)
 			RETURNS record
 			LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 		AS $body$
 			SELECT s.company_id, s.user_id, s.strategy_id, s.name, s.account_id, s.version, t.tier, %s, m.layers,
+			       s.hit_rate, COALESCE(s.position_size_multiplier, 1), COALESCE(s.auto_adjust, true), COALESCE(s.follow_model_accuracy, false),
 			       l.valid, l.change_id, l.override_change_id, l.company_change_id, l.tier_change_id
 			  FROM trading.layers_at($1, $2, $3, $4) AS l
 			 CROSS JOIN LATERAL jsonb_populate_record(NULL::trading.tiers, l.tier) AS t

@@ -189,6 +189,11 @@ BEGIN
 		name text NOT NULL DEFAULT '' CHECK (octet_length(name) <= 1024),
 		account_id text NOT NULL DEFAULT 'main',
 		version bigint NOT NULL DEFAULT 1,
+		hit_rate float8 CONSTRAINT hit_rate_is_a_share CHECK (hit_rate >= 0 AND hit_rate <= 1),
+		position_size_multiplier float8 NOT NULL DEFAULT 1 CONSTRAINT position_size_multiplier_is_a_share
+			CHECK (position_size_multiplier > 0 AND position_size_multiplier <= 1),
+		auto_adjust boolean NOT NULL DEFAULT true,
+		follow_model_accuracy boolean NOT NULL DEFAULT false,
 		created_at timestamptz NOT NULL DEFAULT now(),
 		updated_at timestamptz NOT NULL DEFAULT now(),
 		owner_id text GENERATED ALWAYS AS (NULLIF(user_id, '_all')) STORED,
@@ -207,6 +212,10 @@ BEGIN
 			'name', 'what people call it',
 			'account_id', 'account that it trades',
 			'version', 'counts the changes of the row',
+			'hit_rate', 'share of its last closed trades that won, 0..1, as trading.measure_strategies() found it; NULL: too few',
+			'position_size_multiplier', 'its account''s multiplier is multiplied by this, 0 < x <= 1: trading.adjust_strategies() moves it',
+			'auto_adjust', 'whether trading.adjust_strategies() may change it',
+			'follow_model_accuracy', 'whether models weigh as much as they were right of late: trading.model_weights',
 			'owner_id', 'user_id, or NULL in the company''s row: refers to trading.users'));
 
 	CREATE TABLE trading.strategy_changes (

@@ -111,7 +111,7 @@ AS $$
 DECLARE
 	settable constant text := (
 		SELECT string_agg(quote_ident(s.name), ', ')
-		  FROM (SELECT unnest(ARRAY['name', 'account_id'])
+		  FROM (SELECT unnest(ARRAY['name', 'account_id', 'auto_adjust', 'follow_model_accuracy'])
 			UNION ALL SELECT p.name FROM trading.strategy_parameters() AS p) AS s (name));
 	readable record;
 BEGIN
@@ -266,7 +266,8 @@ CREATE FUNCTION trading.create_views() RETURNS void
 AS $$
 BEGIN
 	CREATE OR REPLACE VIEW trading.effective_strategies WITH (security_invoker) AS
-	SELECT s.company_id, s.user_id, s.strategy_id, s.name, s.account_id, s.version, c.tier, m.*
+	SELECT s.company_id, s.user_id, s.strategy_id, s.name, s.account_id, s.version, c.tier, m.*,
+	       s.hit_rate, s.position_size_multiplier, s.auto_adjust, s.follow_model_accuracy
 	  FROM trading.strategies AS s
 	  JOIN trading.companies AS c ON c.company_id = s.company_id
 	  JOIN trading.tiers AS t ON t.tier = c.tier

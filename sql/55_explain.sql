@@ -147,7 +147,9 @@ BEGIN
 	account_input := jsonb_strip_nulls(jsonb_build_object(
 		'currency', of_account.row_data -> 'currency', 'equity', of_account.row_data -> 'equity',
 		'open_positions', of_account.row_data -> 'open_positions',
-		'position_size_multiplier', of_account.row_data -> 'position_size_multiplier',
+		'hit_rate', own.row_data -> 'hit_rate',
+		'position_size_multiplier', (of_account.row_data ->> 'position_size_multiplier')::float8
+			* COALESCE((own.row_data ->> 'position_size_multiplier')::float8, 1),
 		'conversion_rate', of_account.row_data -> 'conversion_rate'));
 	instrument_input := (
 		SELECT jsonb_object_agg(k.name, of_instrument.row_data -> k.name)

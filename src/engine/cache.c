@@ -187,10 +187,18 @@ static bool open_strategy(TeCache *cache, const CacheStrategy *s, double reach,
 		.variant = s->variant,
 		.params = &cache->expanded,
 		.account = &s->account->account,
+		.results = te_cache_results(s),
 		.rule = te_cache_rule_of(cache->expanded.custom_rule),
 		.slot = s->slot,
 	};
 	return true;
+}
+
+void te_strategy_account(const TeCachedStrategy *strategy, TeAccount *out)
+{
+	*out = *strategy->account;
+	out->hit_rate = strategy->results.hit_rate;
+	out->position_size_multiplier *= strategy->results.position_size_multiplier;
 }
 
 static void visit_index(TeCache *cache, const CacheIndex *index, double reach,

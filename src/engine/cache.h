@@ -57,6 +57,14 @@ typedef struct TeTally
 
 typedef struct TeCachedCompany TeCachedCompany;
 
+/* What isn't a parameter of a strategy: what was measured of it, and how it follows that. */
+typedef struct TeStrategyResults
+{
+	double hit_rate;                 /* of its closed trades; NAN: too few */
+	double position_size_multiplier; /* times that of its account */
+	bool follow_model_accuracy;      /* models weigh as much as they were right */
+} TeStrategyResults;
+
 /* A strategy while it is visited. */
 typedef struct TeCachedStrategy
 {
@@ -65,7 +73,8 @@ typedef struct TeCachedStrategy
 	int64 version;
 	int variant; /* its index within the scope's; 0 without variants */
 	const TeStrategy *params;
-	const TeAccount *account;
+	const TeAccount *account; /* its row: te_strategy_account() is what the strategy decides with */
+	TeStrategyResults results;
 	TeRule *rule; /* compiled custom_rule, or NULL */
 	uint32 slot;  /* the same for as long as the cache isn't brought to another snapshot */
 } TeCachedStrategy;
@@ -169,6 +178,9 @@ extern void te_cache_visit_broadcast(TeCache *cache, const TePrediction *predict
                                      TeStrategyVisitor visit, void *arg);
 extern void te_cache_visit_company(TeCache *cache, const TeCachedCompany *company,
                                    const char *user_id, TeStrategyVisitor visit, void *arg);
+
+/* The account as the strategy decides with it: its own hit rate, and both multipliers. */
+extern void te_strategy_account(const TeCachedStrategy *strategy, TeAccount *out);
 
 /* The tally of a strategy that is visited; made when there is none. */
 extern TeTally *te_cache_tally(TeCache *cache, const TeCachedStrategy *strategy);

@@ -66,7 +66,9 @@ typedef struct CacheStrategy
 	uint32 slot;
 	uint16 variant;
 	uint16 id_offset;
-	uint8 data[FLEXIBLE_ARRAY_MEMBER]; /* packed difference to the tier's base; then the id, NUL */
+	uint8 results; /* bits of what is there of TeStrategyResults */
+	/* packed difference to the tier's base; numbers of "results"; then the id, NUL */
+	uint8 data[FLEXIBLE_ARRAY_MEMBER];
 } CacheStrategy;
 
 struct CacheUser
@@ -264,9 +266,11 @@ extern void te_cache_remove_account(CacheUser *user, CacheAccount *account);
 extern CacheAccount *te_cache_find_account(const CacheUser *user, const char *account_id);
 extern void te_cache_add_strategy(TeCache *cache, CacheUser *user, const CacheTier *tier,
                                   const char *strategy_id, int variant, int64 version,
-                                  CacheAccount *account, const TeStrategy *effective);
+                                  CacheAccount *account, const TeStrategyResults *results,
+                                  const TeStrategy *effective);
 extern void te_cache_free_strategy(TeCache *cache, CacheStrategy *strategy);
 extern void te_cache_expand(const CacheTier *tier, const CacheStrategy *strategy, TeStrategy *out);
+extern TeStrategyResults te_cache_results(const CacheStrategy *strategy);
 
 static inline const char *te_cache_strategy_id(const CacheStrategy *s)
 {

@@ -355,27 +355,72 @@ static void link_strategy(CacheUser *user, CacheStrategy *s)
 	*place = s;
 }
 
+/* Bits of a strategy's results that are not what they are without any; those with numbers first. */
+#define HAS_HIT_RATE 1
+#define HAS_SIZE_MULTIPLIER 2
+#define FOLLOWS_ACCURACY 4
+#define RESULT_NUMBERS 2
+
+static uint8 results_of(const TeStrategyResults *results)
+{
+	return (te_known(results->hit_rate) ? HAS_HIT_RATE : 0) |
+	       (results->position_size_multiplier != 1 ? HAS_SIZE_MULTIPLIER : 0) |
+	       (results->follow_model_accuracy ? FOLLOWS_ACCURACY : 0);
+}
+
+/* Write the numbers that there are, unaligned; returns how many bytes they take. */
+static Size put_results(uint8 bits, const TeStrategyResults *results, uint8 *out)
+{
+	const double numbers[RESULT_NUMBERS] = {results->hit_rate, results->position_size_multiplier};
+	Size size = 0;
+
+	for (int i = 0; i < RESULT_NUMBERS; i++)
+		if (bits & (1 << i)) {
+			if (out != NULL)
+				memcpy(out + size, &numbers[i], sizeof(double));
+			size += sizeof(double);
+		}
+	return size;
+}
+
+/* The numbers stand just before the id. */
+TeStrategyResults te_cache_results(const CacheStrategy *s)
+{
+	double numbers[RESULT_NUMBERS] = {NAN, 1};
+	const uint8 *place = s->data + s->id_offset;
+
+	for (int i = RESULT_NUMBERS - 1; i >= 0; i--)
+		if (s->results & (1 << i))
+			memcpy(&numbers[i], place -= sizeof(double), sizeof(double));
+	return (TeStrategyResults){numbers[0], numbers[1], (s->results & FOLLOWS_ACCURACY) != 0};
+}
+
 void te_cache_add_strategy(TeCache *cache, CacheUser *user, const CacheTier *tier,
                            const char *strategy_id, int variant, int64 version,
-                           CacheAccount *account, const TeStrategy *effective)
+                           CacheAccount *account, const TeStrategyResults *results,
+                           const TeStrategy *effective)
 {
+	uint8 bits = results_of(results);
 	TeParamSet difference;
-	Size packed_size;
+	Size packed_size, id_offset;
 	CacheStrategy *s;
 
 	te_params_difference(&tier->base, effective, &difference);
 	te_cache_own_params(cache, &difference);
 	packed_size = te_params_packed_size(&difference);
-	s = te_pool_alloc(&cache->pool, strategy_size(packed_size, strategy_id));
+	id_offset = packed_size + put_results(bits, results, NULL);
+	s = te_pool_alloc(&cache->pool, strategy_size(id_offset, strategy_id));
 	s->user = user;
 	s->account = account;
 	s->tally = NULL;
 	s->version = version;
 	s->slot = PG_UINT32_MAX; /* until it is applied */
 	s->variant = (uint16)variant;
-	s->id_offset = (uint16)packed_size;
+	s->id_offset = (uint16)id_offset;
+	s->results = bits;
 	te_params_pack(&difference, s->data);
-	strcpy((char *)s->data + packed_size, strategy_id);
+	(void)put_results(bits, results, s->data + packed_size);
+	strcpy((char *)s->data + id_offset, strategy_id);
 	link_strategy(user, s);
 }
 

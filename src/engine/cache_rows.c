@@ -352,6 +352,18 @@ static void vary(UserReader *reader, const TeVariant *variant, const TeParamSet 
 		                      tiers_that_allow(reader->cache, out, p));
 }
 
+/* A version of before there were such columns has none of them. */
+static TeStrategyResults read_results(TeRow *row)
+{
+	double multiplier = te_row_double(row, "position_size_multiplier");
+
+	return (TeStrategyResults){
+		.hit_rate = te_row_double(row, "hit_rate"),
+		.position_size_multiplier = te_known(multiplier) ? multiplier : 1,
+		.follow_model_accuracy = te_row_bool(row, "follow_model_accuracy"),
+	};
+}
+
 static void read_strategy(TeRow *row, void *arg)
 {
 	UserReader *reader = arg;
@@ -366,6 +378,8 @@ static void read_strategy(TeRow *row, void *arg)
 	strategy_id = te_row_text(row, "strategy_id");
 	account = te_cache_find_account(reader->user, te_row_text(row, "account_id"));
 	if (account != NULL && (wanted == NULL || strcmp(strategy_id, wanted) == 0)) {
+		TeStrategyResults results = read_results(row);
+
 		version = te_row_int(row, "version");
 		te_param_set_from_tuple(row->tuple, row->columns->descriptor, &row->columns->params, &own);
 		for (int i = 0; i < Max(1, cache->scope.variant_count); i++) {
@@ -376,7 +390,7 @@ static void read_strategy(TeRow *row, void *arg)
 				vary(reader, &cache->scope.variants[i], &own, &varied);
 			merge(reader, &varied, &effective);
 			te_cache_add_strategy(cache, reader->user, reader->tier, strategy_id, i, version,
-			                      account, &effective);
+			                      account, &results, &effective);
 		}
 	}
 	reader->extra = true;

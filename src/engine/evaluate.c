@@ -368,7 +368,7 @@ static void decide(const TeCachedStrategy *s, void *arg)
 	TeEvaluation *e = q->evaluation;
 	TeBatch *batch = e->batch;
 	TeLaneCounters *counters = &batch->lane->slot->counters;
-	TeAccount account = *s->account;
+	TeAccount account;
 	TeDecisionInput in = {
 		.prediction = q->prediction,
 		.strategy = s->params,
@@ -381,6 +381,7 @@ static void decide(const TeCachedStrategy *s, void *arg)
 	};
 	TeDecision decision;
 
+	te_strategy_account(s, &account);
 	if (!te_known(account.conversion_rate))
 		account.conversion_rate = te_recorded_rate(e->rates, account.currency);
 	te_decide(&in, &decision);

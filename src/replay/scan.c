@@ -222,14 +222,12 @@ static void decide(const TeCachedStrategy *strategy, void *arg)
 	TeAccount account;
 
 	process->in.strategy = strategy->params;
-	process->in.account = strategy->account;
+	process->in.account = &account;
 	process->in.rule_context = strategy->rule;
+	te_strategy_account(strategy, &account);
 	/* A rate of the account's own wins; else the one that was known then. */
-	if (process->rates != NULL && !te_known(strategy->account->conversion_rate)) {
-		account = *strategy->account;
+	if (process->rates != NULL && !te_known(account.conversion_rate))
 		account.conversion_rate = te_recorded_rate(process->rates, account.currency);
-		process->in.account = &account;
-	}
 	te_decide(&process->in, &process->decision);
 	process->decisions++;
 	if ((process->run->outcomes & TE_OUTCOME_BIT(process->decision.outcome)) != 0) {

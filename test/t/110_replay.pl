@@ -108,6 +108,10 @@ my @changes = (
 	q{INSERT INTO trading.strategies (company_id, user_id, strategy_id, max_position_size, min_consensus_score) VALUES ('fund', '_all', '_all', 0.3, 0.55)},
 	q{UPDATE trading.strategies SET max_position_size = 0.2, leg_spacing_pips = 3 WHERE (company_id, user_id) = ('fund', '_all')},
 	q{DELETE FROM trading.strategies WHERE (company_id, user_id) = ('fund', '_all')},
+	# what was measured of a strategy
+	qq{UPDATE trading.strategies SET hit_rate = 0.61, position_size_multiplier = 0.8, position_sizing = 'KELLY' WHERE $fred},
+	qq{UPDATE trading.strategies SET hit_rate = 0.62, position_sizing = NULL WHERE $fred},
+	qq{UPDATE trading.strategies SET hit_rate = NULL, position_size_multiplier = 0.64 WHERE $fred},
 	# accounts
 	q{UPDATE trading.accounts SET equity = equity / 3, open_positions = 2 WHERE company_id = 'fund'},
 	q{UPDATE trading.accounts SET position_size_multiplier = 0.9 WHERE company_id = 'desk'},
@@ -155,6 +159,10 @@ cmp_ok(value($node, q{SELECT count(*) FROM trading.signals AS s JOIN trading.pre
 	WHERE s.decided_at > p.decided_at}), '>', 0, 'within a message the clock has moved on');
 cmp_ok(value($node, q{SELECT count(DISTINCT trading.decision_inputs(inputs) #>> '{account,conversion_rate}') FROM trading.signals
 	WHERE trading.decision_inputs(inputs) #>> '{account,currency}' IN ('EUR', 'SEK')}), '>', 1, 'rates were looked up');
+is(value($node, q{SELECT string_agg(DISTINCT trading.decision_inputs(inputs) #>> '{account,hit_rate}', ' ') FROM trading.signals}), '0.61 0.62',
+	'a strategy decides with the hit rate that was measured of it');
+cmp_ok(value($node, q{SELECT count(*) FROM trading.signals WHERE (trading.decision_inputs(inputs) #>> '{account,position_size_multiplier}')::float8 = 0.64}),
+	'>', 0, "and with its own size");
 replay_is_live($node, 'changes');
 
 #----------------------------------------------------------------------
