@@ -314,24 +314,42 @@ static natsStatus set_options(natsOptions *options, const TeTransportConfig *c, 
 	return s == NATS_OK ? set_tls(options, c, link->tls) : s;
 }
 
+/* Replies that may wait to be looked at; more are dropped, and their questions time out. */
+#define REPLIES_MAX 16384
+#define REPLIES_BYTES_MAX (16 * 1024 * 1024)
+
 /* An inbox that nobody else can guess: its messages steer the engine. */
-static natsStatus subscribe_inbox(TeNatsLink *link, const TeTransportConfig *c)
+static natsStatus subscribe_inbox(natsConnection *nc, const TeTransportConfig *c,
+                                  char inbox[TE_TRANSPORT_NAME_SIZE], size_t *inbox_len,
+                                  natsSubscription **sub)
 {
 	unsigned char random[16];
 	char subject[TE_TRANSPORT_NAME_SIZE + 2];
-	natsStatus s;
 	int len;
 
 	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		return NATS_SYS_ERROR;
-	len = snprintf(link->inbox, sizeof(link->inbox), "%s.", c->inbox_prefix);
+	len = snprintf(inbox, TE_TRANSPORT_NAME_SIZE, "%s.", c->inbox_prefix);
 	for (size_t i = 0; i < sizeof(random); i++)
-		len += snprintf(link->inbox + len, sizeof(link->inbox) - (size_t)len, "%02x", random[i]);
-	link->inbox_len = (size_t)len;
-	snprintf(subject, sizeof(subject), "%s.*", link->inbox);
-	s = natsConnection_SubscribeSync(&link->sub, link->nc, subject);
+		len += snprintf(inbox + len, TE_TRANSPORT_NAME_SIZE - (size_t)len, "%02x", random[i]);
+	*inbox_len = (size_t)len;
+	snprintf(subject, sizeof(subject), "%s.*", inbox);
+	return natsConnection_SubscribeSync(sub, nc, subject);
+}
+
+static natsStatus subscribe_inboxes(TeNatsLink *link, const TeTransportConfig *c)
+{
+	natsStatus s = subscribe_inbox(link->nc, c, link->inbox, &link->inbox_len, &link->sub);
+
 	/* Credit and window bound what can arrive; a limit here would only lose messages. */
-	return s == NATS_OK ? natsSubscription_SetPendingLimits(link->sub, -1, -1) : s;
+	if (s == NATS_OK)
+		s = natsSubscription_SetPendingLimits(link->sub, -1, -1);
+	if (s == NATS_OK)
+		s = subscribe_inbox(link->nc, c, link->reply_inbox, &link->reply_inbox_len, &link->replies);
+	/* Of replies there can be any number: a service may repeat itself. */
+	return s == NATS_OK
+	           ? natsSubscription_SetPendingLimits(link->replies, REPLIES_MAX, REPLIES_BYTES_MAX)
+	           : s;
 }
 
 void te_nats_link_close(TeNatsLink *link)
@@ -348,6 +366,7 @@ void te_nats_link_close(TeNatsLink *link)
 			natsConnection_ProcessWriteEvent(link->nc);
 	}
 	natsSubscription_Destroy(link->sub);
+	natsSubscription_Destroy(link->replies);
 	natsConnection_Destroy(link->nc);
 	te_nats_guard_stop(link->guard);
 	free(link);
@@ -406,7 +425,7 @@ static natsStatus connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOpt
 	if (s == NATS_OK)
 		s = natsConnection_Connect(&link->nc, options);
 	if (s == NATS_OK)
-		s = subscribe_inbox(link, c);
+		s = subscribe_inboxes(link, c);
 	if (s == NATS_OK && link->tls && (link->guard = te_nats_guard_start(link->fd)) == NULL)
 		s = NATS_NO_MEMORY;
 	if (s == NATS_OK)

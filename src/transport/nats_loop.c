@@ -60,6 +60,7 @@ static void forget_connection(TeNats *n)
 	n->ask = TE_ASK_NOTHING;
 	te_nats_input_disconnected(n);
 	te_nats_output_disconnected(n);
+	te_nats_questions_disconnected(n);
 }
 
 void te_nats_drop(TeNats *n, int64_t now, const char *format, ...)
@@ -200,6 +201,8 @@ static void dispatch_all(TeNats *n, int64_t now)
 		else
 			te_nats_drop(n, now, "cannot take a message: %s", natsStatus_GetText(s));
 	}
+	if (n->link == link)
+		te_nats_discard_replies(n);
 }
 
 static bool socket_is(int fd, short events)
@@ -241,6 +244,16 @@ static void nats_flush(TeTransport *t, int64_t now)
 		drop_closed(n, now);
 	else
 		te_nats_output_flushed(n, now);
+}
+
+/* Events stay for the next process(). */
+static void nats_read_replies(TeTransport *t, int64_t now)
+{
+	TeNats *n = (TeNats *)t;
+
+	nats_flush(t, now);
+	if (n->link != NULL)
+		read_socket(n, false, now);
 }
 
 static void watch_ask(TeNats *n, int64_t now)
@@ -369,6 +382,7 @@ static void nats_destroy(TeTransport *t)
 	forget_connection(n);
 	te_nats_input_destroy(n);
 	te_nats_output_destroy(n);
+	te_nats_questions_destroy(n);
 	if (n->wake_fd >= 0)
 		close(n->wake_fd);
 	te_nats_settings_release(n->settings);
@@ -389,6 +403,11 @@ static const TeTransportOps nats_ops = {
 	.resume_output = te_nats_resume_output,
 	.publish = te_nats_publish,
 	.publish_plain = nats_publish_plain,
+	.ask = te_nats_ask,
+	.read_replies = nats_read_replies,
+	.next_reply = te_nats_next_reply,
+	.unanswered = te_nats_unanswered,
+	.give_up = te_nats_give_up,
 	.flush = nats_flush,
 	.acked = te_nats_acked,
 	.reconnect = nats_reconnect,
@@ -447,6 +466,7 @@ TeTransport *te_nats_create(const TeTransportConfig *config, char *error, size_t
 	describe_streams(n);
 	n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (n->wake_fd < 0 || !te_nats_input_create(n) || !te_nats_output_create(n) ||
+	    !te_nats_questions_create(n) ||
 	    getrandom(&n->random, sizeof(n->random), 0) != (ssize_t)sizeof(n->random)) {
 		snprintf(error, error_size, "out of memory or file descriptors");
 		nats_destroy(&n->base);

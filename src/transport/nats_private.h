@@ -8,6 +8,7 @@
  *	nats_check.c	requests to JetStream's API: streams, anchors, consumer
  *	nats_input.c	pull credit, the ring of received messages
  *	nats_output.c	the window of published messages
+ *	nats_request.c	questions to services, and their replies
  *
  * libnats runs in event-loop mode: it never reads or writes the socket unless
  * told, and publishing only appends to a buffer.  No synchronous function of
@@ -63,13 +64,16 @@ bool te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE]);
 typedef struct TeNatsLink
 {
 	natsConnection *nc;
-	natsSubscription *sub; /* on <inbox>.*, the only one */
-	int fd;                /* -1 once libnats is done with it */
-	int close_fd;          /* libnats 3.10 leaves closing to us */
+	natsSubscription *sub;     /* on <inbox>.*: what JetStream sends */
+	natsSubscription *replies; /* on <reply_inbox>.*: what services answer */
+	int fd;                    /* -1 once libnats is done with it */
+	int close_fd;              /* libnats 3.10 leaves closing to us */
 	bool want_write;
 	bool tls;
 	char inbox[TE_TRANSPORT_NAME_SIZE];
 	size_t inbox_len;
+	char reply_inbox[TE_TRANSPORT_NAME_SIZE];
+	size_t reply_inbox_len;
 	int64_t max_payload;
 	char server_url[TE_TRANSPORT_NAME_SIZE];
 	char server_id[TE_TRANSPORT_NAME_SIZE];
@@ -157,6 +161,27 @@ typedef struct TeNatsOutput
 	uint64_t last_epoch, last_seq; /* last published on this connection */
 } TeNatsOutput;
 
+/* Questions without an answer that are remembered; a newer one takes the place of the oldest. */
+#define TE_NATS_QUESTIONS 16384
+
+/* GIVEN_UP: nobody waits any more, but the broker may still say that nobody listens. */
+typedef enum { TE_QUESTION_SETTLED, TE_QUESTION_WAITING, TE_QUESTION_GIVEN_UP } TeNatsQuestionState;
+
+typedef struct TeNatsQuestion
+{
+	int64_t asked_at;
+	TeNatsQuestionState state;
+} TeNatsQuestion;
+
+/* Tokens oldest .. next - 1; place = token % TE_NATS_QUESTIONS. */
+typedef struct TeNatsQuestions
+{
+	TeNatsQuestion *ring;
+	uint64_t oldest, next;
+	unsigned waiting;
+	natsMsg *reply; /* the one that was handed out last */
+} TeNatsQuestions;
+
 typedef struct TeNats
 {
 	TeTransport base;
@@ -186,6 +211,7 @@ typedef struct TeNats
 
 	TeNatsInput in;
 	TeNatsOutput out;
+	TeNatsQuestions questions;
 } TeNats;
 
 /* Drops the connection; a new one is made after the backoff.  Every failure ends here. */
@@ -235,5 +261,16 @@ const TeOutputAnchor *te_nats_output_anchor(const TeTransport *t);
 void te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now);
 TeOutputCursor te_nats_acked(const TeTransport *t);
+
+/* nats_request.c */
+bool te_nats_questions_create(TeNats *n);
+void te_nats_questions_destroy(TeNats *n);
+void te_nats_questions_disconnected(TeNats *n);
+void te_nats_discard_replies(TeNats *n); /* those that nobody waits for */
+uint64_t te_nats_ask(TeTransport *t, const char *subject, const void *data, size_t len,
+                     int64_t now);
+bool te_nats_next_reply(TeTransport *t, TeReply *reply);
+unsigned te_nats_unanswered(const TeTransport *t);
+void te_nats_give_up(TeTransport *t);
 
 #endif

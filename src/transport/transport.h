@@ -30,6 +30,10 @@
  *		te_transport_publish(t, ...); te_transport_flush(t, now);
  *	}
  *
+ * A service is asked with te_transport_ask(); what its replies are worth is the
+ * caller's judgement.  Neither question nor reply is kept: who needs certainty
+ * asks again.
+ *
  * Whatever goes wrong ends in one way: the connection is dropped, made anew
  * with backoff for as long as it takes, and both anchors are checked again.
  */
@@ -231,6 +235,15 @@ typedef struct TeOutputCursor
 	uint64_t stream_seq;
 } TeOutputCursor;
 
+/* What came of a question. */
+typedef struct TeReply
+{
+	uint64_t token; /* of the question */
+	bool nobody;    /* nobody listens on its subject: there is no data */
+	const void *data;
+	size_t len;
+} TeReply;
+
 /* Plain data for views and logs; never contains a secret. */
 typedef struct TeTransportStats
 {
@@ -244,6 +257,9 @@ typedef struct TeTransportStats
 	uint64_t published, acked;  /* outputs; published counts repetitions */
 	uint64_t duplicates;        /* acknowledgements that said "had it already" */
 	uint64_t dropped;           /* plain messages that were not sent */
+	uint64_t questions;         /* sent to services */
+	uint64_t replies;           /* that somebody waited for */
+	uint64_t strays;            /* replies that were late, came twice, or answered nothing */
 	uint64_t errors;            /* every time last_error was written */
 	unsigned in_flight;         /* outputs without acknowledgement */
 	unsigned input_held;        /* messages in the ring, released ones not counted */
@@ -273,6 +289,11 @@ typedef struct TeTransportOps
 	void (*resume_output)(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 	TePublishResult (*publish)(TeTransport *t, const TeOutputMessage *message, int64_t now);
 	bool (*publish_plain)(TeTransport *t, const char *subject, const void *data, size_t len);
+	uint64_t (*ask)(TeTransport *t, const char *subject, const void *data, size_t len, int64_t now);
+	void (*read_replies)(TeTransport *t, int64_t now);
+	bool (*next_reply)(TeTransport *t, TeReply *reply);
+	unsigned (*unanswered)(const TeTransport *t);
+	void (*give_up)(TeTransport *t);
 	void (*flush)(TeTransport *t, int64_t now);
 	TeOutputCursor (*acked)(const TeTransport *t);
 	void (*reconnect)(TeTransport *t, const char *reason, int64_t now);
@@ -399,6 +420,48 @@ static inline bool te_transport_publish_plain(TeTransport *t, const char *subjec
                                               size_t len)
 {
 	return t->ops->publish_plain(t, subject, data, len);
+}
+
+/*
+ * Asks whoever listens on a subject.  Its token, above those of all questions before it; 0 when it
+ * could not be asked: no connection, larger than the broker takes, or too much waits for the
+ * socket.
+ */
+static inline uint64_t te_transport_ask(TeTransport *t, const char *subject, const void *data,
+                                        size_t len, int64_t now)
+{
+	return t->ops->ask(t, subject, data, len, now);
+}
+
+/*
+ * Gives the socket the questions and takes from it what has come, without waiting, for a caller
+ * that waits for replies on the descriptor of te_transport_poll().  What else has come is told by
+ * the next process().
+ */
+static inline void te_transport_read_replies(TeTransport *t, int64_t now)
+{
+	t->ops->read_replies(t, now);
+}
+
+/*
+ * The next reply to a question that is unanswered; false when there is none.  Its data lives until
+ * the next call of this, of process() or of te_transport_give_up().
+ */
+static inline bool te_transport_next_reply(TeTransport *t, TeReply *reply)
+{
+	return t->ops->next_reply(t, reply);
+}
+
+/* Questions that may still be answered.  A connection that is gone leaves none. */
+static inline unsigned te_transport_unanswered(const TeTransport *t)
+{
+	return t->ops->unanswered(t);
+}
+
+/* Waits no more for any question: what comes late is counted and thrown away. */
+static inline void te_transport_give_up(TeTransport *t)
+{
+	t->ops->give_up(t);
 }
 
 /* Gives the socket what was published; process() does so too. */
