@@ -561,7 +561,7 @@ BEGIN
 	CREATE TABLE trading.inbox (
 		inbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 		xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-		kind text NOT NULL CHECK (kind IN ('predictions')),
+		kind text NOT NULL CHECK (kind IN ('predictions', 'execution')),
 		company_id text NOT NULL,
 		user_id text NOT NULL,
 		payload bytea NOT NULL,

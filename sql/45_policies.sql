@@ -70,6 +70,10 @@ BEGIN
 			('strategy_changes', own_history, NULL),
 			('signals', own, NULL),
 			('signal_legs', own, NULL),
+			('executions', own, NULL),
+			('trades', own, NULL),
+			('position_history', own, NULL),
+			('account_history', own, NULL),
 			('decision_counts', own, NULL),
 			('prediction_batches', own_or_shared, NULL),
 			('dead_letters', own, NULL)
@@ -99,7 +103,7 @@ AS $$
 	  FROM unnest(ARRAY['tiers', 'companies', 'users', 'logins', 'producers', 'accounts', 'strategies',
 		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
-		'decision_counts', 'confidence_counts']) AS t (name)
+		'decision_counts', 'confidence_counts', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
 COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
 
@@ -118,7 +122,8 @@ BEGIN
 	GRANT SELECT ON trading.tiers, trading.instruments, trading.rates, trading.instrument_sessions,
 		trading.market_holidays, trading.market_bars, trading.market_conditions,
 		trading.companies, trading.users, trading.accounts, trading.strategies, trading.signals,
-		trading.signal_legs, trading.decision_counts
+		trading.signal_legs, trading.decision_counts,
+		trading.executions, trading.trades, trading.position_history, trading.account_history
 		TO trading_tenant;
 	-- A message as it came in holds its producer's token.
 	FOR readable IN
@@ -138,7 +143,8 @@ BEGIN
 
 	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,
 		trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs, trading.outbox,
-		trading.dead_letters, trading.input_gaps, trading.inbox, trading.decision_counts, trading.confidence_counts
+		trading.dead_letters, trading.input_gaps, trading.inbox, trading.decision_counts, trading.confidence_counts,
+		trading.executions, trading.trades, trading.position_history, trading.account_history
 		TO trading_admin;
 	GRANT SELECT (only_row, installation_id, schema_version, created_at) ON trading.installation TO trading_admin;
 	GRANT SELECT, INSERT, UPDATE, DELETE ON trading.tiers, trading.companies, trading.users, trading.logins,
@@ -152,6 +158,9 @@ BEGIN
 		trading.outbox, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions
 		TO trading_worker;
 	GRANT SELECT, INSERT, UPDATE ON trading.decision_counts, trading.confidence_counts TO trading_worker;
+	GRANT SELECT, INSERT ON trading.executions, trading.position_history, trading.account_history TO trading_worker;
+	GRANT UPDATE (conflicts) ON trading.executions TO trading_worker;
+	GRANT SELECT, INSERT, UPDATE ON trading.trades TO trading_worker;
 	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;
 	GRANT SELECT ON trading.strategy_changes, trading.inbox TO trading_worker;
 END

@@ -63,6 +63,7 @@ BEGIN
 	PERFORM trading.create_market_tables();
 	PERFORM trading.create_rate_tables();
 	PERFORM trading.create_lane_tables();
+	PERFORM trading.create_execution_tables();
 	FOR made IN SELECT t.relation FROM trading.data_tables() AS t
 	LOOP
 		PERFORM trading.close_relation(made.relation);
@@ -86,6 +87,7 @@ BEGIN
 	PERFORM trading.create_triggers();
 	PERFORM trading.create_views();
 	PERFORM trading.create_rate_view();
+	PERFORM trading.create_execution_views();
 	PERFORM trading.ensure_partitions();
 END
 $$;

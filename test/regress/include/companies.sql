@@ -43,6 +43,18 @@ SELECT 0, 1, 0, 1, row_number() OVER (), gen_random_uuid(), company_id, user_id,
 INSERT INTO trading.signal_legs (company_id, user_id, signal_id, leg, order_type, entry_price, stop_loss,
 	take_profit, position_size)
 SELECT company_id, user_id, signal_id, 0, 'LIMIT', 1.1, 1.09, 1.12, 0.1 FROM trading.signals;
+INSERT INTO trading.executions (company_id, user_id, execution_id, signal_id, account_id, symbol, status, executed_price, executed_size,
+	executed_at, side, simulated, content_hash, source, lane, batch_no, position)
+SELECT company_id, user_id, 'x1', signal_id, 'main', symbol, 'FILLED', 1.1, 0.1, now(), 1, false, sha256(''), 'nats', 0, 1, 0 FROM trading.signals;
+INSERT INTO trading.trades (company_id, signal_id, user_id, account_id, strategy_id, symbol, side, prediction_id, simulated, generated_at, decided_at,
+	confidence, position_size, pip_size, lot_step, contract_size, currency, state, filled, closed, commission, stopped_out, reports, lane, batch_no)
+SELECT company_id, signal_id, user_id, 'main', strategy_id, symbol, 1, prediction_id, false, generated_at, decided_at,
+	0.9, 0.1, 0.0001, 0.01, 100000, 'USD', 'OPEN', 0.1, 0, 0, false, 1, 0, 1 FROM trading.signals;
+INSERT INTO trading.position_history (company_id, user_id, account_id, symbol, simulated, batch_no, lane, first, side, lots, realised,
+	total_realised, total_commission, fills, cycles, steps, closed_steps, owed_steps, lot_step)
+SELECT company_id, user_id, 'main', symbol, false, 1, 0, true, 1, 0.1, 0, 0, 0, 1, 1, 10, 0, 0, 0.01 FROM trading.signals;
+INSERT INTO trading.account_history (company_id, user_id, account_id, simulated, batch_no, lane, realised, peak, settled_peak, day_start, fills)
+SELECT company_id, user_id, 'main', false, 1, 0, 0, 0, 0, 0, 1 FROM trading.signals;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
 SELECT company_id, user_id, 'main', date_trunc('minute', now()), 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
