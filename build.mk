@@ -19,7 +19,9 @@ PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
 GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
 UNIT_C := $(wildcard test/unit/*.c)
 TOOL_C := $(wildcard test/tools/te_nats/*.c)
-DEMO_C := $(wildcard demo/*.c)
+# Programs of the demo, and what they share.
+DEMO_MAINS := demo/predictor.c demo/terminal.c
+DEMO_PARTS := $(filter-out $(DEMO_MAINS),$(wildcard demo/*.c))
 BENCH_C := $(wildcard bench/*.c)
 FUZZ_C := $(wildcard test/fuzz/*.c)
 
@@ -29,7 +31,7 @@ GLUE_OBJS := $(GLUE_C:%.c=$(O)/%.o)
 
 UNIT_PROGRAMS := $(UNIT_C:%.c=$(O)/%)
 TOOL_PROGRAM := $(if $(TOOL_C),$(O)/bin/te_nats)
-DEMO_PROGRAM := $(if $(DEMO_C),$(O)/bin/predictor)
+DEMO_PROGRAMS := $(DEMO_MAINS:demo/%.c=$(O)/bin/%)
 BENCH_PROGRAMS := $(BENCH_C:%.c=$(O)/%)
 FUZZ_PROGRAMS := $(FUZZ_C:%.c=$(O)/%)
 
@@ -125,7 +127,7 @@ $(O)/bin/te_nats: $(TOOL_C:%.c=$(O)/%.o) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(LINK)
 
-$(O)/bin/predictor: $(DEMO_C:%.c=$(O)/%.o) $(PURE_OBJS)
+$(DEMO_PROGRAMS): $(O)/bin/%: $(O)/demo/%.o $(DEMO_PARTS:%.c=$(O)/%.o) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(LINK)
 
@@ -137,7 +139,7 @@ $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
 
 proto: $(PROTO_C)
 units: $(UNIT_PROGRAMS)
-tools: $(TOOL_PROGRAM) $(DEMO_PROGRAM)
+tools: $(TOOL_PROGRAM) $(DEMO_PROGRAMS)
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
 everything: all programs

@@ -1,5 +1,5 @@
 /*
- * publish.c - predictions and prices to JetStream.
+ * publish.c - predictions, prices and executions to JetStream.
  *
  * Messages are packed into a window and sent together, asynchronously.  When one is
  * not acknowledged, the whole window is sent again, in order: the broker knows
@@ -8,7 +8,6 @@
  */
 #include "publish.h"
 
-#include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "market/market_data.pb-c.h"
 #include "ml/ml_predictions.pb-c.h"
 #include "wire/envelope.h"
+#include "wire/proto.h"
 
 #define WINDOW 512
 #define ARENA_BLOCK (1 << 20)
@@ -62,7 +62,7 @@ static void give_up(const char *what, const char *why) __attribute__((noreturn))
 
 static void give_up(const char *what, const char *why)
 {
-	fprintf(stderr, "predictor: %s: %s\n", what, why);
+	fprintf(stderr, "publisher: %s: %s\n", what, why);
 	exit(1);
 }
 
@@ -173,15 +173,13 @@ static void *take_memory(Publisher *p, size_t count, size_t size)
 /* Wrap a payload in its envelope and put it at the end of the window. */
 static QueuedMessage *enqueue(Publisher *p, TeEnvelope *envelope, const ProtobufCMessage *payload)
 {
-	QueuedMessage *m = &p->queue[p->queued];
 	size_t length = protobuf_c_message_get_packed_size(payload);
+	QueuedMessage *m = &p->queue[p->queued];
 	uint8_t *bytes = take_memory(p, 1, length + 1);
 	TeWireError error;
 
 	protobuf_c_message_pack(payload, bytes);
-	envelope->company_id = TE_ALL;
-	envelope->user_id = TE_ALL;
-	envelope->service_source = "predictor";
+	envelope->service_source = p->options.producer;
 	envelope->payload = bytes;
 	envelope->payload_len = length;
 	if (!te_envelope_encode(envelope, &p->arena, &m->data, &m->length, &error))
@@ -216,6 +214,7 @@ void publish_tick(Publisher *p, const char *symbol, TeTime at, double mid, doubl
 		message.ask = round_to_tick(message.bid + spread, tick);
 	}
 	te_envelope_init(&envelope, TE_MESSAGE_TICK);
+	envelope.company_id = envelope.user_id = TE_ALL;
 	envelope.timestamp = at;
 	m = enqueue(p, &envelope, &message.base);
 	snprintf(m->subject, sizeof(m->subject), "%s.market.%s", p->options.prefix, symbol);
@@ -324,6 +323,7 @@ void publish_predictions(Publisher *p, TeTime at, const PredictedSymbol *symbols
 		batch.predictions[i] = make_prediction(p, at, &symbols[i]);
 
 	te_envelope_init(&envelope, TE_MESSAGE_PREDICTIONS);
+	envelope.company_id = envelope.user_id = TE_ALL;
 	envelope.timestamp = envelope.produced_at = at;
 	envelope.correlation_id = batch_id;
 	envelope.producer_id = p->options.producer;
@@ -336,6 +336,49 @@ void publish_predictions(Publisher *p, TeTime at, const PredictedSymbol *symbols
 	         (unsigned long long)p->options.epoch, (unsigned long long)p->seq);
 	p->counts.batches++;
 	p->counts.predictions += (uint64_t)count;
+}
+
+void publish_execution(Publisher *p, const ExecutionReport *report)
+{
+	TradingEngine__ExecutionResult result = TRADING_ENGINE__EXECUTION_RESULT__INIT;
+	TeEnvelope envelope;
+	QueuedMessage *m;
+
+	if (p->queued == WINDOW)
+		publisher_flush(p);
+	result.execution_id = (char *)report->execution_id;
+	result.signal_id = (char *)report->signal_id;
+	result.company_id = (char *)report->company;
+	result.user_id = (char *)report->user;
+	result.symbol = (char *)report->symbol;
+	result.leg = report->leg;
+	result.status = report->status;
+	TE_PROTO_SET(TRADING_ENGINE__EXECUTION_RESULT, &result, requested_price, REQUESTED_PRICE,
+	             report->requested);
+	TE_PROTO_SET(TRADING_ENGINE__EXECUTION_RESULT, &result, executed_price, EXECUTED_PRICE,
+	             report->executed);
+	TE_PROTO_SET(TRADING_ENGINE__EXECUTION_RESULT, &result, executed_size, EXECUTED_SIZE,
+	             report->lots);
+	TE_PROTO_SET(TRADING_ENGINE__EXECUTION_RESULT, &result, profit, PROFIT, report->profit);
+	result.executed_at = report->at;
+	if (report->reason != NULL)
+		result.reason = (char *)report->reason;
+
+	te_envelope_init(&envelope, TE_MESSAGE_EXECUTION);
+	envelope.company_id = report->company;
+	envelope.user_id = report->user;
+	envelope.timestamp = report->at;
+	envelope.producer_id = p->options.producer;
+	m = enqueue(p, &envelope, &result.base);
+	snprintf(m->subject, sizeof(m->subject), "%s.executions.%s.%s", p->options.prefix,
+	         report->company, report->user);
+	snprintf(m->id, sizeof(m->id), "%s/%s", p->options.producer, report->execution_id);
+	p->counts.executions++;
+}
+
+natsConnection *publisher_connection(Publisher *p)
+{
+	return p->connection;
 }
 
 const PublisherCounts *publisher_counts(const Publisher *p)

@@ -1,10 +1,13 @@
 /*
- * publish.h - predictions and prices to JetStream, each acknowledged.
+ * publish.h - predictions, prices and executions to JetStream, each acknowledged.
  */
 #ifndef TE_DEMO_PUBLISH_H
 #define TE_DEMO_PUBLISH_H
 
+#include <nats/nats.h>
+
 #include "models.h"
+#include "trading/execution.pb-c.h"
 
 typedef struct PublisherOptions
 {
@@ -17,9 +20,9 @@ typedef struct PublisherOptions
 
 typedef struct PublisherCounts
 {
-	uint64_t batches, predictions, ticks; /* handed over */
-	uint64_t acknowledged;                /* messages */
-	uint64_t repeated;                    /* messages that were sent again */
+	uint64_t batches, predictions, ticks, executions; /* handed over */
+	uint64_t acknowledged;                            /* messages */
+	uint64_t repeated;                                /* messages that were sent again */
 } PublisherCounts;
 
 typedef struct Publisher Publisher;
@@ -42,6 +45,25 @@ typedef struct PredictedSymbol
 
 /* Queue a batch of predictions for everybody. */
 extern void publish_predictions(Publisher *p, TeTime at, const PredictedSymbol *symbols, int count);
+
+/* What happened to an order; numbers that there aren't are NAN. */
+typedef struct ExecutionReport
+{
+	char execution_id[128];
+	const char *signal_id, *company, *user, *symbol;
+	const char *reason; /* or NULL */
+	unsigned leg;
+	TradingEngine__ExecutionStatus status;
+	double requested, executed; /* prices */
+	double lots, profit;        /* profit in account currency */
+	TeTime at;
+} ExecutionReport;
+
+/* Queue a report. */
+extern void publish_execution(Publisher *p, const ExecutionReport *report);
+
+/* Its connection, for subscriptions. */
+extern natsConnection *publisher_connection(Publisher *p);
 
 /* Send what is queued, and wait until all of it is acknowledged. */
 extern void publisher_flush(Publisher *p);
