@@ -5,30 +5,6 @@
 
 #include "params.h"
 
-/* The size of a value of each kind. */
-static size_t kind_size(TeParamKind kind)
-{
-	switch (kind) {
-	case TE_KIND_BOOL:
-		return sizeof(TE_C_TYPE_BOOL);
-	case TE_KIND_INT:
-		return sizeof(TE_C_TYPE_INT);
-	case TE_KIND_NUMBER:
-		return sizeof(TE_C_TYPE_NUMBER);
-	case TE_KIND_ENUM:
-		return sizeof(TE_C_TYPE_ENUM);
-	case TE_KIND_SYMBOLS:
-		return sizeof(TE_C_TYPE_SYMBOLS);
-	case TE_KIND_REGIMES:
-		return sizeof(TE_C_TYPE_REGIMES);
-	case TE_KIND_RULE:
-		return sizeof(TE_C_TYPE_RULE);
-	case TE_KIND_WEIGHTS:
-		return sizeof(TE_C_TYPE_WEIGHTS);
-	}
-	return 0;
-}
-
 static const void *param_get(const TeStrategy *s, int p)
 {
 	return (const char *)s + te_params[p].offset;
@@ -36,7 +12,7 @@ static const void *param_get(const TeStrategy *s, int p)
 
 static void param_copy(TeStrategy *to, int p, const void *value)
 {
-	memcpy((char *)to + te_params[p].offset, value, kind_size(te_params[p].kind));
+	memcpy((char *)to + te_params[p].offset, value, te_param_size(te_params[p].kind));
 }
 
 bool te_symbols_contain(const TeSymbols *set, const char *symbol)

@@ -7,66 +7,12 @@
 
 /* TeSymbols as it is packed: the pointer and the count, which is ANY for "*". */
 #define ANY (-1)
-#define RULE_SIZE (sizeof(const char *))
 #define SYMBOLS_SIZE (sizeof(const char *const *) + sizeof(int32_t))
 
-/* Bytes of a value of each kind, within a strategy and packed. */
-static size_t value_size(TeParamKind kind)
-{
-	switch (kind) {
-	case TE_KIND_BOOL:
-		return sizeof(TE_C_TYPE_BOOL);
-	case TE_KIND_INT:
-		return sizeof(TE_C_TYPE_INT);
-	case TE_KIND_NUMBER:
-		return sizeof(TE_C_TYPE_NUMBER);
-	case TE_KIND_ENUM:
-		return sizeof(TE_C_TYPE_ENUM);
-	case TE_KIND_SYMBOLS:
-		return sizeof(TE_C_TYPE_SYMBOLS);
-	case TE_KIND_REGIMES:
-		return sizeof(TE_C_TYPE_REGIMES);
-	case TE_KIND_RULE:
-		return RULE_SIZE;
-	case TE_KIND_WEIGHTS:
-		return sizeof(TE_C_TYPE_WEIGHTS);
-	}
-	return 0;
-}
-
+/* Bytes of a packed value of each kind. */
 static size_t packed_value_size(TeParamKind kind)
 {
-	return kind == TE_KIND_SYMBOLS ? SYMBOLS_SIZE : value_size(kind);
-}
-
-static bool same_symbols(const TeSymbols *a, const TeSymbols *b)
-{
-	if (a->any != b->any || a->count != b->count)
-		return false;
-	if (a->symbols == b->symbols)
-		return true;
-	for (int i = 0; i < a->count; i++)
-		if (strcmp(a->symbols[i], b->symbols[i]) != 0)
-			return false;
-	return true;
-}
-
-static bool same_rule(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static bool same_value(TeParamKind kind, const void *a, const void *b)
-{
-	switch (kind) {
-	case TE_KIND_SYMBOLS:
-		return same_symbols(a, b);
-	case TE_KIND_RULE:
-		return same_rule(*(const char *const *)a, *(const char *const *)b);
-	default:
-		/* By bits: what is unpacked is what was packed, -0 too. */
-		return memcmp(a, b, value_size(kind)) == 0;
-	}
+	return kind == TE_KIND_SYMBOLS ? SYMBOLS_SIZE : te_param_size(kind);
 }
 
 static const void *value_of(const TeStrategy *s, int p)
@@ -79,14 +25,14 @@ void te_params_difference(const TeStrategy *base, const TeStrategy *strategy, Te
 	out->set = 0;
 	out->values = *strategy;
 	for (int p = 0; p < TE_PARAM_COUNT; p++)
-		if (!same_value(te_params[p].kind, value_of(base, p), value_of(strategy, p)))
+		if (!te_param_same(te_params[p].kind, value_of(base, p), value_of(strategy, p)))
 			out->set |= TE_PARAM_BIT(p);
 }
 
 void te_params_take(TeParamSet *set, TeParam param, const TeStrategy *from)
 {
 	memcpy((char *)&set->values + te_params[param].offset, value_of(from, param),
-	       value_size(te_params[param].kind));
+	       te_param_size(te_params[param].kind));
 	set->set |= TE_PARAM_BIT(param);
 }
 
@@ -182,8 +128,8 @@ void te_params_overlay(const uint8_t *packed, TeStrategy *out)
 			break;
 		case TE_KIND_RULE:
 			/* cppcheck-suppress pointerSize ; the value is a pointer */
-			memcpy(to, packed, RULE_SIZE);
-			packed += RULE_SIZE;
+			memcpy(to, packed, sizeof(TE_C_TYPE_RULE));
+			packed += sizeof(TE_C_TYPE_RULE);
 			break;
 		case TE_KIND_WEIGHTS:
 			memcpy(to, packed, sizeof(TE_C_TYPE_WEIGHTS));

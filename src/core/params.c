@@ -237,3 +237,56 @@ const char *te_strategy_check(const TeParamSet *params, const char **reason)
 	*reason = NULL;
 	return NULL;
 }
+
+size_t te_param_size(TeParamKind kind)
+{
+	switch (kind) {
+	case TE_KIND_BOOL:
+		return sizeof(TE_C_TYPE_BOOL);
+	case TE_KIND_INT:
+		return sizeof(TE_C_TYPE_INT);
+	case TE_KIND_NUMBER:
+		return sizeof(TE_C_TYPE_NUMBER);
+	case TE_KIND_ENUM:
+		return sizeof(TE_C_TYPE_ENUM);
+	case TE_KIND_SYMBOLS:
+		return sizeof(TE_C_TYPE_SYMBOLS);
+	case TE_KIND_REGIMES:
+		return sizeof(TE_C_TYPE_REGIMES);
+	case TE_KIND_RULE:
+		return sizeof(TE_C_TYPE_RULE);
+	case TE_KIND_WEIGHTS:
+		return sizeof(TE_C_TYPE_WEIGHTS);
+	}
+	return 0;
+}
+
+static bool same_symbols(const TeSymbols *a, const TeSymbols *b)
+{
+	if (a->any != b->any || a->count != b->count)
+		return false;
+	if (a->symbols == b->symbols)
+		return true;
+	for (int i = 0; i < a->count; i++)
+		if (strcmp(a->symbols[i], b->symbols[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool te_param_same(TeParamKind kind, const void *a, const void *b)
+{
+	switch (kind) {
+	case TE_KIND_SYMBOLS:
+		return same_symbols(a, b);
+	case TE_KIND_RULE:
+		return same_text(*(const char *const *)a, *(const char *const *)b);
+	default:
+		/* By bits: -0 isn't 0, so that what is packed comes back as it was. */
+		return memcmp(a, b, te_param_size(kind)) == 0;
+	}
+}

@@ -169,6 +169,12 @@ extern const TeParamInfo te_params[TE_PARAM_COUNT];
 /* Index of a parameter by name, or -1. */
 extern int te_param_find(const char *name);
 
+/* Bytes of a value of a kind within TeStrategy. */
+extern size_t te_param_size(TeParamKind kind);
+
+/* Whether two values of a kind have the same bits; of symbols and rules: say the same. */
+extern bool te_param_same(TeParamKind kind, const void *a, const void *b);
+
 /* The defaults of spec and README: what a missing key means. */
 extern void te_strategy_defaults(TeStrategy *out);
 

@@ -35,45 +35,12 @@ static const ProtobufCFieldDescriptor *param_field(int p)
 	return fields[p];
 }
 
-static bool same_symbols(const TeSymbols *a, const TeSymbols *b)
-{
-	if (a->any != b->any || a->count != b->count)
-		return false;
-	for (int i = 0; i < a->count; i++)
-		if (strcmp(a->symbols[i], b->symbols[i]) != 0)
-			return false;
-	return true;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* Whether a parameter has the same bits in both strategies. */
 static bool same_param(int p, const TeStrategy *a, const TeStrategy *b)
 {
-	const char *x = (const char *)a + te_params[p].offset;
-	const char *y = (const char *)b + te_params[p].offset;
+	size_t offset = te_params[p].offset;
 
-	switch (te_params[p].kind) {
-	case TE_KIND_BOOL:
-		return *(const bool *)x == *(const bool *)y;
-	case TE_KIND_INT:
-		return *(const int32_t *)x == *(const int32_t *)y;
-	case TE_KIND_NUMBER:
-		return memcmp(x, y, sizeof(double)) == 0;
-	case TE_KIND_ENUM:
-	case TE_KIND_REGIMES:
-		return *(const uint8_t *)x == *(const uint8_t *)y;
-	case TE_KIND_SYMBOLS:
-		return same_symbols((const TeSymbols *)x, (const TeSymbols *)y);
-	case TE_KIND_RULE:
-		return same_text(*(const char *const *)x, *(const char *const *)y);
-	case TE_KIND_WEIGHTS:
-		return memcmp(x, y, sizeof(TeWeights)) == 0;
-	}
-	return false;
+	return te_param_same(te_params[p].kind, (const char *)a + offset, (const char *)b + offset);
 }
 
 static TradingEngine__SymbolSet *symbols_to_proto(const TeSymbols *set, TeArena *arena)
