@@ -1,5 +1,8 @@
 /*
  * judge.c - bars of trading.market_bars in memory, and trades held against them.
+ *
+ * Bars are read on as far as some trade needs them to come to its end, more and more at a time:
+ * an outcome other than OPEN is final, whatever follows.
  */
 #include "postgres.h"
 
@@ -16,7 +19,10 @@
 #include "sql/sqltime.h"
 
 #define SYMBOL_SIZE 64
-#define FIRST_CAPACITY 256
+
+/* Bars that are read at a time: at first, and at most. */
+#define FIRST_READ 512
+#define MOST_READ 65536
 
 typedef struct BarsKey
 {
@@ -29,6 +35,7 @@ typedef struct BarsEntry
 	BarsKey key;
 	TeBar *bars;
 	int count, capacity;
+	int next_read; /* how many bars to ask for; 0: there are no more */
 } BarsEntry;
 
 struct TeJudge
@@ -63,25 +70,28 @@ static void read_bar(TeRow *row, void *arg)
 	            te_row_double(row, "high"), te_row_double(row, "low"), te_row_double(row, "close")};
 }
 
-static void read_bars(const TeJudge *judge, BarsEntry *entry)
+/* Read the bars that follow those that are there. */
+static void read_on(const TeJudge *judge, BarsEntry *entry)
 {
 	static const char sql[] =
 		"SELECT b.bar_start, b.open, b.high, b.low, b.close FROM trading.market_bars AS b"
 		" WHERE b.lane OPERATOR(pg_catalog.=) $1 AND b.symbol OPERATOR(pg_catalog.=) $2"
-		"   AND b.bar_start OPERATOR(pg_catalog.>=) $3 ORDER BY b.bar_start";
-	Oid types[] = {INT4OID, TEXTOID, TIMESTAMPTZOID};
+		"   AND b.bar_start OPERATOR(pg_catalog.>=) $3 ORDER BY b.bar_start LIMIT $4";
+	TimestampTz from = entry->count == 0
+	                       ? judge->from
+	                       : te_time_to_timestamptz(entry->bars[entry->count - 1].start) + 1;
+	Oid types[] = {INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID};
 	Datum values[] = {Int32GetDatum(entry->key.lane), CStringGetTextDatum(entry->key.symbol),
-	                  TimestampTzGetDatum(judge->from)};
+	                  TimestampTzGetDatum(from), Int64GetDatum(entry->next_read)};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
+	int before = entry->count;
 
-	entry->count = 0;
-	entry->capacity = FIRST_CAPACITY;
-	entry->bars = MemoryContextAllocHuge(judge->context, sizeof(TeBar) * entry->capacity);
 	te_query_each(sql, &args, read_bar, entry);
+	entry->next_read =
+		entry->count - before < entry->next_read ? 0 : Min(2 * entry->next_read, MOST_READ);
 }
 
-void te_judge(TeJudge *judge, int32 lane, const char *symbol, const TeTrade *trade,
-              TeTradeOutcome *out)
+static BarsEntry *find_bars(const TeJudge *judge, int32 lane, const char *symbol)
 {
 	BarsKey key = {.lane = lane};
 	BarsEntry *entry;
@@ -89,10 +99,28 @@ void te_judge(TeJudge *judge, int32 lane, const char *symbol, const TeTrade *tra
 
 	strlcpy(key.symbol, symbol, SYMBOL_SIZE);
 	entry = hash_search(judge->entries, &key, HASH_ENTER, &found);
-	if (!found)
-		read_bars(judge, entry);
-	te_trade_judge(trade, &(TeBars){entry->bars, entry->count, te_guc_bar_length * TE_USEC_PER_SEC},
-	               out);
+	if (!found) {
+		entry->count = 0;
+		entry->capacity = entry->next_read = FIRST_READ;
+		entry->bars = MemoryContextAllocHuge(judge->context, sizeof(TeBar) * entry->capacity);
+		read_on(judge, entry);
+	}
+	return entry;
+}
+
+void te_judge(TeJudge *judge, int32 lane, const char *symbol, const TeTrade *trade,
+              TeTradeOutcome *out)
+{
+	BarsEntry *entry = find_bars(judge, lane, symbol);
+
+	for (;;) {
+		TeBars bars = {entry->bars, entry->count, te_guc_bar_length * TE_USEC_PER_SEC};
+
+		te_trade_judge(trade, &bars, out);
+		if (out->whole.result != TE_RESULT_OPEN || entry->next_read == 0)
+			break;
+		read_on(judge, entry);
+	}
 }
 
 void te_replay_compare(TeReplayRun *run)
