@@ -30,6 +30,19 @@ static const char *const strategies_labels[] = {
 
 static const TeEnum strategies_enum = {"strategies", TE_REPLAY_STRATEGIES_COUNT, strategies_labels};
 
+const TeReplayPositions te_replay_all_positions = {
+	.from_time = 1,
+	.to_time = 2,
+	.changes = 3,
+	.company_id = 4,
+	.user_id = 5,
+	.strategy_id = 6,
+	.symbol = 7,
+	.strategies = 8,
+	.outcomes = 9,
+	.workers = 10,
+};
+
 static void invalid_argument(const char *argument, const char *reason)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

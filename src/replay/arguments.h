@@ -30,6 +30,9 @@ typedef struct TeReplayPositions
 #undef TE_REPLAY_POSITION
 } TeReplayPositions; /* from 1; 0: the function has no such argument, and its default holds */
 
+/* All of them, in their order. */
+extern const TeReplayPositions te_replay_all_positions;
+
 /*
  * Read the arguments of a call into a run with one source, and hold them against the session's
  * identity: a tenant replays its own company, who is not admin of it its own strategies.

@@ -353,20 +353,7 @@ static void check_result_type(TupleDesc descriptor)
 		elog(ERROR, "trading.replayed_decision is not what the library returns");
 }
 
-/* Positions of the arguments; with_inputs comes last. */
-static const TeReplayPositions positions = {
-	.from_time = 1,
-	.to_time = 2,
-	.changes = 3,
-	.company_id = 4,
-	.user_id = 5,
-	.strategy_id = 6,
-	.symbol = 7,
-	.strategies = 8,
-	.outcomes = 9,
-	.workers = 10,
-};
-
+/* with_inputs comes after the arguments that are common. */
 enum { WITH_INPUTS = 10 };
 
 /* trading.replay(): see sql/56_replay.sql. */
@@ -385,7 +372,7 @@ Datum te_sql_replay(PG_FUNCTION_ARGS)
 	result.slot = MakeSingleTupleTableSlot(set->setDesc, &TTSOpsMinimalTuple);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	te_replay_read_arguments(fcinfo, &positions, &run);
+	te_replay_read_arguments(fcinfo, &te_replay_all_positions, &run);
 	(void)te_replay_run(&run, &te_replay_rows_sink, &parameters, sizeof(parameters), &result);
 	SPI_finish();
 	ExecDropSingleTupleTableSlot(result.slot);

@@ -287,6 +287,8 @@ static uint64 run_watched(const TeReplayRun *run, const TeReplaySink *sink, cons
 	int workers;
 
 	te_replay_find(run, &chunks);
+	if (chunks.count == 0)
+		te_replay_check_variants(run);
 	pg_atomic_init_u32(&shared.next_chunk, 0);
 	pg_atomic_init_u64(&shared.decisions, 0);
 	shared.chunk_count = chunks.count;

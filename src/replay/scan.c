@@ -131,6 +131,32 @@ static TeVariant *read_variants(const TeReplaySource *source, MemoryContext cont
 	return variants;
 }
 
+/*
+ * Hold the variants of a run without messages against the rows as they are, as an UPDATE would
+ * be: where there are messages, the rows that decided them are asked.
+ */
+void te_replay_check_variants(const TeReplayRun *run)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "variants of a replay", ALLOCSET_DEFAULT_SIZES);
+
+	for (int i = 0; i < run->source_count; i++) {
+		TeCacheScope scope = {
+			.lane = -1,
+			.company = run->company,
+			.user = run->user,
+			.strategy = run->strategy,
+			.variant_count = run->sources[i].variant_count,
+			.variants = read_variants(&run->sources[i], context),
+			.parent = context,
+		};
+
+		if (scope.variant_count > 0)
+			te_cache_load_current(te_cache_create(&scope));
+	}
+	MemoryContextDelete(context);
+}
+
 /* Another lane, or another number of lanes: other companies. */
 static void open_lane(Process *process, int lane, int lane_count)
 {

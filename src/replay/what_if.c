@@ -417,19 +417,6 @@ const TeReplaySink te_replay_what_if_sink = {
 	.receive = te_tuple_receive,
 };
 
-static const TeReplayPositions positions = {
-	.from_time = 1,
-	.to_time = 2,
-	.changes = 3,
-	.company_id = 4,
-	.user_id = 5,
-	.strategy_id = 6,
-	.symbol = 7,
-	.strategies = 8,
-	.outcomes = 9,
-	.workers = 10,
-};
-
 /* trading.what_if(): see sql/57_what_if.sql. */
 Datum te_sql_what_if(PG_FUNCTION_ARGS)
 {
@@ -440,7 +427,7 @@ Datum te_sql_what_if(PG_FUNCTION_ARGS)
 	te_tuple_result_begin(fcinfo, columns, COLUMN_COUNT, &result);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	te_replay_read_arguments(fcinfo, &positions, &run);
+	te_replay_read_arguments(fcinfo, &te_replay_all_positions, &run);
 	wanted = run.outcomes;
 	/* Of a signal that is gained or lost, the other decision is needed too. */
 	run.outcomes = TE_OUTCOMES_ALL;

@@ -100,6 +100,10 @@ like(psql_as('te_dora', 'SELECT count(*) FROM ' . replay(changes => q{'{"custom_
 	qr/tier PRO does not allow .*"custom_rule".*ENTERPRISE/, 'a change that the tier does not allow is refused as the UPDATE would be');
 like(psql_as('te_boss', 'SELECT count(*) FROM ' . replay(changes => q{'{"min_confidence_threshold": 0.95, "custom_rule": "$.prediction.confidence > 0.1"}'}, workers => 2)),
 	qr/tier \w+ does not allow/, 'whoever asks');
+like(psql_as('te_dora', q{SELECT count(*) FROM trading.replay('1999-01-01Z', '1999-01-02Z', '{"custom_rule": "$.prediction.confidence > 0.1"}')}),
+	qr/tier PRO does not allow .*"custom_rule".*ENTERPRISE/, 'and also where there is nothing to replay');
+is(psql_as('te_dora', q{SELECT count(*) FROM trading.replay('1999-01-01Z', '1999-01-02Z', '{"min_confidence_threshold": 0.9}')}),
+	'0', 'where what is allowed gives nothing');
 like(psql_as('te_boss', 'SELECT count(*) FROM ' . replay(changes => q{'{"time_in_force": "IOC"}'})),
 	qr/"time_in_force".*prefer_market_orders/, 'and a change that does not go with the rest of the row');
 
