@@ -51,6 +51,7 @@ static const struct Payload
 	{"RiskAssessmentReply", TE_MESSAGE_RISK_REPLY,
      &trading_engine__risk_assessment_reply__descriptor},
 	{"ResendRequest", TE_MESSAGE_RESEND, &trading_engine__resend_request__descriptor},
+	{"BreakerChange", TE_MESSAGE_BREAKER, &trading_engine__breaker_change__descriptor},
 };
 
 #define PAYLOAD_COUNT (sizeof(payloads) / sizeof(payloads[0]))
