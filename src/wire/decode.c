@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "core/admit.h"
+#include "core/book.h"
 #include "core/decide.h"
+#include "json.h"
 #include "proto.h"
 #include "rules.h"
 #include "scan.h"
@@ -23,13 +25,8 @@ const TeWireLimits te_wire_limits_default = {
 #define REASON_MAX 1024
 #define PREDICTIONS_FIELD 6
 
-static const char *const execution_status_labels[] = {
-	"UNSPECIFIED", "FILLED", "PARTIALLY_FILLED", "REJECTED", "CANCELLED", "CLOSED"};
-
-const char *te_execution_status_label(TeExecutionStatus status)
-{
-	return (unsigned)status <= TE_EXECUTION_CLOSED ? execution_status_labels[status] : "UNKNOWN";
-}
+/* No lot or price is beyond this, so that what is computed of them stays finite. */
+#define MOST_LOTS_OR_PRICE 1e12
 
 /* -0 is a zero that compares equal but has other bits; what is decided on has one zero. */
 static double one_zero(double x)
@@ -313,66 +310,96 @@ static bool decode_tick(const TeEnvelope *e, TeArena *arena, TeTick *out, TeWire
 	       te_rule_above_zero("price", out->price, err);
 }
 
-static bool optional_price(const char *field, double value, TeWireError *err)
+static bool check_at_most(const char *field, double value, double most, TeWireError *err)
 {
-	return !te_known(value) || te_rule_above_zero(field, value, err);
+	return !te_known(value) || te_rule_range(field, value, -most, most, err);
 }
 
-static bool check_execution(const TeExecution *x, const char *signal_id, TeWireError *err)
+/* What has to be there, and what is too long or too much; the core's rules come after. */
+static bool check_execution(const TradingEngine__ExecutionResult *x, const TeExecution *told,
+                            TeWireError *err)
 {
 	uint8_t id[TE_UUID_BYTES];
+	bool fill =
+		told->status == TE_EXECUTION_FILLED || told->status == TE_EXECUTION_PARTIALLY_FILLED;
 
 	if (!te_rule_name("execution_id", x->execution_id, err) ||
-	    !te_rule_present("signal_id", signal_id[0] != '\0', err))
+	    !te_rule_present("signal_id", x->signal_id[0] != '\0', err))
 		return false;
-	if (!te_uuid_parse(signal_id, id))
+	if (!te_uuid_parse(x->signal_id, id))
 		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "signal_id", "is not a UUID");
 	if (!te_rule_tenant(x->company_id, x->user_id, err) ||
 	    !te_rule_symbol("symbol", x->symbol, err) ||
 	    !te_rule_present("status", x->status != 0, err) ||
-	    !optional_price("requested_price", x->requested_price, err) ||
-	    !optional_price("executed_price", x->executed_price, err) ||
 	    !te_rule_time("executed_at", x->executed_at, err) ||
 	    !te_rule_text("reason", x->reason, REASON_MAX, err) ||
 	    !te_rule_text("broker_order_id", x->broker_order_id, TE_NAME_MAX, err))
 		return false;
-	if (te_known(x->executed_size) && x->executed_size < 0)
-		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "executed_size", "must be >= 0");
 	if (x->leg >= TE_MAX_LEGS)
 		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "leg", "must be from 0 to %d",
 		                    TE_MAX_LEGS - 1);
-	if (x->status == TE_EXECUTION_FILLED || x->status == TE_EXECUTION_PARTIALLY_FILLED)
-		return te_rule_present("executed_price", te_known(x->executed_price), err) &&
-		       te_rule_present("executed_size", te_known(x->executed_size), err);
-	return x->status != TE_EXECUTION_CLOSED || te_rule_present("profit", te_known(x->profit), err);
+	if (fill && (!te_rule_present("executed_price", te_known(told->executed_price), err) ||
+	             !te_rule_present("executed_size", te_known(told->executed_size), err)))
+		return false;
+	if (told->status == TE_EXECUTION_CLOSED &&
+	    !te_rule_present("profit", te_known(told->profit), err))
+		return false;
+	if (te_known(told->executed_size) && told->executed_size < 0)
+		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, "executed_size", "must be >= 0");
+	return check_at_most("requested_price", told->requested_price, MOST_LOTS_OR_PRICE, err) &&
+	       check_at_most("executed_price", told->executed_price, MOST_LOTS_OR_PRICE, err) &&
+	       check_at_most("executed_size", told->executed_size, MOST_LOTS_OR_PRICE, err) &&
+	       check_at_most("profit", told->profit, TE_BOOK_MOST, err) &&
+	       check_at_most("commission", told->commission, TE_BOOK_MOST, err);
 }
 
-static bool decode_execution(const TeEnvelope *e, TeArena *arena, TeExecution *out,
+/* The same fields in one order, and with one zero, whoever packed them. */
+static bool hash_execution(TradingEngine__ExecutionResult *x, TeArena *arena,
+                           uint8_t hash[TE_SHA256_BYTES], TeWireError *err)
+{
+	const uint8_t *data;
+	size_t len;
+
+	x->executed_size = one_zero(x->executed_size);
+	x->profit = one_zero(x->profit);
+	x->commission = one_zero(x->commission);
+	if (!te_message_pack(&x->base, arena, &data, &len, err))
+		return false;
+	te_sha256(data, len, hash);
+	return true;
+}
+
+static bool decode_execution(const TeEnvelope *e, TeArena *arena, TeExecutionReport *out,
                              TeWireError *err)
 {
 	TradingEngine__ExecutionResult *x = (TradingEngine__ExecutionResult *)te_scan_unpack(
 		&trading_engine__execution_result__descriptor, e->payload, e->payload_len, 1, arena, err);
+	const char *field, *reason;
 
-	if (x == NULL)
+	if (x == NULL || !hash_execution(x, arena, out->content_hash, err))
 		return false;
-	*out = (TeExecution){
-		.execution_id = x->execution_id,
-		.company_id = x->company_id,
-		.user_id = x->user_id,
-		.symbol = x->symbol,
-		.leg = x->leg,
+	out->execution_id = x->execution_id;
+	out->company_id = x->company_id;
+	out->user_id = x->user_id;
+	out->symbol = x->symbol;
+	out->leg = x->leg;
+	out->reason = x->reason;
+	out->broker_order_id = x->broker_order_id;
+	out->told = (TeExecution){
+		.id = te_key_of(x->execution_id, strlen(x->execution_id)),
+		.at = x->executed_at,
 		.status = (TeExecutionStatus)x->status,
 		.requested_price = TE_PROTO_GET(x, requested_price),
 		.executed_price = TE_PROTO_GET(x, executed_price),
 		.executed_size = TE_PROTO_GET(x, executed_size),
 		.profit = TE_PROTO_GET(x, profit),
 		.commission = TE_PROTO_GET(x, commission),
-		.executed_at = x->executed_at,
-		.reason = x->reason,
-		.broker_order_id = x->broker_order_id,
 	};
-	if (!check_execution(out, x->signal_id, err))
+	if (!check_execution(x, &out->told, err))
 		return false;
+	field = te_execution_check(&out->told, &reason);
+	if (field != NULL)
+		return te_wire_fail(err, TE_WIRE_INVALID_FIELD, field, "%s", reason);
 	te_uuid_parse(x->signal_id, out->signal_id);
 	if (strcmp(e->company_id, out->company_id) != 0)
 		return te_wire_fail(err, TE_WIRE_MISMATCH, "company_id", "envelope and result differ");

@@ -9,6 +9,7 @@
 #ifndef TE_WIRE_DECODE_H
 #define TE_WIRE_DECODE_H
 
+#include "core/execution.h"
 #include "envelope.h"
 
 typedef struct TeWireLimits
@@ -45,19 +46,8 @@ typedef struct TeTick
 	TeTime at;
 } TeTick;
 
-typedef enum {
-	TE_EXECUTION_FILLED = 1,
-	TE_EXECUTION_PARTIALLY_FILLED,
-	TE_EXECUTION_REJECTED,
-	TE_EXECUTION_CANCELLED,
-	TE_EXECUTION_CLOSED
-} TeExecutionStatus;
-
-/* "FILLED" and so on. */
-extern const char *te_execution_status_label(TeExecutionStatus status);
-
-/* Numbers that were not given are NAN. */
-typedef struct TeExecution
+/* A terminal's report about a signal's order. */
+typedef struct TeExecutionReport
 {
 	const char *execution_id;
 	uint8_t signal_id[TE_UUID_BYTES];
@@ -65,14 +55,11 @@ typedef struct TeExecution
 	const char *user_id;
 	const char *symbol;
 	uint32_t leg;
-	TeExecutionStatus status;
-	double requested_price, executed_price;
-	double executed_size;
-	double profit, commission;
-	TeTime executed_at;
+	TeExecution told; /* sound by te_execution_check; id is the head of execution_id's SHA-256 */
 	const char *reason;
 	const char *broker_order_id;
-} TeExecution;
+	uint8_t content_hash[TE_SHA256_BYTES]; /* the same for the same fields, however packed */
+} TeExecutionReport;
 
 typedef struct TeHeartbeat
 {
@@ -92,7 +79,7 @@ typedef struct TeMessage
 	{
 		TePredictionBatch batch;
 		TeTick tick;
-		TeExecution execution;
+		TeExecutionReport execution;
 		TeHeartbeat heartbeat;
 	} as;
 } TeMessage;

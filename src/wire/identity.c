@@ -84,21 +84,32 @@ void te_sha256(const void *data, size_t len, uint8_t digest[TE_SHA256_BYTES])
 	digest_end(context, digest);
 }
 
-uint64_t te_hash64(const void *data, size_t len)
+/* Eight bytes as a big-endian number. */
+static uint64_t number_of(const uint8_t *bytes)
+{
+	uint64_t number = 0;
+
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | bytes[i];
+	return number;
+}
+
+TeKey te_key_of(const void *data, size_t len)
 {
 	uint8_t digest[TE_SHA256_BYTES];
 
 	te_sha256(data, len, digest);
-	return te_sha256_head(digest);
+	return (TeKey){number_of(digest), number_of(digest + 8)};
+}
+
+uint64_t te_hash64(const void *data, size_t len)
+{
+	return te_key_of(data, len).hi;
 }
 
 uint64_t te_sha256_head(const uint8_t digest[TE_SHA256_BYTES])
 {
-	uint64_t hash = 0;
-
-	for (int i = 0; i < 8; i++)
-		hash = hash << 8 | digest[i];
-	return hash;
+	return number_of(digest);
 }
 
 void te_hash_text(uint64_t hash, char text[TE_HASH_TEXT_SIZE])

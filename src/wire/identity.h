@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/types.h"
+#include "core/recall.h"
 
 #define TE_UUID_BYTES 16
 #define TE_UUID_TEXT_SIZE 37 /* with terminator */
@@ -44,6 +44,9 @@ extern void te_uuid_text(const uint8_t id[TE_UUID_BYTES], char text[TE_UUID_TEXT
 extern bool te_uuid_parse(const char *text, uint8_t id[TE_UUID_BYTES]);
 
 extern void te_sha256(const void *data, size_t len, uint8_t digest[TE_SHA256_BYTES]);
+
+/* First 16 bytes of the SHA-256. */
+extern TeKey te_key_of(const void *data, size_t len);
 
 /* First 8 bytes of the SHA-256, as a big-endian number. */
 extern uint64_t te_hash64(const void *data, size_t len);

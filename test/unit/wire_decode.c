@@ -537,49 +537,191 @@ static void reads_ticks(void)
 	is_exactly(tick.price, DBL_MAX, "have a middle too");
 }
 
-static void reads_executions(void)
-{
-	TradingEngine__ExecutionResult x = TRADING_ENGINE__EXECUTION_RESULT__INIT;
-	WireFixture f;
-	const uint8_t *data;
-	size_t len;
-	static const uint8_t id[TE_UUID_BYTES] = {0x01, 0x8f, 0x00, 0x00, 0x00, 0x00, 0x70, 0x01,
-	                                          0x80, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08};
+/* A sound report; a case changes what it is about. */
+typedef TradingEngine__ExecutionResult Report;
 
-	wire_fixture(&f, 0);
+static Report sound_report(TradingEngine__ExecutionStatus status)
+{
+	Report x = TRADING_ENGINE__EXECUTION_RESULT__INIT;
+
 	x.execution_id = (char *)"x1";
 	x.signal_id = (char *)"018f0000-0000-7001-8002-030405060708";
 	x.company_id = (char *)"acme";
 	x.user_id = (char *)"ann";
 	x.symbol = (char *)"EURUSD";
-	x.status = TRADING_ENGINE__EXECUTION_STATUS__EXECUTION_STATUS_CLOSED;
-	TE_PROTO_SET(TRADING_ENGINE__EXECUTION_RESULT, &x, profit, PROFIT, -12.5);
+	x.status = status;
 	x.executed_at = WIRE_NOON;
-	wrap_payload(&f, TE_MESSAGE_EXECUTION, &x.base, &data, &len);
-	ok(wire_decode(&f, data, len), "the result of an execution is read");
-	ok(memcmp(f.out.as.execution.signal_id, id, sizeof(id)) == 0, "signal id");
-	is_exactly(f.out.as.execution.profit, -12.5, "a loss");
-	ok(isnan(f.out.as.execution.executed_price), "a price that isn't given is unknown");
-	is_text(te_execution_status_label(f.out.as.execution.status), "CLOSED", "status");
+	return x;
+}
 
-	x.has_profit_case = 0;
-	wrap_payload(&f, TE_MESSAGE_EXECUTION, &x.base, &data, &len);
-	wire_decode(&f, data, len);
-	is_text(wire_verdict(&f.err), "MISSING_FIELD payload.profit", "CLOSED without profit");
-	x.status = TRADING_ENGINE__EXECUTION_STATUS__EXECUTION_STATUS_FILLED;
-	wrap_payload(&f, TE_MESSAGE_EXECUTION, &x.base, &data, &len);
-	wire_decode(&f, data, len);
-	is_text(wire_verdict(&f.err), "MISSING_FIELD payload.executed_price", "FILLED without price");
-	x.status = TRADING_ENGINE__EXECUTION_STATUS__EXECUTION_STATUS_REJECTED;
-	x.signal_id = (char *)"018f0000-0000-7001-8002-03040506070";
-	wrap_payload(&f, TE_MESSAGE_EXECUTION, &x.base, &data, &len);
-	wire_decode(&f, data, len);
-	is_text(wire_verdict(&f.err), "INVALID_FIELD payload.signal_id", "a cut signal id");
-	x.signal_id = (char *)"018f0000-0000-7001-8002-030405060708";
-	x.user_id = (char *)"bob";
-	wrap_payload(&f, TE_MESSAGE_EXECUTION, &x.base, &data, &len);
-	wire_decode(&f, data, len);
-	is_text(wire_verdict(&f.err), "MISMATCH user_id", "a result of somebody else");
+#define SET(x, field, FIELD, value)                                                                \
+	TE_PROTO_SET(TRADING_ENGINE__EXECUTION_RESULT, x, field, FIELD, value)
+#define STATUS(label) TRADING_ENGINE__EXECUTION_STATUS__EXECUTION_STATUS_##label
+
+static Report fill_report(void)
+{
+	Report x = sound_report(STATUS(FILLED));
+
+	SET(&x, requested_price, REQUESTED_PRICE, 1.1);
+	SET(&x, executed_price, EXECUTED_PRICE, 1.1002);
+	SET(&x, executed_size, EXECUTED_SIZE, 0.1);
+	SET(&x, commission, COMMISSION, 0.35);
+	return x;
+}
+
+static Report close_report(void)
+{
+	Report x = sound_report(STATUS(CLOSED));
+
+	SET(&x, profit, PROFIT, -12.5);
+	return x;
+}
+
+static bool read_report(WireFixture *f, Report *x)
+{
+	const uint8_t *data;
+	size_t len;
+
+	wrap_payload(f, TE_MESSAGE_EXECUTION, &x->base, &data, &len);
+	return wire_decode(f, data, len);
+}
+
+static void reads_executions(void)
+{
+	static const uint8_t id[TE_UUID_BYTES] = {0x01, 0x8f, 0x00, 0x00, 0x00, 0x00, 0x70, 0x01,
+	                                          0x80, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08};
+	const TeExecutionReport *r;
+	Report x = close_report();
+	WireFixture f;
+
+	wire_fixture(&f, 0);
+	ok(read_report(&f, &x), "the result of an execution is read");
+	r = &f.out.as.execution;
+	ok(memcmp(r->signal_id, id, sizeof(id)) == 0, "signal id");
+	is_exactly(r->told.profit, -12.5, "a loss");
+	ok(isnan(r->told.executed_price) && isnan(r->told.executed_size) && isnan(r->told.commission),
+	   "what isn't given is unknown");
+	is_text(te_execution_status_enum.labels[r->told.status], "CLOSED", "status");
+	ok(r->told.at == WIRE_NOON, "when");
+
+	x = fill_report();
+	x.leg = 1;
+	x.reason = (char *)"partial";
+	x.broker_order_id = (char *)"4711";
+	ok(read_report(&f, &x), "a fill is read");
+	r = &f.out.as.execution;
+	is_exactly(r->told.requested_price, 1.1, "price asked for");
+	is_exactly(r->told.executed_price, 1.1002, "price got");
+	is_exactly(r->told.executed_size, 0.1, "lots");
+	is_exactly(r->told.commission, 0.35, "commission");
+	ok(r->leg == 1, "leg");
+	is_text(r->reason, "partial", "the broker's words");
+	is_text(r->broker_order_id, "4711", "the broker's id");
+	te_arena_free(&f.arena);
+}
+
+static void knows_a_report_again(void)
+{
+	Report x = fill_report();
+	TeExecutionReport first;
+	WireFixture f;
+
+	wire_fixture(&f, 0);
+	ok(read_report(&f, &x), "a report");
+	first = f.out.as.execution;
+	ok(read_report(&f, &x) && te_key_equal(f.out.as.execution.told.id, first.told.id) &&
+	       memcmp(f.out.as.execution.content_hash, first.content_hash, TE_SHA256_BYTES) == 0,
+	   "has the same key and hash again");
+	x.commission = 0.36;
+	ok(read_report(&f, &x) && te_key_equal(f.out.as.execution.told.id, first.told.id) &&
+	       memcmp(f.out.as.execution.content_hash, first.content_hash, TE_SHA256_BYTES) != 0,
+	   "another commission has another hash under the same key");
+	x.commission = 0;
+	ok(read_report(&f, &x), "no commission");
+	first = f.out.as.execution;
+	x.commission = -0.0;
+	ok(read_report(&f, &x) &&
+	       memcmp(f.out.as.execution.content_hash, first.content_hash, TE_SHA256_BYTES) == 0,
+	   "there is one zero");
+	x.execution_id = (char *)"x2";
+	ok(read_report(&f, &x) && !te_key_equal(f.out.as.execution.told.id, first.told.id),
+	   "another id has another key");
+	te_arena_free(&f.arena);
+}
+
+#define LONG_TEXT(name, length)                                                                    \
+	char name[(length) + 1];                                                                       \
+	memset(name, 'x', length);                                                                     \
+	name[length] = '\0'
+
+/* Turned away, and why; "change" is a statement about the report x. */
+#define REFUSES(report, change, verdict, name)                                                     \
+	do {                                                                                           \
+		Report x = report;                                                                         \
+		change;                                                                                    \
+		read_report(&f, &x);                                                                       \
+		is_text(wire_verdict(&f.err), verdict, name);                                              \
+	} while (0)
+
+static void names_what_is_wrong_with_a_report(void)
+{
+	WireFixture f;
+	LONG_TEXT(id, TE_NAME_MAX + 1);
+	LONG_TEXT(words, 1025);
+
+	wire_fixture(&f, 0);
+	REFUSES(fill_report(), x.execution_id = (char *)"", "MISSING_FIELD payload.execution_id",
+	        "no execution id");
+	REFUSES(fill_report(), x.execution_id = id, "INVALID_FIELD payload.execution_id",
+	        "a long execution id");
+	REFUSES(fill_report(), x.signal_id = (char *)"", "MISSING_FIELD payload.signal_id",
+	        "no signal id");
+	REFUSES(fill_report(), x.signal_id = (char *)"018f0000-0000-7001-8002-03040506070",
+	        "INVALID_FIELD payload.signal_id", "a cut signal id");
+	REFUSES(fill_report(), x.company_id = (char *)"", "MISSING_FIELD payload.company_id",
+	        "no company");
+	REFUSES(fill_report(), x.company_id = (char *)"beta", "MISMATCH company_id",
+	        "a report of another company");
+	REFUSES(fill_report(), x.user_id = (char *)"bob", "MISMATCH user_id",
+	        "a report of somebody else");
+	REFUSES(fill_report(), x.symbol = (char *)"EUR/USD", "INVALID_FIELD payload.symbol",
+	        "a symbol that can't be one");
+	REFUSES(fill_report(), x.leg = TE_MAX_LEGS, "INVALID_FIELD payload.leg", "a leg too many");
+	REFUSES(fill_report(), x.status = STATUS(UNSPECIFIED), "MISSING_FIELD payload.status",
+	        "no status");
+	REFUSES(fill_report(), x.executed_at = 0, "MISSING_FIELD payload.executed_at", "no time");
+	REFUSES(fill_report(), x.executed_at = -1, "INVALID_FIELD payload.executed_at",
+	        "a time before 1970");
+	REFUSES(fill_report(), x.has_executed_price_case = 0, "MISSING_FIELD payload.executed_price",
+	        "FILLED without price");
+	REFUSES(fill_report(), x.has_executed_size_case = 0, "MISSING_FIELD payload.executed_size",
+	        "FILLED without size");
+	REFUSES(fill_report(), x.executed_price = 0, "INVALID_FIELD payload.executed_price",
+	        "a price of 0");
+	REFUSES(fill_report(), x.requested_price = -1, "INVALID_FIELD payload.requested_price",
+	        "a negative price");
+	REFUSES(fill_report(), x.executed_price = 1e13, "INVALID_FIELD payload.executed_price",
+	        "a price beyond all prices");
+	REFUSES(fill_report(), x.executed_size = 0, "INVALID_FIELD payload.executed_size",
+	        "a fill of nothing");
+	REFUSES(fill_report(), x.executed_size = -0.1, "INVALID_FIELD payload.executed_size",
+	        "a negative size");
+	REFUSES(fill_report(), x.executed_size = NAN, "INVALID_FIELD payload.executed_size",
+	        "a size that is no number");
+	REFUSES(fill_report(), x.commission = INFINITY, "INVALID_FIELD payload.commission",
+	        "a commission without end");
+	REFUSES(fill_report(), x.commission = -2e11, "INVALID_FIELD payload.commission",
+	        "a commission beyond all money");
+	REFUSES(close_report(), x.has_profit_case = 0, "MISSING_FIELD payload.profit",
+	        "CLOSED without profit");
+	REFUSES(close_report(), x.profit = 2e11, "INVALID_FIELD payload.profit",
+	        "a profit beyond all money");
+	REFUSES(close_report(), SET(&x, executed_size, EXECUTED_SIZE, 0),
+	        "INVALID_FIELD payload.executed_size", "a close of nothing");
+	REFUSES(sound_report(STATUS(REJECTED)), x.reason = words, "INVALID_FIELD payload.reason",
+	        "a long reason");
+	REFUSES(sound_report(STATUS(CANCELLED)), x.broker_order_id = id,
+	        "INVALID_FIELD payload.broker_order_id", "a long order id");
 	te_arena_free(&f.arena);
 }
 
@@ -598,5 +740,7 @@ int main(void)
 	keeps_to_its_memory();
 	reads_ticks();
 	reads_executions();
+	knows_a_report_again();
+	names_what_is_wrong_with_a_report();
 	return done_testing();
 }
