@@ -20,7 +20,7 @@ GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
 UNIT_C := $(wildcard test/unit/*.c)
 TOOL_C := $(wildcard test/tools/te_nats/*.c)
 # Programs of the demo, and what they share.
-DEMO_MAINS := demo/predictor.c demo/terminal.c
+DEMO_MAINS := demo/predictor.c demo/risk_service.c demo/terminal.c
 DEMO_PARTS := $(filter-out $(DEMO_MAINS),$(wildcard demo/*.c))
 BENCH_C := $(wildcard bench/*.c)
 FUZZ_C := $(wildcard test/fuzz/*.c)
