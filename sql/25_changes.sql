@@ -44,7 +44,14 @@ AS $$
 		('instrument_sessions', 'session', '', '', '', 'session', ''),
 		('market_holidays', 'holiday', '', '', '', 'holiday', ''),
 		('accounts', 'account', 'company_id', 'user_id', '', 'account_id', ''),
-		('strategies', 'strategy', 'company_id', 'user_id', 'strategy_id', '', '')
+		('strategies', 'strategy', 'company_id', 'user_id', 'strategy_id', '', ''),
+		('risk_limits', 'limit', 'company_id', 'user_id', '', 'scope', ''),
+		('protections', 'protection', 'company_id', 'user_id', '', 'protection', ''),
+		('protection_locks', 'lock', 'company_id', 'user_id', '', 'item', ''),
+		('trading_switches', 'switch', 'company_id', 'user_id', '', 'scope', ''),
+		('news_rules', 'news_rule', 'company_id', 'user_id', '', 'scope', ''),
+		('news_events', 'news', '', '', '', 'event_id', ''),
+		('news_calendar', 'calendar', '', '', '', 'span', '')
 	  ) AS l (name, kind, company, owner, strategy, item, secret)
 $$;
 COMMENT ON FUNCTION trading.logged_tables() IS 'the tables whose rows are logged';
@@ -98,7 +105,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.rows_at(text, pg_snapshot, bigint, text[]) IS
-	'rows of a kind (tier, company, user, producer, instrument, rate, session, holiday, account, strategy) as a snapshot of that cluster shows them, of some companies or of all; from the log';
+	'rows of a kind (tier, company, user, producer, instrument, rate, session, holiday, account, strategy, limit, protection, lock, switch, news_rule, news, calendar) as a snapshot of that cluster shows them, of some companies or of all; from the log';
 
 -- Rows whose newest version in the log isn't what the table has: tables that were changed while
 -- the extension was gone, or that come from a dump without a log.  Triggers of strategies are not

@@ -23,7 +23,7 @@ BEGIN
 			 WHERE v.operation <> 'RELOAD') AS c;
 	END IF;
 	COMMENT ON VIEW trading.strategy_history IS
-		'every version of every tier, company, user, producer, instrument, session, holiday, rate, account and strategy: when it was valid, who made it';
+		'every version of every tier, company, user, producer, instrument, session, holiday, rate, account, strategy, limit, protection, lock, switch and news: when it was valid, who made it';
 	PERFORM trading.describe_like('trading.strategy_history', 'trading.strategy_changes');
 	COMMENT ON COLUMN trading.strategy_history.operation IS
 		'INSERT, UPDATE or DELETE; a change of the key is a DELETE and an INSERT';

@@ -242,16 +242,16 @@ BEGIN
 	CREATE UNIQUE INDEX strategy_changes_version ON trading.strategy_changes (company_id, user_id, strategy_id, version)
 		WHERE kind = 'strategy' AND operation <> 'DELETE';
 	PERFORM trading.describe('trading.strategy_changes',
-		'the log of versions: every row of tiers, companies, users, producers, instruments, their rates, sessions and holidays, accounts and strategies that was '
-		'inserted, updated or deleted. Workers read what their previous snapshot couldn''t see', jsonb_build_object(
+		'the log of versions: every row of tiers, companies, users, producers, instruments, their rates, sessions and holidays, accounts, strategies, limits, protections, '
+		'their locks, switches and news that was inserted, updated or deleted. Workers read what their previous snapshot couldn''t see', jsonb_build_object(
 		'change_id', 'order of insertion; of one row''s versions, order of commits; says nothing about the order of other commits',
 		'xid', 'transaction that made the change',
 		'system_identifier', 'of the cluster that xid belongs to',
-		'kind', 'tier, company, user, producer, instrument, rate, session, holiday, account, strategy; all: this cluster took the log over from another',
+		'kind', 'tier, company, user, producer, instrument, rate, session, holiday, account, strategy, limit, protection, lock, switch, news_rule, news, calendar; all: this cluster took the log over from another',
 		'company_id', 'company that the row belongs to; NULL: none',
 		'user_id', 'user of the company; _all: the company''s override; NULL: none',
 		'strategy_id', 'strategy of the user; _all: the company''s override; NULL: none',
-		'item', 'tier, producer, symbol, pair of currencies, session, holiday or account; NULL: none',
+		'item', 'tier, producer, symbol, pair of currencies, session, holiday, account or scope; NULL: none',
 		'operation', 'INSERT, UPDATE, DELETE (a change of the key is a DELETE and an INSERT); RELOAD, where kind is all',
 		'version', 'version of a strategy''s row, of a deleted one the last; NULL for other kinds',
 		'row_data', 'the row after the change, without secrets and NULLs; NULL: there is none',
@@ -281,6 +281,7 @@ BEGIN
 		lot_max float8 NOT NULL CONSTRAINT lot_max_is_at_least_lot_min CHECK (lot_max >= lot_min AND lot_max < 'Infinity'),
 		min_stop_pips float8 NOT NULL DEFAULT 0 CONSTRAINT min_stop_pips_is_not_negative
 			CHECK (min_stop_pips >= 0 AND min_stop_pips < 'Infinity'),
+		margin_rate float8 NOT NULL DEFAULT 0.2 CONSTRAINT margin_rate_is_within_0_and_1 CHECK (margin_rate >= 0 AND margin_rate <= 1),
 		CONSTRAINT currencies_differ CHECK (base_currency <> quote_currency),
 		-- Those that aren't positive are reported as such.
 		CONSTRAINT lot_min_is_a_multiple_of_lot_step CHECK (NOT (lot_step > 0 AND lot_min > 0)
@@ -297,7 +298,8 @@ BEGIN
 		'lot_min', 'smallest size, lots',
 		'lot_step', 'step of sizes, lots',
 		'lot_max', 'largest size, lots',
-		'min_stop_pips', 'least distance of stops that the broker takes, pips'));
+		'min_stop_pips', 'least distance of stops that the broker takes, pips',
+		'margin_rate', 'share of a position''s value that is bound as margin: 0.05 is a leverage of 20; for trading.risk_limits'));
 
 	CREATE TABLE trading.market_bars (
 		lane integer NOT NULL,

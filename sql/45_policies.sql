@@ -49,6 +49,11 @@ DECLARE
 		SELECT format('kind = ANY (%L) OR %s AND (kind = ''company'' OR %s OR kind = ANY (%L) AND %s OR kind = ''strategy'' AND user_id = ''_all'')',
 			array_agg(l.kind) FILTER (WHERE l.company_key = ''), company, is_admin, array_agg(l.kind) FILTER (WHERE l.owner_key <> ''), is_user)
 		  FROM trading.logged_tables() AS l (relation, kind, company_key, owner_key));
+	-- What is about all of a company, or about everybody, concerns each of its users.
+	concerns constant text := format('company_id IS NULL OR %s AND (user_id IS NULL OR %s OR %s)', company, is_user, is_admin);
+	own_authority constant text := format('%1$s AND (%2$s AND authority IN (''COMPANY'', ''USER'') OR %3$s AND %4$s AND authority = ''USER'')',
+		company, is_admin, may_write, is_user);
+	scoped_history constant text := format('(%s) AND kind IN (''limit'', ''protection'', ''lock'', ''switch'', ''news_rule'')', concerns);
 	access record;
 BEGIN
 	-- What a tenant reads, and what it writes.  Tables that are not here are none of its business.
@@ -67,7 +72,14 @@ BEGIN
 			('accounts', own, NULL),
 			('producers', format('%s AND %s', company, is_admin), NULL),
 			('strategies', own_or_shared, format('%s AND %s', own, may_write)),
-			('strategy_changes', own_history, NULL),
+			('strategy_changes', format('%s OR %s', own_history, scoped_history), NULL),
+			('risk_limits', concerns, own_authority),
+			('protections', concerns, own_authority),
+			('protection_locks', concerns, own_authority),
+			('trading_switches', concerns, own_authority),
+			('news_rules', concerns, own_authority),
+			('news_events', 'true', NULL),
+			('news_calendar', 'true', NULL),
 			('signals', own, NULL),
 			('signal_legs', own, NULL),
 			('executions', own, NULL),
@@ -101,7 +113,8 @@ CREATE FUNCTION trading.data_tables() RETURNS TABLE (relation regclass)
 AS $$
 	SELECT format('trading.%I', t.name)::regclass
 	  FROM unnest(ARRAY['tiers', 'companies', 'users', 'logins', 'producers', 'accounts', 'strategies',
-		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays', 'market_bars', 'market_conditions', 'installation', 'lanes',
+		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays',
+		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
 		'decision_counts', 'confidence_counts', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
@@ -140,6 +153,15 @@ BEGIN
 		ON trading.strategy_changes TO trading_tenant;
 	GRANT DELETE ON trading.strategies TO trading_tenant;
 	EXECUTE format('GRANT INSERT (company_id, user_id, strategy_id, %1$s), UPDATE (%1$s) ON trading.strategies TO trading_tenant', settable);
+
+	GRANT SELECT, INSERT, UPDATE, DELETE ON trading.risk_limits, trading.protections, trading.trading_switches, trading.news_rules
+		TO trading_tenant, trading_admin;
+	GRANT SELECT, UPDATE (lift_reason) ON trading.protection_locks TO trading_tenant, trading_admin;
+	GRANT SELECT ON trading.news_events, trading.news_calendar TO trading_tenant;
+	GRANT SELECT, INSERT, UPDATE, DELETE ON trading.news_events, trading.news_calendar TO trading_admin;
+	GRANT SELECT ON trading.risk_limits, trading.protections, trading.protection_locks, trading.trading_switches, trading.news_rules,
+		trading.news_events, trading.news_calendar, trading.instrument_sessions, trading.market_holidays TO trading_worker;
+	GRANT INSERT ON trading.protection_locks TO trading_worker;
 
 	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,
 		trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs, trading.outbox,
@@ -245,6 +267,16 @@ BEGIN
 		'BEFORE DELETE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_tier()');
 	PERFORM trading.create_trigger('trading.accounts', 'guard',
 		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_account()');
+	FOR logged IN
+		SELECT t.name FROM unnest(ARRAY['risk_limits', 'protections', 'trading_switches', 'news_rules']) AS t (name)
+	LOOP
+		PERFORM trading.create_trigger(format('trading.%I', logged.name)::regclass, 'guard',
+			'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_scope()');
+	END LOOP;
+	PERFORM trading.create_trigger('trading.trading_switches', 'hold',
+		'AFTER INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.hold_switch()');
+	PERFORM trading.create_trigger('trading.protection_locks', 'guard',
+		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_lock()');
 	PERFORM trading.create_trigger('trading.rates', 'touch',
 		'BEFORE UPDATE OF rate ON @ FOR EACH ROW EXECUTE FUNCTION trading.touch_rate()');
 END

@@ -15,27 +15,29 @@ BEGIN
 		SELECT m.currency, m.n
 		  FROM unnest(ARRAY['EUR', 'GBP', 'AUD', 'NZD', 'USD', 'CAD', 'CHF', 'JPY']) WITH ORDINALITY AS m (currency, n))
 	INSERT INTO trading.instruments (symbol, asset_class, base_currency, quote_currency,
-		pip_size, tick_size, contract_size, lot_min, lot_step, lot_max)
+		pip_size, tick_size, contract_size, lot_min, lot_step, lot_max, margin_rate)
 	SELECT b.currency || q.currency, 'forex', b.currency, q.currency,
 	       CASE q.currency WHEN 'JPY' THEN 0.01 ELSE 0.0001 END,
 	       CASE q.currency WHEN 'JPY' THEN 0.001 ELSE 0.00001 END,
-	       100000, 0.01, 0.01, 100
+	       100000, 0.01, 0.01, 100,
+	       CASE WHEN b.currency IN ('AUD', 'NZD') OR q.currency IN ('AUD', 'NZD') THEN 0.05 ELSE 0.0333 END
 	  FROM majors AS b JOIN majors AS q ON b.n < q.n;
 
-	-- Pip sizes of metals and indices are OANDA's; many brokers call 0.1 of gold a pip.
+	-- Pip sizes of metals and indices are OANDA's; many brokers call 0.1 of gold a pip.  Margin rates
+	-- are the least that ESMA lets brokers ask of private clients.
 	INSERT INTO trading.instruments (symbol, asset_class, base_currency, quote_currency,
-		pip_size, tick_size, contract_size, lot_min, lot_step, lot_max)
+		pip_size, tick_size, contract_size, lot_min, lot_step, lot_max, margin_rate)
 	VALUES
-		('XAUUSD', 'metal', 'XAU', 'USD', 0.01, 0.01, 100, 0.01, 0.01, 50),
-		('XAGUSD', 'metal', 'XAG', 'USD', 0.0001, 0.0001, 5000, 0.01, 0.01, 50),
-		('BTCUSD', 'crypto', 'BTC', 'USD', 1, 0.01, 1, 0.01, 0.01, 50),
-		('ETHUSD', 'crypto', 'ETH', 'USD', 0.1, 0.01, 1, 0.01, 0.01, 500),
-		('US30', 'index', 'US30', 'USD', 1, 0.1, 1, 0.1, 0.1, 1000),
-		('US500', 'index', 'US500', 'USD', 1, 0.1, 1, 0.1, 0.1, 10000),
-		('NAS100', 'index', 'NAS100', 'USD', 1, 0.1, 1, 0.1, 0.1, 2000),
-		('GER40', 'index', 'GER40', 'EUR', 1, 0.1, 1, 0.1, 0.1, 1000),
-		('UK100', 'index', 'UK100', 'GBP', 1, 0.1, 1, 0.1, 0.1, 500),
-		('JPN225', 'index', 'JPN225', 'JPY', 1, 1, 1, 1, 1, 100000);
+		('XAUUSD', 'metal', 'XAU', 'USD', 0.01, 0.01, 100, 0.01, 0.01, 50, 0.05),
+		('XAGUSD', 'metal', 'XAG', 'USD', 0.0001, 0.0001, 5000, 0.01, 0.01, 50, 0.1),
+		('BTCUSD', 'crypto', 'BTC', 'USD', 1, 0.01, 1, 0.01, 0.01, 50, 0.5),
+		('ETHUSD', 'crypto', 'ETH', 'USD', 0.1, 0.01, 1, 0.01, 0.01, 500, 0.5),
+		('US30', 'index', 'US30', 'USD', 1, 0.1, 1, 0.1, 0.1, 1000, 0.05),
+		('US500', 'index', 'US500', 'USD', 1, 0.1, 1, 0.1, 0.1, 10000, 0.05),
+		('NAS100', 'index', 'NAS100', 'USD', 1, 0.1, 1, 0.1, 0.1, 2000, 0.05),
+		('GER40', 'index', 'GER40', 'EUR', 1, 0.1, 1, 0.1, 0.1, 1000, 0.05),
+		('UK100', 'index', 'UK100', 'GBP', 1, 0.1, 1, 0.1, 0.1, 500, 0.05),
+		('JPN225', 'index', 'JPN225', 'JPY', 1, 1, 1, 1, 1, 100000, 0.05);
 END
 $$;
 COMMENT ON FUNCTION trading.seed_instruments() IS 'part of trading.setup(): the instruments that come with it';
@@ -62,6 +64,7 @@ BEGIN
 	PERFORM trading.create_tenant_tables();
 	PERFORM trading.create_market_tables();
 	PERFORM trading.create_rate_tables();
+	PERFORM trading.create_limit_tables();
 	PERFORM trading.create_lane_tables();
 	PERFORM trading.create_execution_tables();
 	FOR made IN SELECT t.relation FROM trading.data_tables() AS t
@@ -106,6 +109,7 @@ BEGIN
 		PERFORM trading.seed_tiers(); -- after the triggers, so that they are logged
 		PERFORM trading.seed_instruments();
 		PERFORM trading.seed_sessions();
+		PERFORM trading.seed_switches();
 		PERFORM trading.set_lanes(2);
 		RETURN;
 	END IF;

@@ -39,6 +39,9 @@ BEGIN
 END
 $grants$;
 
+GRANT EXECUTE ON FUNCTION trading.session_authority(), trading.session_name(), trading.held_lanes(text),
+	trading.halt(text, text, text), trading.resume(text, text), trading.lift_lock(bigint, text)
+	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.explain(uuid), trading.explain(text, text, text, text, timestamptz, timestamptz),
 	trading.explain_derivation(uuid), trading.explain_derivation(text, text, text, text, timestamptz, timestamptz),
 	trading.explain_text(uuid), trading.explain_text(text, text, text, text, timestamptz, timestamptz),

@@ -105,6 +105,7 @@ static void startup_shmem(void)
 		te_shmem->databases = (TeDatabaseSlot *)((char *)te_shmem + databases_offset());
 		te_shmem->lanes = (TeLaneSlot *)((char *)te_shmem + lanes_offset());
 		ConditionVariableInit(&te_shmem->lane_ended);
+		te_holds_init_board(&te_shmem->holds);
 		for (int i = 0; i < te_shmem->max_lanes; i++)
 			init_lane_slot(&te_shmem->lanes[i]);
 	}
@@ -289,6 +290,7 @@ TeLaneSlot *te_shmem_attach_lane(int index)
 		slot->proc = MyProc;
 		slot->healthy_since = 0;
 		slot->stop_requested = false;
+		slot->hold_word = (TeHoldWord){0};
 	}
 	LWLockRelease(te_shmem->lock);
 	if (!wanted)

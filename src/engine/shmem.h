@@ -20,6 +20,7 @@
 #include "storage/proc.h"
 
 #include "core/types.h"
+#include "engine/holds.h"
 #include "engine/latency.h"
 
 #define TE_REASON_MAX 256
@@ -127,6 +128,7 @@ typedef struct TeLaneSlot
 	PGPROC *proc;
 	bool stop_requested;
 	char reason[TE_REASON_MAX];
+	TeHoldWord hold_word; /* of the worker that runs */
 
 	/* statistics: the lane writes, without lock */
 	pg_atomic_uint32 reset_requested;
@@ -195,6 +197,8 @@ typedef struct TeShmem
 	TeProbe probe;
 	int check_count; /* > TE_CHECK_REQUESTS: more than could be kept, look at all */
 	Oid checks[TE_CHECK_REQUESTS];
+
+	TeHoldBoard holds;
 
 	int max_lanes;
 	/* max_lanes database slots, then max_lanes lane slots, follow */

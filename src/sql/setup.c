@@ -14,6 +14,7 @@
 
 #include "core/execution.h"
 #include "core/params.h"
+#include "core/protections.h"
 #include "engine/shmem.h"
 #include "sql/trigger.h"
 
@@ -50,17 +51,20 @@ Datum te_sql_enum_labels(PG_FUNCTION_ARGS)
 		{"algorithm", &te_algorithm_enum},
 		{"bias", &te_bias_enum},
 		{"direction", &te_direction_enum},
+		{"drawdown_method", &te_drawdown_method_enum},
 		{"execution_status", &te_execution_status_enum},
 		{"hold_reason", &te_hold_reason_enum},
 		{"order_type", &te_order_type_enum},
 		{"outcome", &te_outcome_enum},
 		{"position_sizing", &te_position_sizing_enum},
+		{"protection", &te_protection_enum},
 		{"regime", &te_regime_enum},
 		{"stop_loss_mode", &te_stop_loss_mode_enum},
 		{"take_profit_mode", &te_take_profit_mode_enum},
 		{"time_in_force", &te_time_in_force_enum},
 		{"timing", &te_timing_enum},
 		{"trade_state", &te_trade_state_enum},
+		{"trading_state", &te_trading_state_enum},
 		{"trend", &te_trend_enum},
 		{"urgency", &te_urgency_enum},
 		{"volatility_mode", &te_volatility_mode_enum},
