@@ -55,6 +55,17 @@ INSERT INTO trading.position_history (company_id, user_id, account_id, symbol, s
 SELECT company_id, user_id, 'main', symbol, false, 1, 0, true, 1, 0.1, 0, 0, 0, 1, 1, 10, 0, 0, 0.01 FROM trading.signals;
 INSERT INTO trading.account_history (company_id, user_id, account_id, simulated, batch_no, lane, realised, peak, settled_peak, day_start, fills)
 SELECT company_id, user_id, 'main', false, 1, 0, 0, 0, 0, 0, 1 FROM trading.signals;
+-- Of everybody's, of each company's, of each user's; the user's own and that of somebody above.
+CREATE TEMP VIEW scopes AS
+	SELECT 'OPERATOR' AS authority, NULL AS company_id, NULL AS user_id
+	UNION ALL SELECT 'COMPANY', company_id, NULL FROM trading.companies
+	UNION ALL SELECT unnest(ARRAY['OPERATOR', 'USER']), company_id, user_id FROM trading.users;
+INSERT INTO trading.risk_limits (authority, company_id, user_id, max_leverage) SELECT authority, company_id, user_id, 10 FROM scopes;
+INSERT INTO trading.protections (authority, company_id, user_id, kind) SELECT authority, company_id, user_id, 'COOL_DOWN' FROM scopes;
+INSERT INTO trading.trading_switches (authority, company_id, user_id) SELECT authority, company_id, user_id FROM scopes WHERE company_id IS NOT NULL;
+INSERT INTO trading.news_rules (authority, company_id, user_id) SELECT authority, company_id, user_id FROM scopes;
+INSERT INTO trading.protection_locks (authority, company_id, user_id, protection, kind, locked_at, locked_until)
+SELECT authority, company_id, user_id, '', 'COOL_DOWN', now(), now() FROM scopes WHERE company_id IS NOT NULL;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
 SELECT company_id, user_id, 'main', date_trunc('minute', now()), 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
