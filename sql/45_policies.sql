@@ -88,6 +88,7 @@ BEGIN
 			('account_history', own, NULL),
 			('decision_counts', own, NULL),
 			('prediction_batches', own_or_shared, NULL),
+			('breaker_changes', company, NULL),
 			('dead_letters', own, NULL)
 		  ) AS t (name, readable, writable)
 	LOOP
@@ -116,7 +117,7 @@ AS $$
 		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays',
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
-		'decision_counts', 'confidence_counts', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
+		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
 COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
 
@@ -148,6 +149,7 @@ BEGIN
 	LOOP
 		EXECUTE format('GRANT SELECT (%s) ON %s TO trading_tenant', readable.columns, readable.relation);
 	END LOOP;
+	GRANT SELECT ON trading.breaker_changes TO trading_tenant, trading_admin;
 	GRANT SELECT (company_id, producer_id, enabled, created_at) ON trading.producers TO trading_tenant;
 	GRANT SELECT (change_id, kind, company_id, user_id, strategy_id, item, operation, version, row_data, changed_at, changed_by, changed_as)
 		ON trading.strategy_changes TO trading_tenant;
@@ -177,7 +179,8 @@ BEGIN
 	GRANT SELECT ON trading.tiers, trading.companies, trading.users, trading.producers, trading.instruments,
 		trading.rates, trading.accounts, trading.strategies, trading.installation TO trading_worker;
 	GRANT SELECT, INSERT ON trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs,
-		trading.outbox, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions
+		trading.outbox, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions,
+		trading.breaker_changes
 		TO trading_worker;
 	GRANT SELECT, INSERT, UPDATE ON trading.decision_counts, trading.confidence_counts TO trading_worker;
 	GRANT SELECT, INSERT ON trading.executions, trading.position_history, trading.account_history TO trading_worker;

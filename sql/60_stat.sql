@@ -7,14 +7,15 @@ CREATE FUNCTION trading.read_workers(
 	OUT reason text, OUT failures integer, OUT retry_at timestamptz,
 	OUT epoch bigint, OUT batch_no bigint, OUT input_seq bigint, OUT input_pending bigint,
 	OUT last_out_seq bigint, OUT published_seq bigint, OUT acked_seq bigint, OUT in_flight bigint,
-	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT symbols bigint,
+	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint,
 	OUT last_input_at timestamptz, OUT last_batch_at timestamptz, OUT lane_clock timestamptz,
 	OUT batches bigint, OUT messages bigint, OUT predictions bigint, OUT evaluations bigint,
 	OUT signals bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
 	OUT duplicates bigint, OUT stale bigint, OUT conflicts bigint, OUT gaps bigint,
 	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
-	OUT notify_errors bigint, OUT rule_errors bigint, OUT errors bigint, OUT reloads bigint, OUT stats_reset timestamptz)
+	OUT notify_errors bigint, OUT risk_questions bigint, OUT risk_waits bigint, OUT risk_strays bigint,
+	OUT rule_errors bigint, OUT errors bigint, OUT reloads bigint, OUT stats_reset timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'te_sql_stat_workers'
 	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 16 SET search_path = pg_catalog, pg_temp;
@@ -79,6 +80,7 @@ COMMENT ON COLUMN trading.stat_workers.outbox_pending IS 'messages committed and
 COMMENT ON COLUMN trading.stat_workers.strategies IS 'strategies in the cache';
 COMMENT ON COLUMN trading.stat_workers.cache_bytes IS 'memory that strategies, accounts, users and reference data take in the cache';
 COMMENT ON COLUMN trading.stat_workers.pending_changes IS 'users, companies and tiers that a change of many rows has still to bring into the cache; until it is 0, the lane decides by what was before';
+COMMENT ON COLUMN trading.stat_workers.breakers IS 'circuit breakers of the risk service that have seen failures of late';
 COMMENT ON COLUMN trading.stat_workers.symbols IS 'symbols with market state';
 COMMENT ON COLUMN trading.stat_workers.lane_clock IS 'the lane''s time, with trading_engine.clock = input';
 COMMENT ON COLUMN trading.stat_workers.evaluations IS 'pairs of strategy and prediction that were decided';
@@ -87,6 +89,9 @@ COMMENT ON COLUMN trading.stat_workers.stale IS 'messages of a producer''s older
 COMMENT ON COLUMN trading.stat_workers.conflicts IS 'producer sequences that came again with other content';
 COMMENT ON COLUMN trading.stat_workers.dropped IS 'messages of companies that other lanes own';
 COMMENT ON COLUMN trading.stat_workers.gap_fills IS 'messages expired or halted before they were sent, replaced by a record of the gap';
+COMMENT ON COLUMN trading.stat_workers.risk_questions IS 'signals that the risk service was asked about';
+COMMENT ON COLUMN trading.stat_workers.risk_waits IS 'batches that waited for its answers; metric assess in trading.stat_latency says how long';
+COMMENT ON COLUMN trading.stat_workers.risk_strays IS 'its answers that were late, came twice, or answered nothing: they are ignored';
 COMMENT ON COLUMN trading.stat_workers.rule_errors IS 'custom rules that could not be evaluated, which counts as not true; trading.decision_counts has them per strategy';
 COMMENT ON COLUMN trading.stat_workers.errors IS 'batches that failed and were tried again message by message';
 COMMENT ON COLUMN trading.stat_workers.reloads IS 'loads of changed strategies and reference data';

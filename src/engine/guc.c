@@ -22,6 +22,12 @@ static const struct config_enum_entry te_clock_labels[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry te_breaker_scope_labels[] = {
+	{"global", TE_BREAKER_SCOPE_GLOBAL, false},
+	{"company", TE_BREAKER_SCOPE_COMPANY, false},
+	{NULL, 0, false},
+};
+
 #define VARIABLE_BOOL(name, boot, ...) bool te_guc_##name = boot;
 #define VARIABLE_INT(name, boot, ...) int te_guc_##name = boot;
 #define VARIABLE_REAL(name, boot, ...) double te_guc_##name = boot;

@@ -21,6 +21,9 @@
 
 typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 
+/* What shares a breaker: the lane, or a company. */
+typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScope;
+
 #define TE_GUC_DATABASE PGC_SUSET
 #define TE_GUC_CLUSTER PGC_SIGHUP
 #define TE_GUC_LOGIN PGC_SUSET
@@ -74,6 +77,19 @@ typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 	INT(rate_max_age, 300000, 0, INT_MAX, DATABASE, GUC_UNIT_MS, "Age up to which a price converts between currencies; 0: no limit.") \
 	INT(restart_delay, 1000, 100, 60000, CLUSTER, GUC_UNIT_MS, "Wait before the first restart of a worker that failed.") \
 	INT(restart_delay_max, 10000, 100, 600000, CLUSTER, GUC_UNIT_MS, "Longest wait before a restart of a worker that keeps failing.") \
+	INT(risk_breaker_calls, 20, 0, 64, DATABASE, 0, "Calls that the failure rate of the risk service is taken over; 0: no rate.") \
+	REAL(risk_breaker_failure_rate, 0.5, 0.01, 1, DATABASE, 0, "Failure rate from which the risk service isn't asked for a while.") \
+	INT(risk_breaker_failures, 5, 0, 1000000, DATABASE, 0, "Failures in a row from which the risk service isn't asked for a while; 0: any number.") \
+	INT(risk_breaker_probes, 1, 1, 1000, DATABASE, 0, "Signals that the risk service is asked about at a time, to see whether it answers again.") \
+	ENUM(risk_breaker_scope, TE_BREAKER_SCOPE_GLOBAL, te_breaker_scope_labels, DATABASE, 0, "What shares a circuit breaker: all signals of a lane, or those of a company.") \
+	INT(risk_breaker_successes, 3, 1, 1000, DATABASE, 0, "Answers in a row after which the risk service is asked about every signal again.") \
+	INT(risk_breaker_wait, 30000, 1, INT_MAX, DATABASE, GUC_UNIT_MS, "Time that the risk service isn't asked for.") \
+	REAL(risk_breaker_wait_factor, 2, 1, 1000, DATABASE, 0, "Factor of that time with each probe that fails.") \
+	INT(risk_breaker_wait_max, 300000, 1, INT_MAX, DATABASE, GUC_UNIT_MS, "Longest time that the risk service isn't asked for.") \
+	REAL(risk_conservative_share, 0.5, 0, 1, DATABASE, 0, "Share of its size that a signal leaves with when the risk service can't be asked.") \
+	REAL(risk_deadline, 2, 0.05, 1000, DATABASE, GUC_UNIT_MS, "Longest time that a batch waits for the risk service.") \
+	INT(risk_memory_life, 600, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time for which the last answer about a company counts when the risk service can't be asked.") \
+	BOOL(risk_service, false, DATABASE, 0, "Ask the risk service about every signal.") \
 	TEXT(role, "", NULL, LOGIN, TE_GUC_IDENTITY, "Role of the session's user in the company, set by trading.login.") \
 	INT(stream_replicas, 1, 1, 5, DATABASE, 0, "Replicas of the streams that the engine creates.") \
 	TEXT(subject_prefix, "trading", te_check_subject_prefix, DATABASE, 0, "First token or tokens of all subjects.") \

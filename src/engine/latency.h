@@ -18,6 +18,7 @@
 	X(READ_TO_PUBLISH, "read to publish")                                                          \
 	X(READ_TO_ACK, "read to acknowledge")                                                          \
 	X(DECIDE, "decide")                                                                            \
+	X(ASSESS, "assess") /* what a batch waits for the risk service */                              \
 	X(STORE, "store")                                                                              \
 	X(COMMIT, "commit")                                                                            \
 	X(NOTIFY, "notify")                                                                            \

@@ -3,6 +3,8 @@
  */
 #include "postgres.h"
 
+#include <poll.h>
+
 #include "engine/guc.h"
 #include "engine/latency.h"
 #include "engine/link.h"
@@ -27,7 +29,8 @@ struct TeLink
 	uint64_t generation; /* of the socket in the set */
 	int socket_at;       /* its position in the set, or -1 */
 	bool want_write;
-	char *settings; /* that the transport was made with */
+	char *settings;  /* that the transport was made with */
+	uint64_t strays; /* of the transport, as far as they are counted */
 };
 
 static const char *set_or_null(const char *value)
@@ -190,6 +193,28 @@ unsigned te_link_poll(TeLink *link)
 	return process(link, true, link->want_write);
 }
 
+void te_link_await_replies(TeLink *link, int64 until_us)
+{
+	TeTransportFds fds;
+	struct pollfd socket;
+	struct timespec timeout;
+	int64 left = until_us - te_monotonic_us();
+
+	te_transport_poll(link->transport, &fds);
+	if (left <= 0 || fds.fd < 0)
+		return;
+	socket = (struct pollfd){
+		.fd = fds.fd,
+		.events = (short)(POLLIN | (fds.want_write ? POLLOUT : 0)),
+	};
+	timeout = (struct timespec){
+		.tv_sec = left / 1000000,
+		.tv_nsec = (long)(left % 1000000) * 1000,
+	};
+	/* A signal ends the wait early, and so does an error: the caller looks again. */
+	(void)ppoll(&socket, 1, &timeout, NULL);
+}
+
 void te_link_report(TeLink *link)
 {
 	TeTransportSlot *shown = &link->slot->transports[TE_TRANSPORT_NATS];
@@ -206,6 +231,8 @@ void te_link_report(TeLink *link)
 	te_gauge(&shown->disconnects, (int64)stats->disconnects);
 	te_gauge(&shown->errors, (int64)stats->errors);
 	te_gauge(&shown->bytes_in, (int64)stats->received_bytes);
+	te_count(&link->slot->counters.risk_strays, stats->strays - link->strays);
+	link->strays = stats->strays;
 	te_gauge(&link->slot->gauges.in_flight, stats->in_flight);
 	te_gauge(&link->slot->gauges.input_pending, (int64)(stats->input_pending + stats->input_held));
 }

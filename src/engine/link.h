@@ -29,6 +29,12 @@ extern unsigned te_link_wait(TeLink *link, int64 until_us);
 /* Let the transport work without waiting. */
 extern unsigned te_link_poll(TeLink *link);
 
+/*
+ * Wait until something has come from the broker, at most until the given monotonic time.  For
+ * waits of milliseconds outside of te_link_wait: to the microsecond, and deaf to the latch.
+ */
+extern void te_link_await_replies(TeLink *link, int64 until_us);
+
 /* Show the connection's state in shared memory. */
 extern void te_link_report(TeLink *link);
 

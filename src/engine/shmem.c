@@ -87,6 +87,15 @@ static void init_lane_slot(TeLaneSlot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
 	init_statistics(slot);
+	for (int i = 0; i < TE_BREAKER_SLOTS; i++) {
+		TeBreakerSlot *b = &slot->breakers[i];
+
+		pg_atomic_init_u64(&b->calls, 0);
+		pg_atomic_init_u64(&b->failures, 0);
+		pg_atomic_init_u64(&b->refused, 0);
+		pg_atomic_init_u64(&b->opened, 0);
+		pg_atomic_init_u64(&b->failures_in_row, 0);
+	}
 }
 
 static void startup_shmem(void)

@@ -19,6 +19,7 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
+#include "core/breaker.h"
 #include "core/types.h"
 #include "engine/holds.h"
 #include "engine/latency.h"
@@ -61,9 +62,12 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(gap_fills) /* halted or expired messages replaced at publish time */                         \
 	X(notifications)                                                                               \
 	X(notify_errors)                                                                               \
-	X(rule_errors) /* custom rules that could not be evaluated */                                  \
-	X(errors)      /* batches that failed and were tried again */                                  \
-	X(reloads)     /* loads of strategies and reference data */
+	X(risk_questions) /* signals that the risk service was asked about */                          \
+	X(risk_waits)     /* batches that waited for its answers */                                    \
+	X(risk_strays)    /* answers that were late, came twice, or answered nothing */                \
+	X(rule_errors)    /* custom rules that could not be evaluated */                               \
+	X(errors)         /* batches that failed and were tried again */                               \
+	X(reloads)        /* loads of strategies and reference data */
 
 /* What is now.  X(name) for a number, T(name) for a TimestampTz, 0 meaning none. */
 #define TE_LANE_GAUGES(X, T)                                                                       \
@@ -79,6 +83,7 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(strategies)      /* in the cache */                                                          \
 	X(cache_bytes)     /* memory of the cache */                                                   \
 	X(pending_changes) /* units that a change of many rows has still to bring into it */           \
+	X(breakers)        /* of the risk service, that aren't idle */                                 \
 	X(symbols)         /* with market state */                                                     \
 	T(last_input_at)                                                                               \
 	T(last_batch_at)                                                                               \
@@ -113,6 +118,25 @@ typedef struct TeTransportSlot
 	pg_atomic_uint64 connects, disconnects, errors, bytes_in;
 } TeTransportSlot;
 
+/*
+ * A circuit breaker around the risk service.  That of a lane is always shown once the service is
+ * asked; of companies, those that aren't idle, as far as there is room.
+ */
+#define TE_BREAKER_SLOTS 64
+#define TE_BREAKER_COMPANY_SIZE 65
+
+typedef struct TeBreakerSlot
+{
+	bool used;                                /* lock */
+	char company_id[TE_BREAKER_COMPANY_SIZE]; /* empty: the lane's; lock */
+	TeBreakerState state;                     /* lock */
+	TeBreakerCause cause;                     /* of the last change; lock */
+	TimestampTz since, wait_until;            /* wait_until 0: not OPEN; lock */
+	/* since the worker started */
+	pg_atomic_uint64 calls, failures, refused, opened;
+	pg_atomic_uint64 failures_in_row;
+} TeBreakerSlot;
+
 typedef struct TeLaneSlot
 {
 	/* life: lock */
@@ -137,6 +161,7 @@ typedef struct TeLaneSlot
 	TeLaneGauges gauges;
 	TeLatencies latencies;
 	TeTransportSlot transports[TE_TRANSPORT_COUNT];
+	TeBreakerSlot breakers[TE_BREAKER_SLOTS];
 } TeLaneSlot;
 
 /* Why a database has no workers, or that it has. */

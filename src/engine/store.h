@@ -117,6 +117,13 @@
 	X(scope, text)                                                                                 \
 	X(producer_id, text) X(epoch, int8) X(from_seq, int8) X(to_seq, int8) X(reason, text)
 
+#define TE_BREAKER_COLUMNS(X)                                                                      \
+	X(lane, int4)                                                                                  \
+	X(batch_no, int8)                                                                              \
+	X(company_id, text)                                                                            \
+	X(changed_at, timestamptz)                                                                     \
+	X(from_state, text) X(to_state, text) X(cause, text) X(wait_until, timestamptz)
+
 #define TE_BATCH_COLUMNS(X)                                                                        \
 	X(lane, int4)                                                                                  \
 	X(batch_no, int8)                                                                              \
@@ -147,7 +154,8 @@
 	X(bars, market_bars, TE_BAR_COLUMNS, BAR)                                                      \
 	X(conditions, market_conditions, TE_CONDITION_COLUMNS, CONDITION)                              \
 	X(dead_letters, dead_letters, TE_DEAD_LETTER_COLUMNS, DEAD_LETTER)                             \
-	X(gaps, input_gaps, TE_GAP_COLUMNS, GAP)
+	X(gaps, input_gaps, TE_GAP_COLUMNS, GAP)                                                       \
+	X(breaker_changes, breaker_changes, TE_BREAKER_COLUMNS, BREAKER)
 
 #define TE_MESSAGE_MEMBER(name, type) TE_MESSAGE_##name,
 #define TE_SIGNAL_MEMBER(name, type) TE_SIGNAL_##name,
@@ -157,6 +165,7 @@
 #define TE_CONDITION_MEMBER(name, type) TE_CONDITION_##name,
 #define TE_DEAD_LETTER_MEMBER(name, type) TE_DEAD_LETTER_##name,
 #define TE_GAP_MEMBER(name, type) TE_GAP_##name,
+#define TE_BREAKER_MEMBER(name, type) TE_BREAKER_##name,
 #define TE_BATCH_MEMBER(name, type) TE_BATCH_##name,
 #define TE_COLUMN_ENUM(member, table, columns, prefix)                                             \
 	enum { columns(TE_##prefix##_MEMBER) TE_##prefix##_COLUMN_COUNT };

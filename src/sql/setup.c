@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
+#include "core/breaker.h"
 #include "core/execution.h"
 #include "core/params.h"
 #include "core/protections.h"
@@ -50,6 +51,8 @@ Datum te_sql_enum_labels(PG_FUNCTION_ARGS)
 	} enums[] = {
 		{"algorithm", &te_algorithm_enum},
 		{"bias", &te_bias_enum},
+		{"breaker_cause", &te_breaker_cause_enum},
+		{"breaker_state", &te_breaker_state_enum},
 		{"direction", &te_direction_enum},
 		{"drawdown_method", &te_drawdown_method_enum},
 		{"execution_status", &te_execution_status_enum},

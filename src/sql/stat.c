@@ -21,6 +21,7 @@
 PG_FUNCTION_INFO_V1(te_sql_stat_workers);
 PG_FUNCTION_INFO_V1(te_sql_stat_latency);
 PG_FUNCTION_INFO_V1(te_sql_stat_transports);
+PG_FUNCTION_INFO_V1(te_sql_stat_breakers);
 PG_FUNCTION_INFO_V1(te_sql_stat_decisions);
 PG_FUNCTION_INFO_V1(te_sql_stat_databases);
 PG_FUNCTION_INFO_V1(te_sql_stat_launcher);
@@ -283,6 +284,36 @@ Datum te_sql_stat_transports(PG_FUNCTION_ARGS)
 		put_number(&row, &t->bytes_in);
 		put_text(&row, t->last_error);
 		put_time(&row, t->last_error_at);
+		end_row(&row);
+	}
+	return (Datum)0;
+}
+
+/* trading.read_breakers(): circuit breakers around the risk service. */
+Datum te_sql_stat_breakers(PG_FUNCTION_ARGS)
+{
+	Row row;
+	Copy copy;
+
+	begin_rows(&row, fcinfo);
+	copy_slots(&copy);
+	for (int i = 0; i < copy.lane_count * TE_BREAKER_SLOTS; i++) {
+		TeLaneSlot *slot = &copy.lanes[i / TE_BREAKER_SLOTS];
+		TeBreakerSlot *b = &slot->breakers[i % TE_BREAKER_SLOTS];
+
+		if (!b->used)
+			continue;
+		begin_lane_row(&row, &copy, slot);
+		put_text(&row, b->company_id);
+		put_text(&row, te_breaker_state_enum.labels[b->state]);
+		put_time(&row, b->since);
+		put_text(&row, te_breaker_cause_enum.labels[b->cause]);
+		put_time(&row, b->wait_until);
+		put_number(&row, &b->calls);
+		put_number(&row, &b->failures);
+		put_number(&row, &b->failures_in_row);
+		put_number(&row, &b->refused);
+		put_number(&row, &b->opened);
 		end_row(&row);
 	}
 	return (Datum)0;

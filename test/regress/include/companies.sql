@@ -74,6 +74,8 @@ INSERT INTO trading.prediction_batches (lane, batch_no, position, source, compan
 SELECT 0, 1, 0, 'nats', company_id, user_id, sha256(''), 1, now(), '\x' FROM everybody;
 INSERT INTO trading.dead_letters (lane, batch_no, source, company_id, user_id, reason, message)
 SELECT 0, 1, 'nats', company_id, user_id, 'MALFORMED', bytea '\x' FROM everybody UNION ALL SELECT 0, 1, 'nats', NULL, NULL, 'MALFORMED', '\x';
+INSERT INTO trading.breaker_changes (lane, batch_no, company_id, changed_at, from_state, to_state, cause, wait_until)
+SELECT 0, 1, company_id, now(), 'CLOSED', 'OPEN', 'FAILURE_RATE', now() FROM trading.companies UNION ALL SELECT 0, 1, NULL, now(), 'OPEN', 'HALF_OPEN', 'WAITED', NULL;
 INSERT INTO trading.outbox (lane, batch_no, epoch, first_seq, last_seq, frames) VALUES (0, 1, 1, 1, 4, '\x');
 INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (0, 1, 1);
 INSERT INTO trading.inbox (kind, company_id, user_id, payload, submitted_by) SELECT 'predictions', company_id, user_id, '\x', 'x' FROM everybody;
