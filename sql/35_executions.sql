@@ -273,12 +273,12 @@ BEGIN
 	CREATE VIEW trading.account_equity WITH (security_invoker) AS
 	SELECT a.company_id, a.user_id, a.account_id, s.simulated, a.currency,
 	       a.equity AS starting_equity,
-	       COALESCE(h.realised, 0) / 10000.0 AS realised,
-	       a.equity::numeric + COALESCE(h.realised, 0) / 10000.0 AS equity,
-	       a.equity::numeric + COALESCE(h.peak, 0) / 10000.0 AS peak_equity,
+	       round(COALESCE(h.realised, 0) / 10000.0, 4) AS realised,
+	       round(a.equity::numeric + COALESCE(h.realised, 0) / 10000.0, 4) AS equity,
+	       round(a.equity::numeric + COALESCE(h.peak, 0) / 10000.0, 4) AS peak_equity,
 	       CASE WHEN a.equity::numeric + h.peak / 10000.0 > 0
 		    THEN ((h.peak - h.realised) / 10000.0 / (a.equity::numeric + h.peak / 10000.0))::float8 END AS drawdown,
-	       a.equity::numeric + COALESCE(CASE WHEN h.day >= (now() AT TIME ZONE 'UTC')::date THEN h.day_start ELSE h.realised END, 0) / 10000.0
+	       round(a.equity::numeric + COALESCE(CASE WHEN h.day >= (now() AT TIME ZONE 'UTC')::date THEN h.day_start ELSE h.realised END, 0) / 10000.0, 4)
 		AS day_start_equity,
 	       o.trades AS open_trades, o.risk AS open_risk, h.last_at AS last_executed_at
 	  FROM trading.accounts AS a
@@ -311,3 +311,35 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.create_execution_views() IS 'part of trading.setup(): positions and equity as they are now';
+
+-- The doors: reports by SQL.
+CREATE FUNCTION trading.report_execution(report jsonb) RETURNS void
+	AS 'MODULE_PATHNAME', 'te_sql_report_execution'
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION trading.report_execution(jsonb) IS
+	'puts a report of a terminal (ExecutionResult as JSON) into the lanes'' inbox, in this transaction; what it leaves out of company_id, user_id and symbol is the signal''s';
+
+CREATE FUNCTION trading.report_executions(reports jsonb) RETURNS integer
+	AS 'MODULE_PATHNAME', 'te_sql_report_executions'
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION trading.report_executions(jsonb) IS
+	'the same for an array of reports, all or none; returns how many';
+
+CREATE FUNCTION trading.report_execution(execution_id text, signal_id uuid, status text, executed_at timestamptz,
+	executed_price float8 DEFAULT NULL, executed_size float8 DEFAULT NULL, profit float8 DEFAULT NULL,
+	commission float8 DEFAULT NULL, requested_price float8 DEFAULT NULL, leg integer DEFAULT 0, reason text DEFAULT NULL,
+	broker_order_id text DEFAULT NULL, symbol text DEFAULT NULL, user_id text DEFAULT NULL, company_id text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
+AS $$
+BEGIN
+	PERFORM trading.report_execution(jsonb_strip_nulls(jsonb_build_object(
+		'execution_id', execution_id, 'signal_id', signal_id, 'status', status, 'executed_at', CASE WHEN isfinite(executed_at)
+			THEN to_char(executed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE executed_at::text END,
+		'executed_price', executed_price, 'executed_size', executed_size, 'profit', profit, 'commission', commission,
+		'requested_price', requested_price, 'leg', NULLIF(leg, 0), 'reason', reason, 'broker_order_id', broker_order_id,
+		'symbol', symbol, 'user_id', user_id, 'company_id', company_id)));
+END
+$$;
+COMMENT ON FUNCTION trading.report_execution(text, uuid, text, timestamptz, float8, float8, float8, float8, float8, integer, text, text, text, text, text) IS
+	'reports what became of a signal''s order: status is FILLED, PARTIALLY_FILLED, REJECTED, CANCELLED or CLOSED (with its profit); a report of the same execution_id counts once';

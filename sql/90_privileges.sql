@@ -49,6 +49,7 @@ GRANT EXECUTE ON FUNCTION trading.explain(uuid), trading.explain(text, text, tex
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 	trading.current_role_in_company(), trading.login(), trading.logout(), trading.submit(jsonb),
+	trading.report_execution(jsonb), trading.report_executions(jsonb), trading.report_execution(text, uuid, text, timestamptz, float8, float8, float8, float8, float8, integer, text, text, text, text, text),
 	trading.signal_channel(), trading.merge_strategy(record, record, record, boolean),
 	trading.layers_at(text, text, text, timestamptz), trading.strategy_at(text, text, text, timestamptz)
 	TO trading_admin, trading_tenant;

@@ -312,7 +312,9 @@ static bool decode_tick(const TeEnvelope *e, TeArena *arena, TeTick *out, TeWire
 
 static bool check_at_most(const char *field, double value, double most, TeWireError *err)
 {
-	return !te_known(value) || te_rule_range(field, value, -most, most, err);
+	if (!te_known(value) || fabs(value) <= most)
+		return true;
+	return te_wire_fail(err, TE_WIRE_INVALID_FIELD, field, "must not be beyond %g", most);
 }
 
 /* What has to be there, and what is too long or too much; the core's rules come after. */

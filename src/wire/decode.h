@@ -61,6 +61,10 @@ typedef struct TeExecutionReport
 	uint8_t content_hash[TE_SHA256_BYTES]; /* the same for the same fields, however packed */
 } TeExecutionReport;
 
+/* With the system's clock, a report of what is to happen later than this is turned away. */
+#define TE_EXECUTION_MAX_AHEAD (INT64_C(3600) * TE_USEC_PER_SEC)
+#define TE_EXECUTION_AHEAD_TEXT "is more than an hour in the future"
+
 typedef struct TeHeartbeat
 {
 	const char *producer_id;

@@ -35,11 +35,13 @@ SELECT c.oid::regclass FROM pg_class AS c
  WHERE c.relnamespace = 'trading'::regnamespace AND c.relname ~ '^stat_' AND has_table_privilege('trading_tenant', c.oid, 'SELECT');
 
 -- Functions that read something and that tenants may call; pure ones read nothing.
+\a
 SELECT p.oid::regprocedure AS function, p.prosecdef AS runs_as_owner, p.proconfig
   FROM pg_proc AS p
  WHERE p.pronamespace = 'trading'::regnamespace AND p.provolatile <> 'i'
    AND has_function_privilege('trading_tenant', p.oid, 'EXECUTE')
  ORDER BY p.proname, 1;
+\a
 
 -- A function that runs as its owner has a search_path of its own.
 SELECT p.oid::regprocedure FROM pg_proc AS p
