@@ -87,6 +87,7 @@ BEGIN
 			('position_history', own, NULL),
 			('account_history', own, NULL),
 			('decision_counts', own, NULL),
+			('strategy_adjustments', own, NULL),
 			('prediction_batches', own_or_shared, NULL),
 			('breaker_changes', company, NULL),
 			('dead_letters', own, NULL)
@@ -117,6 +118,7 @@ AS $$
 		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays',
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
+		'strategy_adjustments',
 		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
 COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
@@ -188,6 +190,7 @@ BEGIN
 	GRANT SELECT, INSERT, UPDATE ON trading.trades TO trading_worker;
 	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;
 	GRANT SELECT ON trading.strategy_changes, trading.inbox TO trading_worker;
+	GRANT SELECT ON trading.strategy_adjustments TO trading_tenant, trading_admin;
 END
 $$;
 COMMENT ON FUNCTION trading.grant_privileges() IS 'part of trading.setup(): who may do what with the tables';

@@ -66,6 +66,7 @@ BEGIN
 	PERFORM trading.create_rate_tables();
 	PERFORM trading.create_limit_tables();
 	PERFORM trading.create_lane_tables();
+	PERFORM trading.create_adjustment_tables();
 	PERFORM trading.create_execution_tables();
 	PERFORM trading.create_breaker_tables();
 	FOR made IN SELECT t.relation FROM trading.data_tables() AS t

@@ -67,3 +67,6 @@ GRANT EXECUTE ON FUNCTION trading.sessions(text, timestamptz, timestamptz), trad
 	trading.conversion(text, text, timestamptz), trading.conversion_rate(text, text, timestamptz),
 	trading.pip_value(text, float8, text, timestamptz)
 	TO trading_admin, trading_tenant;
+GRANT EXECUTE ON FUNCTION trading.adjust_strategies(boolean, text, text, text), trading.undo_adjustment(bigint, text)
+	TO trading_admin, trading_tenant;
+GRANT EXECUTE ON FUNCTION trading.measure_strategies(timestamptz) TO trading_admin;

@@ -198,6 +198,11 @@ double te_max_drawdown(const TeEquityCurve *c)
 	return enough(c->trades) ? c->max_drawdown : NAN;
 }
 
+double te_present_drawdown(const TeEquityCurve *c)
+{
+	return enough(c->trades) ? (c->peak - c->equity) / c->peak : NAN;
+}
+
 double te_max_drawdown_amount(const TeEquityCurve *c)
 {
 	return enough(c->trades) ? c->max_drawdown_amount : NAN;

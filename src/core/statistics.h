@@ -68,6 +68,8 @@ extern bool te_equity_add(TeEquityCurve *c, TeTime at, double profit);
 extern void te_equity_end(TeEquityCurve *c);
 
 extern double te_max_drawdown(const TeEquityCurve *c);
+/* (peak - equity) / peak as it is at the end; NAN with fewer than 2 trades. */
+extern double te_present_drawdown(const TeEquityCurve *c);
 extern double te_max_drawdown_amount(const TeEquityCurve *c);
 extern double te_calmar(const TeEquityCurve *c); /* return / max drawdown, not annualised */
 

@@ -44,6 +44,24 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
  */
 /* clang-format off */
 #define TE_SETTINGS(BOOL, INT, REAL, ENUM, TEXT) \
+	REAL(adjust_below_default, 0.1, 0, 1, DATABASE, 0, "How far below its tier's default self-adjustment takes a confidence threshold at most.") \
+	REAL(adjust_ceiling, 0.95, 0, 1, DATABASE, 0, "Highest confidence threshold that self-adjustment sets.") \
+	REAL(adjust_floor, 0.5, 0, 1, DATABASE, 0, "Lowest confidence threshold that self-adjustment sets.") \
+	REAL(adjust_high_accuracy, 0.8, 0, 1, DATABASE, 0, "Accuracy above which self-adjustment lowers the confidence threshold.") \
+	REAL(adjust_high_drawdown, 0.1, 0, 1, DATABASE, 0, "Maximum drawdown above which self-adjustment reduces sizes.") \
+	INT(adjust_least_new_trades, 10, 1, 1000000, DATABASE, 0, "Trades closed since the last self-adjustment of a strategy before the next one.") \
+	INT(adjust_least_trades, 30, 1, 1000000, DATABASE, 0, "Closed trades of a strategy before it has a hit rate, and adjusts itself.") \
+	INT(adjust_least_model_votes, 30, 1, 1000000, DATABASE, 0, "Scored votes of a model before its weight follows its accuracy.") \
+	REAL(adjust_least_weight, 0.5, 0, 1, DATABASE, 0, "Least weight of a model that follows its accuracy, as a multiple of its own.") \
+	REAL(adjust_low_accuracy, 0.6, 0, 1, DATABASE, 0, "Accuracy below which self-adjustment raises the confidence threshold.") \
+	REAL(adjust_low_drawdown, 0.05, 0, 1, DATABASE, 0, "Drawdown under which self-adjustment lets sizes grow again.") \
+	REAL(adjust_lower, 0.02, 0, 1, DATABASE, 0, "Step by which self-adjustment lowers a confidence threshold.") \
+	REAL(adjust_most_weight, 1.5, 1, 100, DATABASE, 0, "Most weight of a model that follows its accuracy, as a multiple of its own.") \
+	INT(adjust_pause, 86400, 1, INT_MAX, DATABASE, GUC_UNIT_S, "Least time between two self-adjustments of a strategy.") \
+	REAL(adjust_raise, 0.05, 0, 1, DATABASE, 0, "Step by which self-adjustment raises a confidence threshold.") \
+	REAL(adjust_size_factor, 0.8, 0.01, 0.99, DATABASE, 0, "Factor by which self-adjustment reduces a size; it grows by dividing by it.") \
+	REAL(adjust_size_floor, 0.2, 0.001, 1, DATABASE, 0, "Smallest size multiplier that self-adjustment sets.") \
+	INT(adjust_trades, 100, 2, 1000000, DATABASE, 0, "Newest closed trades of a strategy that hit rate and accuracy are taken from.") \
 	INT(bar_length, 300, 1, 86400, DATABASE, GUC_UNIT_S, "Length of the bars that market state is built from.") \
 	INT(batch_limit, 500, 1, 100000, DATABASE, 0, "Most messages that one transaction takes.") \
 	ENUM(clock, TE_CLOCK_SYSTEM, te_clock_labels, DATABASE, 0, "Time of decisions: the system's, or that of the input, whose signals are simulated.") \

@@ -247,6 +247,24 @@ static bool same_symbols(const Check *check, TupleTableSlot *before, TupleTableS
 	        datum_image_eq(before->tts_values[i], after->tts_values[i], false, -1));
 }
 
+/*
+ * Whether only what isn't a parameter has changed, as where a strategy is measured: a tier that
+ * has come to be smaller may not allow its parameters any more, but nobody asks for them now.
+ */
+static bool same_parameters(const Check *check, TupleTableSlot *before, TupleTableSlot *after)
+{
+	for (int p = 0; p < TE_PARAM_COUNT; p++) {
+		int i = check->columns.attnum[p] - 1;
+		Form_pg_attribute attribute = TupleDescAttr(after->tts_tupleDescriptor, i);
+
+		if (before->tts_isnull[i] != after->tts_isnull[i] ||
+		    (!after->tts_isnull[i] && !datum_image_eq(before->tts_values[i], after->tts_values[i],
+		                                              attribute->attbyval, attribute->attlen)))
+			return false;
+	}
+	return true;
+}
+
 /* Both transition tables of an UPDATE have the same rows in the same order. */
 static void check_rows(Check *check, Tuplestorestate *old_rows, Tuplestorestate *new_rows)
 {
@@ -254,7 +272,7 @@ static void check_rows(Check *check, Tuplestorestate *old_rows, Tuplestorestate 
 	TupleTableSlot *before = old_rows != NULL ? begin_scan(check, old_rows) : NULL;
 
 	while (tuplestore_gettupleslot(new_rows, true, false, after)) {
-		bool fresh = true;
+		bool fresh = true, unasked = false;
 		const Company *company;
 
 		/* Slots own their rows, which mustn't be in the context that is reset. */
@@ -265,9 +283,10 @@ static void check_rows(Check *check, Tuplestorestate *old_rows, Tuplestorestate 
 		if (before != NULL) {
 			slot_getallattrs(before);
 			fresh = !same_symbols(check, before, after);
+			unasked = same_parameters(check, before, after);
 		}
 		company = hash_search(check->companies, text_of(after, check->company_id), HASH_FIND, NULL);
-		if (company != NULL && company->tier != NULL) {
+		if (company != NULL && company->tier != NULL && !unasked) {
 			const char *user_id = text_of(after, check->user_id);
 
 			check_row(check, after, company->tier, fresh);

@@ -195,6 +195,7 @@ static TeEquityCurve finished_curve(FunctionCallInfo fcinfo)
 	}
 
 CURVE_FIGURE(max_drawdown)
+CURVE_FIGURE(present_drawdown)
 CURVE_FIGURE(max_drawdown_amount)
 CURVE_FIGURE(calmar)
 

@@ -66,6 +66,8 @@ INSERT INTO trading.trading_switches (authority, company_id, user_id) SELECT aut
 INSERT INTO trading.news_rules (authority, company_id, user_id) SELECT authority, company_id, user_id FROM scopes;
 INSERT INTO trading.protection_locks (authority, company_id, user_id, protection, kind, locked_at, locked_until)
 SELECT authority, company_id, user_id, '', 'COOL_DOWN', now(), now() FROM scopes WHERE company_id IS NOT NULL;
+INSERT INTO trading.strategy_adjustments (company_id, user_id, strategy_id, adjusted_at, version, size_before, size_after, size_reason, closed_trades, new_trades)
+SELECT company_id, user_id, 'main', now(), 1, 1, 0.8, 'HIGH_DRAWDOWN', 30, 30 FROM trading.users;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
 SELECT company_id, user_id, 'main', date_trunc('minute', now()), 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
