@@ -49,9 +49,9 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	REAL(adjust_floor, 0.5, 0, 1, DATABASE, 0, "Lowest confidence threshold that self-adjustment sets.") \
 	REAL(adjust_high_accuracy, 0.8, 0, 1, DATABASE, 0, "Accuracy above which self-adjustment lowers the confidence threshold.") \
 	REAL(adjust_high_drawdown, 0.1, 0, 1, DATABASE, 0, "Maximum drawdown above which self-adjustment reduces sizes.") \
+	INT(adjust_least_model_votes, 30, 1, 1000000, DATABASE, 0, "Scored votes of a model before its weight follows its accuracy.") \
 	INT(adjust_least_new_trades, 10, 1, 1000000, DATABASE, 0, "Trades closed since the last self-adjustment of a strategy before the next one.") \
 	INT(adjust_least_trades, 30, 1, 1000000, DATABASE, 0, "Closed trades of a strategy before it has a hit rate, and adjusts itself.") \
-	INT(adjust_least_model_votes, 30, 1, 1000000, DATABASE, 0, "Scored votes of a model before its weight follows its accuracy.") \
 	REAL(adjust_least_weight, 0.5, 0, 1, DATABASE, 0, "Least weight of a model that follows its accuracy, as a multiple of its own.") \
 	REAL(adjust_low_accuracy, 0.6, 0, 1, DATABASE, 0, "Accuracy below which self-adjustment raises the confidence threshold.") \
 	REAL(adjust_low_drawdown, 0.05, 0, 1, DATABASE, 0, "Drawdown under which self-adjustment lets sizes grow again.") \
