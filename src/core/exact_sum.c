@@ -2,7 +2,6 @@
  * exact_sum.c - a fixed-point accumulator as wide as the range of doubles.
  */
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "exact_sum.h"
@@ -72,6 +71,53 @@ void te_exact_merge(TeExactSum *sum, const TeExactSum *other)
 	for (int i = 0; i < TE_EXACT_CHUNKS; i++)
 		sum->chunk[i] += more.chunk[i];
 	sum->pending += more.pending;
+}
+
+/* Index of the first chunk that isn't 0, number of chunks from there to the last one, chunks. */
+size_t te_exact_pack(const TeExactSum *sum, uint8_t out[TE_EXACT_PACKED_MOST])
+{
+	TeExactSum s = *sum;
+	int first = 0, last = TE_EXACT_CHUNKS - 1;
+	size_t length = 2;
+
+	propagate(&s);
+	while (last >= 0 && s.chunk[last] == 0)
+		last--;
+	while (first <= last && s.chunk[first] == 0)
+		first++;
+	out[0] = (uint8_t)first;
+	out[1] = (uint8_t)(last - first + 1);
+	if (last < 0)
+		out[0] = out[1] = 0;
+	for (int i = first; i <= last; i++) {
+		uint32_t chunk = (uint32_t)s.chunk[i];
+
+		for (int k = 0; k < 4; k++)
+			out[length++] = (uint8_t)(chunk >> (8 * k));
+	}
+	return length;
+}
+
+size_t te_exact_add_packed(TeExactSum *sum, const uint8_t *packed, size_t length)
+{
+	size_t first, count;
+
+	if (length < 2)
+		return 0;
+	first = packed[0];
+	count = packed[1];
+	if (first + count > TE_EXACT_CHUNKS || length < 2 + 4 * count)
+		return 0;
+	if (sum->pending >= MAX_PENDING)
+		propagate(sum);
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *p = packed + 2 + 4 * i;
+
+		sum->chunk[first + i] += (int64_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 |
+		                                   (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+	}
+	sum->pending++;
+	return 2 + 4 * count;
 }
 
 double te_exact_value(const TeExactSum *sum)

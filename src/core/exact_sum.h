@@ -9,6 +9,8 @@
 #ifndef TE_CORE_EXACT_SUM_H
 #define TE_CORE_EXACT_SUM_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TE_EXACT_CHUNKS 68
@@ -27,6 +29,13 @@ extern void te_exact_add(TeExactSum *sum, double x);
 extern void te_exact_add_square(TeExactSum *sum, double x);
 
 extern void te_exact_merge(TeExactSum *sum, const TeExactSum *other);
+
+/* A sum that isn't negative as bytes, few when its terms are of like size. */
+#define TE_EXACT_PACKED_MOST (2 + 4 * TE_EXACT_CHUNKS)
+extern size_t te_exact_pack(const TeExactSum *sum, uint8_t out[TE_EXACT_PACKED_MOST]);
+
+/* Add a packed sum.  Returns how many bytes it took, 0 when they are no sum. */
+extern size_t te_exact_add_packed(TeExactSum *sum, const uint8_t *packed, size_t length);
 
 /* The double nearest to the sum. */
 extern double te_exact_value(const TeExactSum *sum);
