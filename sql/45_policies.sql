@@ -86,6 +86,10 @@ BEGIN
 			('trades', own, NULL),
 			('position_history', own, NULL),
 			('account_history', own, NULL),
+			('performance_changes', own, NULL),
+			('performance_parts', own, NULL),
+			('performance_signals', own, NULL),
+			('performance_marks', 'true', NULL),
 			('decision_counts', own, NULL),
 			('strategy_adjustments', own, NULL),
 			('prediction_batches', own_or_shared, NULL),
@@ -119,6 +123,7 @@ AS $$
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
 		'strategy_adjustments',
+		'performance_changes', 'performance_parts', 'performance_signals', 'performance_marks',
 		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
 COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
@@ -166,6 +171,10 @@ BEGIN
 	GRANT SELECT ON trading.risk_limits, trading.protections, trading.protection_locks, trading.trading_switches, trading.news_rules,
 		trading.news_events, trading.news_calendar, trading.instrument_sessions, trading.market_holidays TO trading_worker;
 	GRANT INSERT ON trading.protection_locks TO trading_worker;
+
+	GRANT SELECT ON trading.performance_changes, trading.performance_parts, trading.performance_signals, trading.performance_marks
+		TO trading_tenant, trading_admin;
+	GRANT INSERT ON trading.performance_changes TO trading_worker;
 
 	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,
 		trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs, trading.outbox,

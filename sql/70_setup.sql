@@ -69,6 +69,7 @@ BEGIN
 	PERFORM trading.create_adjustment_tables();
 	PERFORM trading.create_execution_tables();
 	PERFORM trading.create_breaker_tables();
+	PERFORM trading.create_performance_tables();
 	FOR made IN SELECT t.relation FROM trading.data_tables() AS t
 	LOOP
 		PERFORM trading.close_relation(made.relation);
@@ -93,6 +94,8 @@ BEGIN
 	PERFORM trading.create_views();
 	PERFORM trading.create_rate_view();
 	PERFORM trading.create_execution_views();
+	PERFORM trading.create_performance_triggers();
+	PERFORM trading.create_performance_views();
 	PERFORM trading.ensure_partitions();
 END
 $$;

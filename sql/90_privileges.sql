@@ -70,3 +70,5 @@ GRANT EXECUTE ON FUNCTION trading.sessions(text, timestamptz, timestamptz), trad
 GRANT EXECUTE ON FUNCTION trading.adjust_strategies(boolean, text, text, text), trading.undo_adjustment(bigint, text)
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.measure_strategies(timestamptz) TO trading_admin;
+GRANT EXECUTE ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean), trading.sees_all_users() TO trading_admin, trading_tenant;
+GRANT EXECUTE ON FUNCTION trading.roll_up() TO trading_admin;

@@ -89,6 +89,7 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
 	INT(output_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
 	TEXT(output_stream, "trading_output", te_check_stream_name, DATABASE, 0, "JetStream stream of signals and commands: this, an underscore and the lane's number.") \
+	INT(performance_trades, 100, 2, 100000, DATABASE, 0, "Newest closed trades that a strategy's recent figures are of.") \
 	INT(publish_ack_timeout, 1000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time after which an unacknowledged message is sent again.") \
 	BOOL(publish_holds, false, DATABASE, 0, "Publish decisions to hold; they are recorded in any case.") \
 	INT(publish_window, 512, 1, 100000, DATABASE, 0, "Messages that may be on their way without acknowledgement.") \

@@ -23,6 +23,7 @@
 PG_FUNCTION_INFO_V1(te_sql_performance_add);
 PG_FUNCTION_INFO_V1(te_sql_performance_join);
 PG_FUNCTION_INFO_V1(te_sql_performance_pack);
+PG_FUNCTION_INFO_V1(te_sql_performance_net);
 PG_FUNCTION_INFO_V1(te_sql_performance_figures);
 
 /* A curve's lists live in the memory context that is current. */
@@ -243,6 +244,16 @@ static void put_orders(Figures *f, const TePerformance *p)
 		put_number(f, latencies ? te_histogram_percentile(&p->latency, shares[i]) / 1000 : NAN);
 	for (size_t i = 0; i < lengthof(shares); i++)
 		put_number(f, slippages ? te_performance_slippage(p, shares[i]) : NAN);
+}
+
+/* performance_net(piece) */
+Datum te_sql_performance_net(PG_FUNCTION_ARGS)
+{
+	TePerformance *piece = make_piece();
+
+	if (!PG_ARGISNULL(0))
+		join(piece, PG_GETARG_BYTEA_PP(0));
+	PG_RETURN_INT64(piece->curve.net);
 }
 
 /* performance_figures(piece, equity) */
