@@ -7,10 +7,10 @@ CREATE FUNCTION trading.read_workers(
 	OUT reason text, OUT failures integer, OUT retry_at timestamptz,
 	OUT epoch bigint, OUT batch_no bigint, OUT input_seq bigint, OUT input_pending bigint,
 	OUT last_out_seq bigint, OUT published_seq bigint, OUT acked_seq bigint, OUT in_flight bigint,
-	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint,
+	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint, OUT reserved bigint, OUT memory_lost bigint,
 	OUT last_input_at timestamptz, OUT last_batch_at timestamptz, OUT lane_clock timestamptz,
 	OUT batches bigint, OUT messages bigint, OUT predictions bigint, OUT evaluations bigint,
-	OUT signals bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
+	OUT signals bigint, OUT commands bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
 	OUT duplicates bigint, OUT stale bigint, OUT conflicts bigint, OUT gaps bigint,
 	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
@@ -82,6 +82,9 @@ COMMENT ON COLUMN trading.stat_workers.cache_bytes IS 'memory that strategies, a
 COMMENT ON COLUMN trading.stat_workers.pending_changes IS 'users, companies and tiers that a change of many rows has still to bring into the cache; until it is 0, the lane decides by what was before';
 COMMENT ON COLUMN trading.stat_workers.breakers IS 'circuit breakers of the risk service that have seen failures of late';
 COMMENT ON COLUMN trading.stat_workers.symbols IS 'symbols with market state';
+COMMENT ON COLUMN trading.stat_workers.reserved IS 'open positions, and signals that have neither expired nor an outcome';
+COMMENT ON COLUMN trading.stat_workers.memory_lost IS 'remembered signals, decisions and stop-outs that had to go while they were of interest: signal_memory or ban_memory is too small';
+COMMENT ON COLUMN trading.stat_workers.commands IS 'execution commands; they are among the messages published';
 COMMENT ON COLUMN trading.stat_workers.lane_clock IS 'the lane''s time, with trading_engine.clock = input';
 COMMENT ON COLUMN trading.stat_workers.evaluations IS 'pairs of strategy and prediction that were decided';
 COMMENT ON COLUMN trading.stat_workers.duplicates IS 'messages whose producer sequence was applied before';

@@ -241,6 +241,18 @@ static void take_out(TeBook *b, TeKey id)
 	b->count--;
 }
 
+void te_book_move(TeBook *b, void *memory, const TeBookLimits *limits)
+{
+	TeBook from = *b;
+
+	te_book_init(b, memory, limits);
+	for (uint32_t i = 0; i < buckets_for(from.limits.entries); i++)
+		for (uint32_t link = from.slot_heads[i]; link != 0; link = from.slots[link - 1].next)
+			insert(b, &from.slots[link - 1].entry);
+	memcpy(b->journal, from.journal, from.changes * sizeof(TeBookEntry));
+	b->changes = from.changes;
+}
+
 /* Write down how it was, before it is changed. */
 static void remember(TeBook *b, TeKey id)
 {

@@ -19,7 +19,7 @@
 
 #define TE_BOOK_UNIT 1e-4
 #define TE_BOOK_MOST 1e11 /* account currency; an amount beyond it counts as this */
-#define TE_BOOK_TAGS 10
+#define TE_BOOK_TAGS 11
 
 /* A tag of an entry.  net: the entry's notional counts for (+1), against (-1), or not (0). */
 typedef struct TeBookTag
@@ -81,6 +81,12 @@ extern size_t te_book_size(const TeBookLimits *limits);
 
 /* Lay out an empty book in that memory, aligned as for uint64_t; limits are at least 1. */
 extern void te_book_init(TeBook *b, void *memory, const TeBookLimits *limits);
+
+/*
+ * Move everything, the batch's changes too, to other memory laid out for other limits, which
+ * hold what there is.  Pointers to entries end.
+ */
+extern void te_book_move(TeBook *b, void *memory, const TeBookLimits *limits);
 
 /* NO_CHANGES: the batch has to end before this.  FULL: there is no room for the entry or its tags.
  */

@@ -24,6 +24,17 @@ void te_duplicates_init(TeDuplicates *d, void *memory, const TeDuplicateLimits *
 	te_recall_init(&d->bans, at, limits->bans, limits->batch);
 }
 
+void te_duplicates_move(TeDuplicates *d, void *memory, const TeDuplicateLimits *limits)
+{
+	char *at = memory;
+
+	te_recall_move(&d->signals, at, limits->signals, limits->batch);
+	at += te_recall_size(limits->signals, limits->batch);
+	te_recall_move(&d->decisions, at, limits->decisions, limits->batch);
+	at += te_recall_size(limits->decisions, limits->batch);
+	te_recall_move(&d->bans, at, limits->bans, limits->batch);
+}
+
 static bool alike(const TeMemo *m, const TeDuplicateSignal *signal, const TeDuplicateRule *rule)
 {
 	if (m->side != signal->side)

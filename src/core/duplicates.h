@@ -60,6 +60,9 @@ extern size_t te_duplicates_size(const TeDuplicateLimits *limits);
 /* Lay out an empty memory in that many bytes, aligned as for uint64_t. */
 extern void te_duplicates_init(TeDuplicates *d, void *memory, const TeDuplicateLimits *limits);
 
+/* Move to other memory with the same numbers remembered and room for a larger batch. */
+extern void te_duplicates_move(TeDuplicates *d, void *memory, const TeDuplicateLimits *limits);
+
 /*
  * Whether an earlier signal of the key is like this one: same side, less than the
  * window apart, entries at most the distance apart; of holds: the same reason.

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "actions.h"
 #include "adjust.h"
 #include "breaker.h"
 #include "execution.h"

@@ -186,24 +186,31 @@ TeLimitFinding te_limits_room(const TeLimitRow *rows, int count, const TeLotCost
 	return s.found;
 }
 
-void te_limits_apply(const TeDecisionInput *in, const TeLimitRow *rows, int count,
-                     const TeLotCost *lot, TeDecision *d, TeRiskAssessment *out)
+void te_limits_take(const TeDecisionInput *in, const TeLimitFinding *finding, TeDecision *d,
+                    TeRiskAssessment *out)
 {
-	TeLimitFinding f = te_limits_room(rows, count, lot, d->position_size);
 	TeGrid grid = te_grid(in->instrument->lot_step);
 	TeRiskAdvice advice = {TE_RISK_LEVEL_UNSPECIFIED, NAN, NAN};
 
-	if (isfinite(f.lots)) {
-		double steps = te_steps_down(te_grid_steps(&grid, f.lots));
+	if (isfinite(finding->lots)) {
+		double steps = te_steps_down(te_grid_steps(&grid, finding->lots));
 
 		if (steps < te_steps_down(te_grid_steps(&grid, in->instrument->lot_min))) {
 			te_risk_begin(d, TE_RISK_STATUS_ASSESSED, TE_RISK_LEVEL_UNSPECIFIED, out);
-			te_risk_cancel(d, out, f.why, f.value, f.allowed);
+			te_risk_cancel(d, out, finding->why, finding->value, finding->allowed);
 			return;
 		}
 		advice.position_size = te_grid_value(&grid, steps);
 	}
 	te_risk_apply(in, TE_RISK_STATUS_ASSESSED, &advice, d, out);
 	if (d->position_size < out->original_position_size)
-		te_risk_note(out, f.why, f.value, f.allowed, d->position_size);
+		te_risk_note(out, finding->why, finding->value, finding->allowed, d->position_size);
+}
+
+void te_limits_apply(const TeDecisionInput *in, const TeLimitRow *rows, int count,
+                     const TeLotCost *lot, TeDecision *d, TeRiskAssessment *out)
+{
+	TeLimitFinding finding = te_limits_room(rows, count, lot, d->position_size);
+
+	te_limits_take(in, &finding, d, out);
 }

@@ -141,9 +141,13 @@ extern TeLimitFinding te_limits_room(const TeLimitRow *rows, int count, const Te
                                      double size);
 
 /*
- * Assess a signal by the limits: as much as fits is taken; without room for lot_min,
- * or with a limit that the size doesn't help, the signal becomes a HOLD.
+ * Take what was found: as much as fits; without room for lot_min, or with a limit that the
+ * size doesn't help, the signal becomes a HOLD.
  */
+extern void te_limits_take(const TeDecisionInput *in, const TeLimitFinding *finding, TeDecision *d,
+                           TeRiskAssessment *out);
+
+/* Assess a signal by the limits: find how much fits, and take it. */
 extern void te_limits_apply(const TeDecisionInput *in, const TeLimitRow *rows, int count,
                             const TeLotCost *lot, TeDecision *d, TeRiskAssessment *out);
 

@@ -27,9 +27,10 @@ size_t te_recall_size(uint32_t capacity, uint32_t room)
 void te_recall_init(TeRecall *r, void *memory, uint32_t capacity, uint32_t room)
 {
 	*r = (TeRecall){.capacity = capacity, .room = room, .buckets = buckets_for(capacity)};
-	memset(memory, 0, te_recall_size(capacity, room));
 	r->memos = memory;
 	r->heads = (uint64_t *)(r->memos + capacity + room);
+	/* Entries are written before they are read, so memory that isn't needed is never touched. */
+	memset(r->heads, 0, r->buckets * sizeof(uint64_t));
 }
 
 static uint64_t *head_of(const TeRecall *r, TeKey key)
@@ -46,6 +47,32 @@ static TeMemo *memo(const TeRecall *r, uint64_t number)
 static bool held(const TeRecall *r, uint64_t number)
 {
 	return number > 0 && number + r->capacity > r->newest;
+}
+
+TeMemo *te_recall_entry(const TeRecall *r, uint64_t number)
+{
+	return number <= r->newest && held(r, number) ? memo(r, number) : NULL;
+}
+
+void te_recall_move(TeRecall *r, void *memory, uint32_t capacity, uint32_t room)
+{
+	TeRecall from = *r;
+	uint64_t first = from.newest > capacity ? from.newest - capacity + 1 : 1;
+
+	te_recall_init(r, memory, capacity, room);
+	r->kept = from.kept;
+	r->lost = from.lost;
+	for (uint64_t number = first; number <= from.newest; number++) {
+		uint64_t *head;
+
+		if (!held(&from, number))
+			continue;
+		head = head_of(r, memo(&from, number)->key);
+		*memo(r, number) = *memo(&from, number);
+		memo(r, number)->older = *head;
+		*head = number;
+	}
+	r->newest = from.newest;
 }
 
 /* The first entry of the key in a chain that starts with that number. */

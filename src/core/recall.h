@@ -54,8 +54,18 @@ extern size_t te_recall_size(uint32_t capacity, uint32_t room);
 /* Lay out an empty recall in that memory; capacity and room are at least 1. */
 extern void te_recall_init(TeRecall *r, void *memory, uint32_t capacity, uint32_t room);
 
-/* Stage an entry.  NULL: the batch has no room left, and has to end before this. */
+/*
+ * Move everything to other memory, laid out for another size; what doesn't fit into a smaller
+ * capacity is forgotten, and "room" must hold what is staged.  Entries keep their numbers,
+ * pointers to them end.
+ */
+extern void te_recall_move(TeRecall *r, void *memory, uint32_t capacity, uint32_t room);
+
+/* Stage an entry; its number is then r->newest.  NULL: there is no room left. */
 extern TeMemo *te_recall_stage(TeRecall *r, TeKey key);
+
+/* The entry of a number, or NULL when it isn't held any more. */
+extern TeMemo *te_recall_entry(const TeRecall *r, uint64_t number);
 
 /* The newest entry of a key, or the next older one than "than"; NULL: none. */
 extern const TeMemo *te_recall_newest(const TeRecall *r, TeKey key);

@@ -60,7 +60,9 @@ typedef struct TeRiskNote
 	int leg;        /* of LEG_DROPPED: its number before the assessment */
 } TeRiskNote;
 
-#define TE_RISK_MOST_NOTES (TE_MAX_LEGS + 4)
+/* Each leg but the first is dropped once; stop and size may change twice, by limits and by advice.
+ */
+#define TE_RISK_MOST_NOTES (TE_MAX_LEGS + 8)
 
 /* What became of a signal, beside the decision itself. */
 typedef struct TeRiskAssessment

@@ -7,6 +7,7 @@
 #include "engine/batch.h"
 #include "engine/evaluate.h"
 #include "engine/guc.h"
+#include "engine/results.h"
 #include "wire/state.h"
 #include "sql/sqltime.h"
 
@@ -30,6 +31,7 @@ void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext con
 	*batch = (TeBatch){.lane = lane, .context = context, .arena = arena};
 	te_store_init(&batch->rows, context);
 	te_outbox_begin(&batch->outbox, arena);
+	te_candidates_reset(lane->candidates);
 	batch->at = te_time_from_timestamptz(GetCurrentTimestamp());
 }
 
@@ -37,6 +39,16 @@ bool te_batch_full(const TeBatch *batch)
 {
 	return batch->messages >= te_guc_batch_limit || batch->signals >= FULL_SIGNALS ||
 	       batch->arena->used + batch->message_bytes >= FULL_BYTES;
+}
+
+bool te_batch_ends_before(const TeBatch *batch, const char *subject)
+{
+	TeSubject parts;
+	TeWireError err;
+
+	return batch->executions > 0 &&
+	       te_subject_parse(te_guc_subject_prefix, subject, strlen(subject), &parts, &err) &&
+	       parts.kind == TE_SUBJECT_PREDICTIONS;
 }
 
 /* Count a message in, with the time at which it was read, for the latency of the commit. */
@@ -345,6 +357,8 @@ static bool take(TeBatch *batch, const TeInput *input, const TeSubject *subject,
 		return false;
 	if (subject->kind == TE_SUBJECT_MARKET && message->kind == TE_MESSAGE_TICK)
 		return te_evaluate_tick(batch, subject, &message->as.tick, err);
+	if (subject->kind == TE_SUBJECT_EXECUTIONS && message->kind == TE_MESSAGE_EXECUTION)
+		return te_results_take(batch, input, subject, message, err);
 	if (subject->kind != TE_SUBJECT_PREDICTIONS || message->kind != TE_MESSAGE_PREDICTIONS)
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_TYPE, "message_type",
 		                    "does not belong on this subject");
@@ -471,17 +485,38 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 curs
 	te_rows_set_bytes(rows, row, TE_BATCH_state, state, length);
 }
 
+static void store_results(void *batch)
+{
+	te_results_store(batch);
+}
+
+/* The clock that windows and reservations end by. */
+static TeTime batch_time(const TeBatch *batch)
+{
+	return te_guc_clock == TE_CLOCK_INPUT ? batch->lane->memory->staged.clock : batch->at;
+}
+
+void te_batch_discard(const TeLaneContext *lane)
+{
+	te_memory_discard(lane->memory);
+	te_exposure_discard(lane->exposure);
+	te_candidates_reset(lane->candidates);
+}
+
 void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
                     int64 cursor_seq)
 {
 	TeLaneSlot *slot = batch->lane->slot;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
+	te_evaluate_settle(batch);
 	te_batch_close_frames(batch);
 	add_batch_row(batch, inbox_snapshot, cursor_epoch, cursor_seq);
-	te_store_commit(&batch->rows, &slot->latencies);
+	te_store_commit(&batch->rows, &slot->latencies, store_results, batch);
 	MemoryContextSwitchTo(old);
 	te_memory_apply(batch->lane->memory);
+	te_exposure_apply(batch->lane->exposure, batch_time(batch));
+	te_results_committed(batch);
 	if (batch->messages > 0)
 		te_latency_record_many(&slot->latencies, TE_LATENCY_READ_TO_COMMIT, batch->message_read_at,
 		                       batch->messages, te_monotonic_us());

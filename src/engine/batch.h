@@ -12,8 +12,11 @@
 #include "postgres.h"
 
 #include "engine/cache.h"
+#include "engine/candidate.h"
 #include "engine/counts.h"
+#include "engine/exposure.h"
 #include "engine/memory.h"
+#include "engine/policy.h"
 #include "engine/shmem.h"
 #include "engine/store.h"
 #include "wire/decode.h"
@@ -27,6 +30,9 @@ typedef struct TeLaneContext
 	TeLaneSlot *slot;
 	TeCache *cache;
 	TeMemory *memory;
+	TeExposure *exposure;
+	TePolicy *policy;
+	TeCandidates *candidates; /* of the batch at hand */
 	TeCounts *counts;
 	bool publishing; /* a broker is configured: signals get an output sequence and a frame */
 } TeLaneContext;
@@ -74,7 +80,7 @@ typedef struct TeBatch
 	TeArena *arena;
 	TeBatchRows rows;
 	TeOutboxWriter outbox;
-	int messages, predictions, signals;
+	int messages, predictions, signals, executions;
 	size_t message_bytes; /* as they came in; rows keep a copy of them */
 	TeTime at;            /* of the system's clock; one for the batch */
 	int64 *read_at;       /* of the messages in the frames not yet closed */
@@ -104,6 +110,12 @@ extern void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *
 extern void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id,
                              uint64 epoch, uint64 from, uint64 to, const char *reason);
 
+/*
+ * Has the batch to end before this message?  After executions no prediction is decided in the same
+ * batch, because what follows from them counts from their commit on.
+ */
+extern bool te_batch_ends_before(const TeBatch *batch, const char *subject);
+
 /* Is it time to store?  Under load a batch takes all that is waiting, up to this. */
 extern bool te_batch_full(const TeBatch *batch);
 
@@ -113,5 +125,8 @@ extern bool te_batch_full(const TeBatch *batch);
  */
 extern void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
                            int64 cursor_seq);
+
+/* Nothing of the batch has happened: forget what it staged. */
+extern void te_batch_discard(const TeLaneContext *lane);
 
 #endif

@@ -188,6 +188,8 @@ static bool open_strategy(TeCache *cache, const CacheStrategy *s, double reach,
 		.params = &cache->expanded,
 		.account = &s->account->account,
 		.results = te_cache_results(s),
+		.account_id = te_cache_account_id(s->account),
+		.account_key = &s->account->key,
 		.rule = te_cache_rule_of(cache->expanded.custom_rule),
 		.slot = s->slot,
 	};

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "core/params.h"
+#include "core/recall.h"
 #include "engine/rates.h"
 #include "sql/rule.h"
 
@@ -75,6 +76,8 @@ typedef struct TeCachedStrategy
 	const TeStrategy *params;
 	const TeAccount *account; /* its row: te_strategy_account() is what the strategy decides with */
 	TeStrategyResults results;
+	const char *account_id;
+	TeKey *account_key; /* a place for a key made of its names; zeros until somebody writes it */
 	TeRule *rule; /* compiled custom_rule, or NULL */
 	uint32 slot;  /* the same for as long as the cache isn't brought to another snapshot */
 } TeCachedStrategy;

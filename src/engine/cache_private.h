@@ -51,6 +51,7 @@ typedef struct CacheAccount
 {
 	struct CacheAccount *next;        /* of the same user */
 	TeAccount account;                /* its currency is in "text" */
+	TeKey key;                        /* of its names, once it was asked for; else zeros */
 	char text[FLEXIBLE_ARRAY_MEMBER]; /* account_id, NUL, currency, NUL */
 } CacheAccount;
 

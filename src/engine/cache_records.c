@@ -299,6 +299,7 @@ CacheAccount *te_cache_add_account(TeCache *cache, CacheUser *user, const char *
 		te_pool_alloc(&cache->pool, offsetof(CacheAccount, text) + id_length + currency_length);
 
 	a->account = *account;
+	a->key = (TeKey){0};
 	memcpy(a->text, account_id, id_length);
 	a->account.currency = memcpy(a->text + id_length, account->currency, currency_length);
 	a->next = user->accounts;

@@ -5,21 +5,12 @@
 
 #include "core/decide.h"
 #include "core/lane.h"
+#include "engine/assess.h"
 #include "engine/evaluate.h"
 #include "engine/guc.h"
-#include "sql/sqltime.h"
+#include "engine/record.h"
 #include "sql/rule.h"
-#include "wire/encode.h"
-#include "wire/inputs.h"
 #include "wire/state.h"
-
-#include "nodes/pg_list.h"
-#include "utils/memutils.h"
-#include "utils/timestamp.h"
-#include "utils/uuid.h"
-
-/* A row of trading.outbox is closed at this size. */
-#define FRAMES_BYTES ((size_t)4 * 1024 * 1024)
 
 /*----------------------------------------------------------------------
  * Market state
@@ -130,226 +121,6 @@ bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *ti
 }
 
 /*----------------------------------------------------------------------
- * Recording a signal
- *----------------------------------------------------------------------*/
-
-static const char *label(const TeEnum *e, int value)
-{
-	return e->labels[value];
-}
-
-/* Columns that a decision of outcome SIGNAL has, and others may have in part. */
-static void set_order_columns(TeRows *rows, int row, const TeDecision *d, const TeStrategy *s)
-{
-	te_rows_set_text(rows, row, TE_SIGNAL_order_type, label(&te_order_type_enum, d->order_type));
-	te_rows_set_text(rows, row, TE_SIGNAL_execution_urgency, label(&te_urgency_enum, d->urgency));
-	te_rows_set_double(rows, row, TE_SIGNAL_entry_price, d->entry_price);
-	te_rows_set_double(rows, row, TE_SIGNAL_limit_price, d->limit_price);
-	te_rows_set_double(rows, row, TE_SIGNAL_stop_loss, d->stop_loss);
-	te_rows_set_double(rows, row, TE_SIGNAL_take_profit, d->take_profit);
-	te_rows_set_double(rows, row, TE_SIGNAL_reward_risk_ratio, d->reward_risk_ratio);
-	te_rows_set_double(rows, row, TE_SIGNAL_position_size, d->position_size);
-	te_rows_set_double(rows, row, TE_SIGNAL_max_loss, d->max_loss);
-	te_rows_set_text(rows, row, TE_SIGNAL_timing_strategy, label(&te_timing_enum, d->timing));
-	te_rows_set_double(rows, row, TE_SIGNAL_trigger_price, d->trigger_price);
-	te_rows_set(rows, row, TE_SIGNAL_auto_execute, BoolGetDatum(s->auto_execute));
-	te_rows_set_double(rows, row, TE_SIGNAL_max_slippage_pips, s->max_slippage_pips);
-	te_rows_set_text(rows, row, TE_SIGNAL_time_in_force,
-	                 label(&te_time_in_force_enum, d->time_in_force));
-	te_rows_set_text(rows, row, TE_SIGNAL_execution_algorithm,
-	                 label(&te_algorithm_enum, s->execution_algorithm));
-}
-
-static void set_decision_columns(TeRows *rows, int row, const TeDecision *d)
-{
-	/* A prediction to hold ends before a type is found: it is HOLD by its outcome. */
-	TeDirection type = d->has_signal_type ? d->signal_type : TE_DIR_HOLD;
-
-	te_rows_set_text(rows, row, TE_SIGNAL_outcome, label(&te_outcome_enum, d->outcome));
-	if (d->hold_reason != TE_HOLD_REASON_NONE)
-		te_rows_set_text(rows, row, TE_SIGNAL_hold_reason,
-		                 label(&te_hold_reason_enum, d->hold_reason));
-	te_rows_set_text(rows, row, TE_SIGNAL_signal_type, label(&te_direction_enum, type));
-	te_rows_set_double(rows, row, TE_SIGNAL_signal_strength, d->signal_strength);
-	te_rows_set_double(rows, row, TE_SIGNAL_consensus_score, d->consensus_score);
-	te_rows_set_double(rows, row, TE_SIGNAL_market_favorability, d->market_favorability);
-	te_rows_set_time(rows, row, TE_SIGNAL_expires_at, d->expires_at);
-}
-
-static Datum uuid_datum(TeBatch *batch, const uint8_t id[TE_UUID_BYTES])
-{
-	pg_uuid_t *uuid = MemoryContextAlloc(batch->context, sizeof(pg_uuid_t));
-
-	memcpy(uuid->data, id, UUID_LEN);
-	return UUIDPGetDatum(uuid);
-}
-
-static void record_legs(TeBatch *batch, const TeCachedStrategy *s, const uint8_t id[TE_UUID_BYTES],
-                        const TeDecision *d)
-{
-	TeRows *rows = &batch->rows.legs;
-
-	for (int i = 0; i < d->leg_count; i++) {
-		const TeLeg *leg = &d->legs[i];
-		int row = te_rows_add(rows);
-
-		te_rows_set(rows, row, TE_LEG_signal_id, uuid_datum(batch, id));
-		te_rows_set_text(rows, row, TE_LEG_company_id, s->company_id);
-		te_rows_set_text(rows, row, TE_LEG_user_id, s->user_id);
-		te_rows_set(rows, row, TE_LEG_leg, Int32GetDatum(i));
-		te_rows_set_text(rows, row, TE_LEG_order_type, label(&te_order_type_enum, leg->order_type));
-		te_rows_set_double(rows, row, TE_LEG_entry_price, leg->entry_price);
-		te_rows_set_double(rows, row, TE_LEG_stop_loss, leg->stop_loss);
-		te_rows_set_double(rows, row, TE_LEG_take_profit, leg->take_profit);
-		te_rows_set_double(rows, row, TE_LEG_position_size, leg->position_size);
-	}
-}
-
-static void record_signal_row(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
-                              const TeDecision *d, const uint8_t id[TE_UUID_BYTES], int64 out_seq)
-{
-	TeBatch *batch = e->batch;
-	TeRows *rows = &batch->rows.signals;
-	int row = te_rows_add(rows);
-	const uint8_t *inputs;
-	size_t length;
-	TeWireError err;
-
-	te_rows_set(rows, row, TE_SIGNAL_lane, Int32GetDatum(batch->lane->lane));
-	te_rows_set(rows, row, TE_SIGNAL_batch_no,
-	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
-	te_rows_set(rows, row, TE_SIGNAL_position, Int32GetDatum(e->position));
-	te_rows_set(rows, row, TE_SIGNAL_out_epoch, Int64GetDatum(batch->lane->memory->staged.epoch));
-	if (out_seq > 0)
-		te_rows_set(rows, row, TE_SIGNAL_out_seq, Int64GetDatum(out_seq));
-	te_rows_set(rows, row, TE_SIGNAL_signal_id, uuid_datum(batch, id));
-	te_rows_set_text(rows, row, TE_SIGNAL_company_id, s->company_id);
-	te_rows_set_text(rows, row, TE_SIGNAL_user_id, s->user_id);
-	te_rows_set_text(rows, row, TE_SIGNAL_strategy_id, s->strategy_id);
-	te_rows_set_text(rows, row, TE_SIGNAL_symbol, in->prediction->symbol);
-	te_rows_set_text(rows, row, TE_SIGNAL_prediction_id, in->prediction->prediction_id);
-	te_rows_set_text(rows, row, TE_SIGNAL_batch_id, e->message->as.batch.batch_id);
-	te_rows_set_text(rows, row, TE_SIGNAL_producer_id, e->message->envelope.producer_id);
-	te_rows_set_text(rows, row, TE_SIGNAL_correlation_id, e->correlation_id);
-	set_decision_columns(rows, row, d);
-	if (d->outcome == TE_OUTCOME_SIGNAL)
-		set_order_columns(rows, row, d, in->strategy);
-	te_rows_set_time(rows, row, TE_SIGNAL_generated_at, in->prediction->generated_at);
-	te_rows_set_time(rows, row, TE_SIGNAL_decided_at, in->at);
-	te_rows_set(rows, row, TE_SIGNAL_simulated, BoolGetDatum(te_guc_clock == TE_CLOCK_INPUT));
-	te_rows_set(rows, row, TE_SIGNAL_strategy_version, Int64GetDatum(s->version));
-	te_rows_set(rows, row, TE_SIGNAL_core_version, Int32GetDatum(TE_CORE_VERSION));
-	if (!te_inputs_pack(in, batch->arena, &inputs, &length, &err))
-		elog(ERROR, "could not pack the inputs of a decision: %s", err.detail);
-	te_rows_set_bytes(rows, row, TE_SIGNAL_inputs, inputs, length);
-	record_legs(batch, s, id, d);
-}
-
-static void note_frame_read(TeBatch *batch, int64 read_at)
-{
-	if (batch->read_at_count == batch->read_at_capacity) {
-		batch->read_at_capacity = Max(64, 2 * batch->read_at_capacity);
-		batch->read_at =
-			batch->read_at
-				? repalloc(batch->read_at, sizeof(int64) * batch->read_at_capacity)
-				: MemoryContextAlloc(batch->context, sizeof(int64) * batch->read_at_capacity);
-	}
-	batch->read_at[batch->read_at_count++] = read_at;
-}
-
-/* Give the signal its place in the lane's output, and encode it for good. */
-static int64 add_frame(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
-                       const TeDecision *d, const uint8_t id[TE_UUID_BYTES])
-{
-	TeBatch *batch = e->batch;
-	TeLanePosition *staged = &batch->lane->memory->staged;
-	TeSubject subject = {.kind = TE_SUBJECT_SIGNALS, .lane = (uint32_t)batch->lane->lane};
-	TeSignalRecord record = {
-		.lane = (uint32_t)batch->lane->lane,
-		.epoch = (uint64_t)staged->epoch,
-		.seq = (uint64_t)++staged->out_seq,
-		.company_id = s->company_id,
-		.user_id = s->user_id,
-		.strategy_id = s->strategy_id,
-		.strategy_version = s->version,
-		.account_currency = in->account->currency,
-		.batch_id = e->message->as.batch.batch_id,
-		.producer_id = e->message->envelope.producer_id,
-		.correlation_id = e->correlation_id,
-		.traceparent = e->traceparent,
-		.tracestate = e->message->envelope.tracestate,
-		.batch_predictions = (uint32_t)e->message->as.batch.count,
-		.decision_latency =
-			te_guc_clock == TE_CLOCK_INPUT ? 0 : te_monotonic_us() - e->input->read_at,
-		.prediction = in->prediction,
-		.strategy = in->strategy,
-		.decision = d,
-		.decided_at = in->at,
-		.simulated = te_guc_clock == TE_CLOCK_INPUT,
-		.core_version = CppAsString2(TE_CORE_VERSION),
-		.original_position_size = NAN,
-		.original_stop_loss = NAN,
-	};
-	char text[TE_SUBJECT_MAX];
-	const uint8_t *data;
-	size_t length;
-	TeWireError err;
-
-	memcpy(record.signal_id, id, TE_UUID_BYTES);
-	strlcpy(subject.company, s->company_id, sizeof(subject.company));
-	strlcpy(subject.user, s->user_id, sizeof(subject.user));
-	strlcpy(subject.symbol, in->prediction->symbol, sizeof(subject.symbol));
-	if (!te_subject_format(te_guc_subject_prefix, &subject, text) ||
-	    !te_encode_signal(&record, batch->arena, &data, &length, &err) ||
-	    !te_outbox_append(&batch->outbox, record.seq, text, d->expires_at, record.traceparent, data,
-	                      length, &err))
-		elog(ERROR, "could not encode a signal: %s", err.detail);
-	note_frame_read(batch, e->input->read_at);
-	if (batch->outbox.len >= FRAMES_BYTES)
-		te_batch_close_frames(batch);
-	return (int64)record.seq;
-}
-
-static void add_to_notice(TeBatch *batch, TeCachedCompany *company, const uint8_t id[TE_UUID_BYTES])
-{
-	int *place = te_company_scratch(company);
-	TeNotice *notice =
-		*place < list_length(batch->notices) ? list_nth(batch->notices, *place) : NULL;
-
-	if (notice == NULL || notice->company != company) {
-		notice = MemoryContextAllocZero(batch->context, sizeof(TeNotice));
-		notice->company = company;
-		notice->signal_ids = MemoryContextAlloc(batch->context, TE_NOTICE_IDS * TE_UUID_BYTES);
-		*place = list_length(batch->notices);
-		batch->notices = lappend(batch->notices, notice);
-	}
-	if (notice->count < TE_NOTICE_IDS)
-		memcpy(notice->signal_ids[notice->count], id, TE_UUID_BYTES);
-	notice->count++;
-}
-
-/* Whether a decision of this outcome is sent, or only recorded. */
-static bool is_published(const TeBatch *batch, const TeDecision *d)
-{
-	return batch->lane->publishing && (d->outcome == TE_OUTCOME_SIGNAL || te_guc_publish_holds);
-}
-
-static void record_signal(TeEvaluation *e, const TeCachedStrategy *s, const TeDecisionInput *in,
-                          const TeDecision *d)
-{
-	uint8_t id[TE_UUID_BYTES];
-	int64 out_seq = 0;
-
-	te_signal_id(e->message->envelope.producer_id, in->prediction->prediction_id,
-	             in->prediction->generated_at, s->company_id, s->user_id, s->strategy_id, id);
-	if (is_published(e->batch, d))
-		out_seq = add_frame(e, s, in, d, id);
-	record_signal_row(e, s, in, d, id, out_seq);
-	add_to_notice(e->batch, s->company, id);
-	e->batch->signals++;
-}
-
-/*----------------------------------------------------------------------
  * Deciding
  *----------------------------------------------------------------------*/
 
@@ -357,10 +128,59 @@ static void record_signal(TeEvaluation *e, const TeCachedStrategy *s, const TeDe
 typedef struct Question
 {
 	TeEvaluation *evaluation;
+	int index; /* of the prediction within the message */
 	const TePrediction *prediction;
 	const TeInstrument *instrument;
 	const TeMarket *market;
 } Question;
+
+static void count_decision(TeBatch *batch, const TeCachedStrategy *s, const TeDecision *d)
+{
+	te_counts_decision(batch->lane->counts, te_cache_tally(batch->lane->cache, s), d);
+	te_count(&batch->lane->slot->counters.outcomes[d->outcome], 1);
+}
+
+/* Make a candidate independent of the visit; what it then points to lasts until the batch ends. */
+static void fill_candidate(TeCandidate *c, const Question *q, const TeCachedStrategy *s)
+{
+	const TeEvaluation *e = q->evaluation;
+
+	c->of = *s;
+	c->strategy = *s->params;
+	c->of.params = c->in.strategy = &c->strategy;
+	c->of.account = &c->account;
+	c->message = e->message;
+	c->position = e->position;
+	c->prediction = q->index;
+	c->margin_rate = te_policy_margin_rate(e->batch->lane->policy, q->instrument->symbol);
+	c->correlation_id = e->correlation_id;
+	c->traceparent = e->traceparent;
+	c->read_at = e->input->read_at;
+	te_signal_id(e->message->envelope.producer_id, q->prediction->prediction_id,
+	             q->prediction->generated_at, s->company_id, s->user_id, s->strategy_id,
+	             c->signal_id);
+}
+
+/* A signal or hold: what depends on earlier ones, in this order and at once. */
+static void take_candidate(TeCandidate *c, const Question *q, const TeCachedStrategy *s)
+{
+	TeBatch *batch = q->evaluation->batch;
+	const TeLaneContext *lane = batch->lane;
+
+	fill_candidate(c, q, s);
+	if (te_exposure_repeats(lane->exposure, c)) {
+		c->decision.outcome = TE_OUTCOME_DUPLICATE;
+		count_decision(batch, s, &c->decision);
+		return;
+	}
+	if (c->decision.outcome == TE_OUTCOME_SIGNAL)
+		te_policy_apply(lane->policy, lane->exposure, c);
+	te_exposure_take(lane->exposure, c);
+	te_candidates_keep(lane->candidates);
+	batch->signals++;
+	if (te_candidates_count(lane->candidates) == TE_CANDIDATES_MOST)
+		te_evaluate_settle(batch);
+}
 
 static void decide(const TeCachedStrategy *s, void *arg)
 {
@@ -368,38 +188,53 @@ static void decide(const TeCachedStrategy *s, void *arg)
 	TeEvaluation *e = q->evaluation;
 	TeBatch *batch = e->batch;
 	TeLaneCounters *counters = &batch->lane->slot->counters;
-	TeAccount account;
-	TeDecisionInput in = {
+	TeCandidate *c = te_candidates_next(batch->lane->candidates);
+
+	te_exposure_account(batch->lane->exposure, s, &c->account);
+	c->in = (TeDecisionInput){
 		.prediction = q->prediction,
 		.strategy = s->params,
 		.market = q->market,
 		.instrument = q->instrument,
-		.account = &account,
+		.account = &c->account,
 		.at = e->at,
 		.evaluate_rule = te_rule_evaluate,
 		.rule_context = s->rule,
 	};
-	TeDecision decision;
-
-	te_strategy_account(s, &account);
-	if (!te_known(account.conversion_rate))
-		account.conversion_rate = te_recorded_rate(e->rates, account.currency);
-	te_decide(&in, &decision);
-	te_counts_decision(batch->lane->counts, te_cache_tally(batch->lane->cache, s), &decision);
+	if (!te_known(c->account.conversion_rate))
+		c->account.conversion_rate = te_recorded_rate(e->rates, c->account.currency);
+	te_decide(&c->in, &c->decision);
 	te_count(&counters->evaluations, 1);
-	te_count(&counters->outcomes[decision.outcome], 1);
-	if (decision.rule_failed)
+	if (c->decision.rule_failed)
 		te_count(&counters->rule_errors, 1);
-	if (decision.outcome == TE_OUTCOME_SIGNAL || decision.outcome == TE_OUTCOME_HOLD)
-		record_signal(e, s, &in, &decision);
+	if (c->decision.outcome == TE_OUTCOME_SIGNAL || c->decision.outcome == TE_OUTCOME_HOLD)
+		take_candidate(c, q, s);
+	else
+		count_decision(batch, s, &c->decision);
 }
 
-static void decide_all(TeEvaluation *e, const TePrediction *prediction,
-                       const TeInstrument *instrument, const TeMarket *market)
+void te_evaluate_settle(TeBatch *batch)
+{
+	TeCandidates *candidates = batch->lane->candidates;
+
+	te_assess_batch(batch, candidates);
+	for (int i = 0; i < te_candidates_count(candidates); i++) {
+		TeCandidate *c = te_candidates_get(candidates, i);
+
+		te_exposure_amend(batch->lane->exposure, c);
+		count_decision(batch, &c->of, &c->decision);
+		te_record_candidate(batch, c);
+	}
+	te_candidates_reset(candidates);
+}
+
+static void decide_all(TeEvaluation *e, int index, const TeInstrument *instrument,
+                       const TeMarket *market)
 {
 	TeCache *cache = e->batch->lane->cache;
 	const char *company_id = e->subject->company, *user_id = e->subject->user;
-	Question q = {e, prediction, instrument, market};
+	const TePrediction *prediction = &e->message->as.batch.predictions[index];
+	Question q = {e, index, prediction, instrument, market};
 
 	if (strcmp(company_id, TE_ALL) == 0)
 		te_cache_visit_broadcast(cache, prediction, decide, &q);
@@ -468,7 +303,8 @@ bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err)
 	e->decided_on[i] = (TeDecidedOn){market, e->rates};
 	te_counts_prediction(lane->counts, e->subject->company, e->subject->user, p->symbol,
 	                     p->confidence);
-	decide_all(e, p, instrument, market);
+	te_exposure_expire(lane->exposure, e->at);
+	decide_all(e, (int)i, instrument, market);
 	te_latency_record(&lane->slot->latencies, TE_LATENCY_DECIDE, begun, te_monotonic_us());
 	return true;
 }

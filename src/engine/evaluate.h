@@ -31,6 +31,12 @@ extern void te_evaluate_begin(TeEvaluation *e, TeBatch *batch, const TeInput *in
  */
 extern bool te_evaluate_prediction(TeEvaluation *e, size_t i, TeWireError *err);
 
+/*
+ * Assess and record the candidates that wait; the batch ends with it, and so does a group that
+ * is full.
+ */
+extern void te_evaluate_settle(TeBatch *batch);
+
 /* A market price: moves market state, decides nothing. */
 extern bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *tick,
                              TeWireError *err);

@@ -67,6 +67,7 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	ENUM(clock, TE_CLOCK_SYSTEM, te_clock_labels, DATABASE, 0, "Time of decisions: the system's, or that of the input, whose signals are simulated.") \
 	TEXT(company, "", NULL, LOGIN, TE_GUC_IDENTITY, "Company of the session, set by trading.login.") \
 	TEXT(databases, "", te_check_database_list, CLUSTER, GUC_LIST_INPUT, "Databases that workers run in; empty: all that have the extension.") \
+	INT(ban_memory, 65536, 1024, 100000000, DATABASE, 0, "Stopped-out predictions that a lane remembers, so that none is entered again.") \
 	REAL(high_volatility, 1.3, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility from which the regime is HIGH_VOLATILITY.") \
 	INT(input_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an input stream that the engine creates; 0: none.") \
 	INT(input_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an input stream that the engine creates; 0: none.") \
@@ -110,6 +111,7 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	INT(risk_memory_life, 600, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time for which the last answer about a company counts when the risk service can't be asked.") \
 	BOOL(risk_service, false, DATABASE, 0, "Ask the risk service about every signal.") \
 	TEXT(role, "", NULL, LOGIN, TE_GUC_IDENTITY, "Role of the session's user in the company, set by trading.login.") \
+	INT(signal_memory, 262144, 1024, 100000000, DATABASE, 0, "Signals, and decided predictions, that a lane remembers to recognise what repeats itself.") \
 	INT(stream_replicas, 1, 1, 5, DATABASE, 0, "Replicas of the streams that the engine creates.") \
 	TEXT(subject_prefix, "trading", te_check_subject_prefix, DATABASE, 0, "First token or tokens of all subjects.") \
 	REAL(trend_atr, 1, 0, 1000, DATABASE, 0, "EMA 12 and 26 are a trend when they are this many ATR apart.") \

@@ -31,7 +31,7 @@ typedef struct TeElementType
 static void prepare(TeRowsSpec *spec)
 {
 	MemoryContext old;
-	StringInfoData names, params;
+	StringInfoData names, params, values, aliases;
 
 	Assert(spec->column_count <= TE_ROWS_MAX_COLUMNS);
 	old = MemoryContextSwitchTo(TopMemoryContext);
@@ -41,23 +41,31 @@ static void prepare(TeRowsSpec *spec)
 
 	initStringInfo(&names);
 	initStringInfo(&params);
+	initStringInfo(&values);
+	initStringInfo(&aliases);
 	for (int i = 0; i < spec->column_count; i++) {
 		TeElementType *e = &spec->elements[i];
+		bool lines = strcmp(spec->columns[i].type, TE_ROWS_LINES) == 0;
+		const char *type = lines ? "pg_catalog.text" : spec->columns[i].type;
 		int32 typmod;
 
 #if PG_VERSION_NUM >= 160000
-		(void)parseTypeString(spec->columns[i].type, &e->oid, &typmod, NULL);
+		(void)parseTypeString(type, &e->oid, &typmod, NULL);
 #else
-		parseTypeString(spec->columns[i].type, &e->oid, &typmod, false);
+		parseTypeString(type, &e->oid, &typmod, false);
 #endif
 		get_typlenbyvalalign(e->oid, &e->length, &e->by_value, &e->align);
 		spec->types[i] = get_array_type(e->oid);
 		appendStringInfo(&names, "%s%s", i ? ", " : "", spec->columns[i].name);
 		appendStringInfo(&params, "%spg_catalog.unnest($%d)", i ? ", " : "", i + 1);
+		appendStringInfo(&aliases, "%sc%d", i ? ", " : "", i);
+		appendStringInfo(&values, lines ? "%spg_catalog.string_to_array(v.c%d, E'\\n')" : "%sv.c%d",
+		                 i ? ", " : "", i);
 	}
 	spec->plan =
-		SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT * FROM ROWS FROM (%s)%s%s", spec->table,
-	                         names.data, params.data, spec->on_conflict ? " ON CONFLICT " : "",
+		SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT %s FROM ROWS FROM (%s) AS v (%s)%s%s",
+	                         spec->table, names.data, values.data, params.data, aliases.data,
+	                         spec->on_conflict ? " ON CONFLICT " : "",
 	                         spec->on_conflict ? spec->on_conflict : ""),
 	                spec->column_count, spec->types);
 	if (spec->plan == NULL || SPI_keepplan(spec->plan) != 0)

@@ -14,8 +14,10 @@
 typedef struct TeColumnSpec
 {
 	const char *name;
-	const char *type; /* SQL name of the element type */
+	const char *type; /* SQL name of the column's type; "lines": text[], set as lines of a text */
 } TeColumnSpec;
+
+#define TE_ROWS_LINES "lines"
 
 /* A table and the columns that are written; the plan is prepared at first use. */
 typedef struct TeRowsSpec

@@ -48,8 +48,9 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(predictions) /* predictions in them */                                                       \
 	X(evaluations) /* strategy and prediction pairs decided */                                     \
 	X(signals)                                                                                     \
-	X(ticks) /* market prices */                                                                   \
-	X(bars)  /* closed bars */                                                                     \
+	X(commands) /* execution commands among the messages */                                        \
+	X(ticks)    /* market prices */                                                                \
+	X(bars)     /* closed bars */                                                                  \
 	X(dead_letters)                                                                                \
 	X(duplicates) /* input already applied */                                                      \
 	X(stale)      /* input of a producer's older epoch */                                          \
@@ -85,6 +86,8 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(pending_changes) /* units that a change of many rows has still to bring into it */           \
 	X(breakers)        /* of the risk service, that aren't idle */                                 \
 	X(symbols)         /* with market state */                                                     \
+	X(reserved)        /* open positions and signals without an outcome */                         \
+	X(memory_lost)     /* remembered signals that had to go while they were of interest */         \
 	T(last_input_at)                                                                               \
 	T(last_batch_at)                                                                               \
 	T(lane_clock) /* greatest generated_at with clock = input */

@@ -22,7 +22,7 @@ void te_store_init(TeBatchRows *rows, MemoryContext context)
 	TE_BATCH_TABLES(INIT)
 }
 
-void te_store_commit(TeBatchRows *rows, TeLatencies *latencies)
+void te_store_commit(TeBatchRows *rows, TeLatencies *latencies, void (*more)(void *arg), void *arg)
 {
 	int64 begun = te_monotonic_us(), stored;
 
@@ -31,6 +31,7 @@ void te_store_commit(TeBatchRows *rows, TeLatencies *latencies)
 	te_session_durable();
 #define INSERT(member, ...) te_rows_insert(&rows->member);
 	TE_BATCH_TABLES(INSERT)
+	more(arg);
 	stored = te_monotonic_us();
 	te_session_commit();
 	te_latency_record(latencies, TE_LATENCY_STORE, begun, stored);

@@ -33,11 +33,14 @@
 	X(lane, int4)                                                                                  \
 	X(batch_no, int8)                                                                              \
 	X(position, int4)                                                                              \
+	X(ordinal, int4)                                                                               \
 	X(out_epoch, int8)                                                                             \
 	X(out_seq, int8)                                                                               \
+	X(command_seq, int8)                                                                           \
 	X(signal_id, uuid)                                                                             \
 	X(company_id, text)                                                                            \
 	X(user_id, text)                                                                               \
+	X(account_id, text)                                                                            \
 	X(strategy_id, text)                                                                           \
 	X(symbol, text)                                                                                \
 	X(prediction_id, text)                                                                         \
@@ -68,6 +71,13 @@
 	X(execution_algorithm, text)                                                                   \
 	X(generated_at, timestamptz)                                                                   \
 	X(decided_at, timestamptz)                                                                     \
+	X(risk_status, text)                                                                           \
+	X(risk_level, text)                                                                            \
+	X(cancellation_reason, text)                                                                   \
+	X(risk_notes, lines)                                                                           \
+	X(original_position_size, float8)                                                              \
+	X(original_stop_loss, float8)                                                                  \
+	X(assessment, bytea)                                                                           \
 	X(simulated, bool) X(strategy_version, int8) X(core_version, int4) X(inputs, bytea)
 
 #define TE_LEG_COLUMNS(X)                                                                          \
@@ -183,9 +193,10 @@ typedef struct TeBatchRows
 extern void te_store_init(TeBatchRows *rows, MemoryContext context);
 
 /*
- * Write all rows and commit durably; times go to "latencies".  An error leaves the
- * transaction to the caller to abort.
+ * Write all rows, then what "more" writes, and commit durably; times go to "latencies".  An
+ * error leaves the transaction to the caller to abort.
  */
-extern void te_store_commit(TeBatchRows *rows, TeLatencies *latencies);
+extern void te_store_commit(TeBatchRows *rows, TeLatencies *latencies, void (*more)(void *arg),
+                            void *arg);
 
 #endif

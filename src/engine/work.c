@@ -51,6 +51,7 @@
 typedef struct Taken
 {
 	int inbox, stream;
+	bool held; /* the next message of the stream was looked at, and left for the next batch */
 } Taken;
 
 struct TeWork
@@ -105,6 +106,14 @@ static void show_cache(const TeWork *work)
 	te_gauge(&gauges->pending_changes, te_cache_pending(cache));
 }
 
+/* Where the clock of decisions stands. */
+static TeTime lane_time(const TeMemory *m)
+{
+	return te_guc_clock == TE_CLOCK_SYSTEM    ? te_time_from_timestamptz(GetCurrentTimestamp())
+	       : m->committed.clock != TE_NO_TIME ? m->committed.clock
+	                                          : 0;
+}
+
 static void load(TeWork *work, TeLaneSlot *slot)
 {
 	TeLaneContext *c = &work->context;
@@ -116,6 +125,9 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	c->slot = slot;
 	c->memory = m;
 	c->counts = te_counts_create(slot->lane);
+	c->candidates = te_candidates_create(TopMemoryContext);
+	c->policy = te_policy_create(TopMemoryContext);
+	c->exposure = te_exposure_create(TopMemoryContext, te_guc_signal_memory, te_guc_ban_memory);
 	c->cache = te_cache_create(
 		&(TeCacheScope){.lane = c->lane, .lane_count = c->lane_count, .parent = TopMemoryContext});
 	te_cache_watch(c->cache);
@@ -124,6 +136,10 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	te_cache_refresh(c->cache);
 	te_latency_record(&slot->latencies, TE_LATENCY_REFRESH, begun, te_monotonic_us());
 	show_cache(work);
+	te_exposure_load(c->exposure, &(TeExposureSource){.lane = c->lane,
+	                                                  .lane_count = c->lane_count,
+	                                                  .now = lane_time(m),
+	                                                  .policy = c->policy});
 	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
 	te_inbox_read(work->inbox);
 }
@@ -343,11 +359,17 @@ static void gather(TeWork *work, TeBatch *batch)
 
 	record_anchor(work, batch);
 	while (may_take_more(work, batch) && te_inbox_peek(work->inbox, taken->inbox, &input)) {
+		if (te_batch_ends_before(batch, input.subject))
+			return;
 		taken->inbox++;
 		take(work, batch, &input);
 	}
 	while (transport != NULL && may_take_more(work, batch) &&
 	       te_transport_next_input(transport, &message)) {
+		if (te_batch_ends_before(batch, message.subject)) {
+			taken->held = true;
+			return;
+		}
 		taken->stream++;
 		record_lost(batch, message.lost_from, message.lost_to);
 		work->context.memory->staged.input = (TeInputPosition){
@@ -414,6 +436,8 @@ static void batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
 	}
 	if (taken->stream > 0)
 		te_transport_release_input(te_link_transport(work->link), taken->stream);
+	if (taken->held)
+		te_transport_rewind_input(te_link_transport(work->link));
 }
 
 /* Nothing of the batch has happened; decide how its messages are tried again. */
@@ -421,7 +445,7 @@ static void batch_failed(TeWork *work, const ErrorData *error)
 {
 	int messages = work->taken.inbox + work->taken.stream;
 
-	te_memory_discard(work->context.memory);
+	te_batch_discard(&work->context);
 	if (te_link_transport(work->link) != NULL)
 		te_transport_rewind_input(te_link_transport(work->link));
 	te_count(&work->context.slot->counters.errors, 1);
@@ -477,7 +501,7 @@ static bool run_batch(TeWork *work)
 	PG_END_TRY();
 	MemoryContextSwitchTo(TopMemoryContext);
 	if (!stored) {
-		te_memory_discard(work->context.memory);
+		te_batch_discard(&work->context);
 		return false;
 	}
 	batch_committed(work, &batch, cursor);
@@ -551,12 +575,15 @@ static void show(TeWork *work)
 {
 	TeLaneSlot *slot = work->context.slot;
 	const TeMemory *m = work->context.memory;
+	TeExposureFigures exposure = te_exposure_figures(work->context.exposure);
 
 	te_gauge(&slot->gauges.epoch, m->committed.epoch);
 	te_gauge(&slot->gauges.batch_no, m->committed.batch_no);
 	te_gauge(&slot->gauges.input_seq, (int64)m->committed.input.seq);
 	te_gauge(&slot->gauges.last_out_seq, m->committed.out_seq);
 	te_gauge(&slot->gauges.symbols, hash_get_num_entries(m->symbols));
+	te_gauge(&slot->gauges.reserved, exposure.reserved);
+	te_gauge(&slot->gauges.memory_lost, exposure.lost);
 	if (m->committed.clock != TE_NO_TIME)
 		te_gauge(&slot->gauges.lane_clock, te_time_to_timestamptz(m->committed.clock));
 	te_link_report(work->link);

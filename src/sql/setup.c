@@ -16,6 +16,7 @@
 #include "core/execution.h"
 #include "core/params.h"
 #include "core/protections.h"
+#include "core/risk.h"
 #include "engine/shmem.h"
 #include "sql/trigger.h"
 
@@ -62,6 +63,8 @@ Datum te_sql_enum_labels(PG_FUNCTION_ARGS)
 		{"position_sizing", &te_position_sizing_enum},
 		{"protection", &te_protection_enum},
 		{"regime", &te_regime_enum},
+		{"risk_level", &te_risk_level_enum},
+		{"risk_status", &te_risk_status_enum},
 		{"stop_loss_mode", &te_stop_loss_mode_enum},
 		{"take_profit_mode", &te_take_profit_mode_enum},
 		{"time_in_force", &te_time_in_force_enum},

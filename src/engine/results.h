@@ -1,0 +1,24 @@
+/*
+ * results.h - executions on their way to rows, trades and positions.
+ */
+#ifndef TE_ENGINE_RESULTS_H
+#define TE_ENGINE_RESULTS_H
+
+#include "postgres.h"
+
+#include "engine/batch.h"
+
+/*
+ * Take a report that came in; false with err when it is turned away.  batch->executions counts
+ * those that were taken: such a batch ends before the next predictions.
+ */
+extern bool te_results_take(TeBatch *batch, const TeInput *input, const TeSubject *subject,
+                            const TeMessage *message, TeWireError *err);
+
+/* Write the batch's reports and what follows from them; in the batch's transaction. */
+extern void te_results_store(TeBatch *batch);
+
+/* After the commit: tell the lane's exposure. */
+extern void te_results_committed(TeBatch *batch);
+
+#endif
