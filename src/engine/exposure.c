@@ -181,7 +181,6 @@ void te_exposure_account(const TeExposure *e, const TeCachedStrategy *s, TeAccou
 	if (key->hi == 0 && key->lo == 0)
 		*key = KEY(KEY_ACCOUNT, s->company_id, s->user_id, s->account_id);
 	out->equity = Max(0, out->equity + te_book_currency(results_of(e, *key).realised));
-	out->open_positions += te_book_totals(&e->book, *key).entries;
 }
 
 /*----------------------------------------------------------------------

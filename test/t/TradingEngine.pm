@@ -27,7 +27,9 @@ sub shared_folder
 }
 
 # A running cluster with the extension in database postgres.  Options: nats (its broker; none: SQL
-# only), conf (settings), extension (0: don't create it), preload (0: leave it out), lanes, init.
+# only), conf (settings), extension (0: don't create it), preload (0: leave it out), lanes, init,
+# repeats (0: tiers keep their duplicate window and number of positions; else like predictions, as
+# most tests send them, become as many signals).
 sub engine
 {
 	my ($name, %o) = @_;
@@ -46,6 +48,8 @@ sub engine
 	if ($o{extension} // 1)
 	{
 		$node->safe_psql('postgres', 'CREATE EXTENSION trading_engine');
+		$node->safe_psql('postgres', 'UPDATE trading.tiers SET duplicate_window_seconds = 0, max_position_count = 10000')
+		  if $o{repeats} // 1;
 		$node->safe_psql('postgres', "SELECT trading.set_lanes($o{lanes})") if defined $o{lanes};
 		wait_for_lanes($node) if $o{preload} // 1;
 		wait_for_streams($node) if $o{nats} && $o{nats}{pid};
