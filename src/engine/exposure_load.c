@@ -40,8 +40,8 @@ static const char signals_query[] =
 	" (SELECT n.* FROM trading.signals AS n WHERE n.lane OPERATOR(pg_catalog.=) l.lane"
 	"   ORDER BY n.batch_no DESC, n.ordinal DESC LIMIT $3) AS s"
 	" WHERE trading.lane_of(s.company_id, $2) OPERATOR(pg_catalog.=) $1"
-	"   AND s.decided_at OPERATOR(pg_catalog.>) $4 OPERATOR(pg_catalog.-)"
-	"       '1 day'::pg_catalog.interval"
+	"   AND s.decided_at OPERATOR(pg_catalog.>)"
+	"       ($4 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
 	" ORDER BY s.out_epoch, s.batch_no, s.ordinal";
 
 static int value_of(const TeEnum *e, const char *label)
