@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "core/lane.h"
+#include "engine/assess.h"
 #include "engine/batch.h"
 #include "engine/evaluate.h"
 #include "engine/guc.h"
@@ -512,11 +513,13 @@ void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epo
 	te_evaluate_settle(batch);
 	te_batch_close_frames(batch);
 	add_batch_row(batch, inbox_snapshot, cursor_epoch, cursor_seq);
+	te_assess_record(batch);
 	te_store_commit(&batch->rows, &slot->latencies, store_results, batch);
 	MemoryContextSwitchTo(old);
 	te_memory_apply(batch->lane->memory);
 	te_exposure_apply(batch->lane->exposure, batch_time(batch));
 	te_results_committed(batch);
+	te_assess_recorded(batch->lane);
 	if (batch->messages > 0)
 		te_latency_record_many(&slot->latencies, TE_LATENCY_READ_TO_COMMIT, batch->message_read_at,
 		                       batch->messages, te_monotonic_us());

@@ -33,6 +33,7 @@ typedef struct TeLaneContext
 	TeExposure *exposure;
 	TePolicy *policy;
 	TeCandidates *candidates; /* of the batch at hand */
+	struct TeAssess *assess;  /* NULL: there is no risk service to ask */
 	TeCounts *counts;
 	bool publishing; /* a broker is configured: signals get an output sequence and a frame */
 } TeLaneContext;

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "engine/assess.h"
 #include "engine/batch.h"
 #include "engine/guc.h"
 #include "engine/inbox.h"
@@ -140,6 +141,8 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	                                                  .lane_count = c->lane_count,
 	                                                  .now = lane_time(m),
 	                                                  .policy = c->policy});
+	c->assess = te_assess_create(slot);
+	te_assess_load(c->assess, c->cache);
 	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
 	te_inbox_read(work->inbox);
 }
@@ -215,6 +218,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 		AllocSetContextCreate(TopMemoryContext, "trading_engine batch", ALLOCSET_DEFAULT_SIZES);
 	te_arena_init(&work->arena, ARENA_BLOCK, ARENA_LIMIT);
 	work->link = te_link_create(slot, slot->lane, work->owner.installation);
+	te_assess_connect(work->context.assess, work->link);
 	if (te_link_transport(work->link) == NULL) {
 		take_over(work);
 		return work;
