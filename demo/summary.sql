@@ -14,6 +14,13 @@ SELECT s.company_id || '/' || s.user_id || '/' || s.strategy_id AS strategy, c.t
   FROM trading.signals AS s JOIN trading.companies AS c ON c.company_id = s.company_id
  GROUP BY 1, 2 ORDER BY min(c.created_at), 2, 1;
 
+\echo '== risk service'
+SELECT COALESCE(s.risk_status, 'nobody asked') AS asked, COALESCE(s.risk_level, '-') AS level, s.outcome, count(*) AS signals,
+       round(avg(s.original_position_size)::numeric, 2) AS lots_before, round(avg(s.position_size)::numeric, 2) AS lots
+  FROM trading.signals AS s WHERE s.outcome <> 'HOLD'
+ GROUP BY 1, 2, 3 ORDER BY 4 DESC;
+SELECT b.lane, b.state, b.calls, b.failures, b.refused, b.opened FROM trading.stat_breakers AS b;
+
 \echo '== what became of every decision'
 SELECT d.outcome, sum(d.count) AS decisions
   FROM trading.stat_decisions AS d GROUP BY d.outcome HAVING sum(d.count) > 0 ORDER BY 2 DESC;
