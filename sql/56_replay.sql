@@ -2,7 +2,7 @@
 
 CREATE TYPE trading.replayed_decision AS (
 	lane integer, batch_no bigint, position integer, prediction_index integer,
-	signal_id uuid, company_id text, user_id text, strategy_id text, symbol text, prediction_id text,
+	signal_id uuid, company_id text, user_id text, strategy_id text, account_id text, symbol text, prediction_id text,
 	batch_id text, producer_id text, correlation_id text,
 	outcome text, hold_reason text, signal_type text,
 	signal_strength float8, consensus_score float8, market_favorability float8,
@@ -10,6 +10,8 @@ CREATE TYPE trading.replayed_decision AS (
 	stop_loss float8, take_profit float8, reward_risk_ratio float8, position_size float8, max_loss float8,
 	timing_strategy text, trigger_price float8, expires_at timestamptz,
 	auto_execute boolean, max_slippage_pips float8, time_in_force text, execution_algorithm text,
+	risk_status text, risk_level text, cancellation_reason text, risk_notes text[],
+	original_position_size float8, original_stop_loss float8,
 	generated_at timestamptz, decided_at timestamptz, strategy_version bigint,
 	legs jsonb, rule_failed boolean, inputs bytea);
 COMMENT ON TYPE trading.replayed_decision IS
@@ -17,6 +19,7 @@ COMMENT ON TYPE trading.replayed_decision IS
 COMMENT ON COLUMN trading.replayed_decision.position IS 'message of the batch: position in trading.prediction_batches';
 COMMENT ON COLUMN trading.replayed_decision.prediction_index IS 'prediction of the message, from 0';
 COMMENT ON COLUMN trading.replayed_decision.signal_id IS 'the id that the signal has, or would have';
+COMMENT ON COLUMN trading.replayed_decision.risk_status IS 'what follows was done to the signal that was recorded; NULL: nothing, or none was';
 COMMENT ON COLUMN trading.replayed_decision.strategy_version IS 'version of the strategy''s row; changes don''t count it on';
 COMMENT ON COLUMN trading.replayed_decision.legs IS 'legs of a position that is split, as trading.decide() writes them';
 COMMENT ON COLUMN trading.replayed_decision.rule_failed IS 'the custom rule could not be evaluated';
@@ -25,14 +28,14 @@ COMMENT ON COLUMN trading.replayed_decision.inputs IS 'the six inputs of the dec
 CREATE FUNCTION trading.replay(from_time timestamptz, to_time timestamptz, changes jsonb DEFAULT '{}',
 		company_id text DEFAULT NULL, user_id text DEFAULT NULL, strategy_id text DEFAULT NULL,
 		symbol text DEFAULT NULL, strategies text DEFAULT 'recorded',
-		outcomes text[] DEFAULT '{SIGNAL,HOLD}', workers integer DEFAULT NULL,
+		outcomes text[] DEFAULT '{SIGNAL,HOLD,RISK_REJECTED}', workers integer DEFAULT NULL,
 		with_inputs boolean DEFAULT false)
 	RETURNS SETOF trading.replayed_decision
 	AS 'MODULE_PATHNAME', 'te_sql_replay'
 	LANGUAGE c STABLE PARALLEL UNSAFE SECURITY DEFINER COST 1000000 ROWS 10000
 	SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION trading.replay(timestamptz, timestamptz, jsonb, text, text, text, text, text, text[], integer, boolean) IS
-	'decides stored predictions again, those of [from_time, to_time) by the lanes'' clock, with the strategies as they were (recorded) or as this transaction has them (current), and with changes laid over the users'' own rows';
+	'decides stored predictions again, those of [from_time, to_time) by the lanes'' clock, with the strategies as they were (recorded) or as this transaction has them (current), and with changes laid over the users'' own rows; accounts and assessments are those recorded, repetitions are found anew';
 
 CREATE FUNCTION trading.read_replay_progress(
 	OUT pid integer, OUT function text, OUT company_id text, OUT user_id text, OUT phase text, OUT workers integer,

@@ -180,7 +180,7 @@ void te_exposure_account(const TeExposure *e, const TeCachedStrategy *s, TeAccou
 	/* Names become a key once for as long as the account is cached. */
 	if (key->hi == 0 && key->lo == 0)
 		*key = KEY(KEY_ACCOUNT, s->company_id, s->user_id, s->account_id);
-	out->equity = Max(0, out->equity + te_book_currency(results_of(e, *key).realised));
+	te_account_add(out, results_of(e, *key).realised, te_book_totals(&e->book, *key).entries);
 }
 
 /*----------------------------------------------------------------------

@@ -48,6 +48,13 @@ extern uint32 te_exposure_capacity(const TeExposure *e);
  * What a decision sees
  *----------------------------------------------------------------------*/
 
+/* An account with what it has made and with its orders, reserved ones among them. */
+static inline void te_account_add(TeAccount *account, int64 realised, int64 orders)
+{
+	account->equity = Max(0, account->equity + te_book_currency(realised));
+	account->open_positions += orders;
+}
+
 /*
  * The account of a strategy as a decision sees it now: equity with what was realised, open
  * positions with what is reserved, the strategy's own hit rate and multiplier.

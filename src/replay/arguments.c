@@ -144,7 +144,7 @@ static void read_outcomes(FunctionCallInfo fcinfo, const TeReplayPositions *at, 
 	bool *nulls;
 	int count;
 
-	run->outcomes = TE_OUTCOME_BIT(TE_OUTCOME_SIGNAL) | TE_OUTCOME_BIT(TE_OUTCOME_HOLD);
+	run->outcomes = TE_OUTCOMES_OF_CANDIDATES;
 	if (!is_given(fcinfo, at->outcomes))
 		return;
 	run->outcomes = 0;

@@ -39,7 +39,7 @@ void te_replay_conditions(const TeReplayRun *run, Oid *types, Datum *values, cha
 	nulls[3] = run->user ? ' ' : 'n';
 }
 
-static void begin_chunk(Finder *finder, int32 lane, int64 batch_no)
+static void begin_chunk(Finder *finder, const TeReplayChunk *first)
 {
 	TeReplayChunks *out = finder->out;
 
@@ -51,23 +51,28 @@ static void begin_chunk(Finder *finder, int32 lane, int64 batch_no)
 				: MemoryContextAlloc(finder->context, sizeof(TeReplayChunk) * finder->capacity);
 	}
 	finder->predictions = 0;
-	out->chunks[out->count++] = (TeReplayChunk){lane, batch_no, batch_no};
+	out->chunks[out->count++] = *first;
 }
 
 static void read_batch(TeRow *row, void *arg)
 {
 	Finder *finder = arg;
 	TeReplayChunks *out = finder->out;
-	int32 lane = (int32)te_row_int(row, "lane");
-	int64 batch_no = te_row_int(row, "batch_no");
+	TeReplayChunk batch = {
+		.epoch = te_row_int(row, "epoch"),
+		.lane = (int32)te_row_int(row, "lane"),
+		.lane_count = (int32)te_row_int(row, "lane_count"),
+		.first_at = te_row_time(row, "first_at"),
+	};
 	int64 predictions = te_row_int(row, "predictions");
-	TeReplayChunk *chunk;
+	TeReplayChunk *chunk = out->count > 0 ? &out->chunks[out->count - 1] : NULL;
 
-	if (out->count == 0 || out->chunks[out->count - 1].lane != lane ||
+	batch.first_batch = batch.last_batch = te_row_int(row, "batch_no");
+	if (chunk == NULL || chunk->lane != batch.lane || chunk->epoch != batch.epoch ||
 	    finder->predictions >= CHUNK_PREDICTIONS)
-		begin_chunk(finder, lane, batch_no);
-	chunk = &out->chunks[out->count - 1];
-	chunk->last_batch = batch_no;
+		begin_chunk(finder, &batch);
+	else
+		chunk->last_batch = batch.last_batch;
 	finder->predictions += predictions;
 	out->messages += (uint64)te_row_int(row, "messages");
 	out->predictions += (uint64)predictions;
@@ -83,11 +88,15 @@ void te_replay_find(const TeReplayRun *run, TeReplayChunks *out)
 
 	*out = (TeReplayChunks){0};
 	te_replay_conditions(run, types, values, nulls);
-	te_query_each("SELECT p.lane, p.batch_no, pg_catalog.count(*) AS messages,"
-	              "       pg_catalog.sum(p.predictions) AS predictions"
-	              "  FROM trading.prediction_batches AS p"
-	              "  LEFT JOIN trading.batches AS b USING (lane, batch_no)"
-	              " WHERE " TE_REPLAY_CONDITION " GROUP BY p.lane, p.batch_no"
-	              " ORDER BY p.lane, p.batch_no",
-	              &args, read_batch, &finder);
+	te_query_each(
+		"SELECT COALESCE(b.epoch, 0) AS epoch, p.lane, p.batch_no,"
+		"       COALESCE(b.lane_count, (SELECT pg_catalog.count(*) FROM trading.lanes))"
+		"         AS lane_count,"
+		"       pg_catalog.min(p.decided_at) AS first_at, pg_catalog.count(*) AS messages,"
+		"       pg_catalog.sum(p.predictions) AS predictions"
+		"  FROM trading.prediction_batches AS p"
+		"  LEFT JOIN trading.batches AS b USING (lane, batch_no)"
+		" WHERE " TE_REPLAY_CONDITION " GROUP BY b.epoch, p.lane, p.batch_no, b.lane_count"
+		" ORDER BY 1, 2, 3",
+		&args, read_batch, &finder);
 }

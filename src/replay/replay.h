@@ -9,19 +9,28 @@
  *
  * A run shares its work between this process and parallel workers, which see what this
  * transaction sees, its own changes included.  Messages are handed out in chunks of
- * consecutive batches of one lane.  Without workers, decisions come in the order of
- * (lane, batch_no, position, prediction), and within a prediction in the order in which
- * the lane decided; with workers the order holds within a chunk.
+ * consecutive batches of one lane.  What the processes send reaches the leader's part of the sink
+ * in the order of (epoch, lane, batch_no, position, prediction), and within a prediction in the
+ * order in which the lane decided, however many workers there are.
+ *
+ * What depends on earlier decisions:
+ *   - positions, reservations and results of accounts are what was recorded (recorded.h), and so
+ *     is what limits and risk services did to a signal;
+ *   - whether a signal repeats another is found out anew, for every strategy and variant by its own
+ *     signals (repeats.h), by the leader, because it needs them in their order.
  */
 #ifndef TE_REPLAY_REPLAY_H
 #define TE_REPLAY_REPLAY_H
 
 #include "postgres.h"
 
+#include "utils/array.h"
 #include "utils/jsonb.h"
 
+#include "core/actions.h"
 #include "core/decide.h"
 #include "engine/cache.h"
+#include "replay/repeats.h"
 #include "wire/decode.h"
 
 /* Where the strategies of a run come from; the labels are those of argument "strategies". */
@@ -58,7 +67,7 @@ typedef struct TeReplayRun
 	const char *symbol;                    /* NULL: all */
 	int source_count;
 	TeReplaySource sources[TE_REPLAY_SOURCES];
-	uint32 outcomes; /* decisions of other outcomes aren't given to the sink */
+	uint32 outcomes; /* others aren't given to the sink, unless they are candidates */
 	int workers;     /* parallel workers, at most */
 } TeReplayRun;
 
@@ -82,8 +91,28 @@ typedef struct TeReplayDecision
 	int variant;                      /* index in the source's variants, or 0 */
 	const TeCachedStrategy *strategy; /* whose it is, and its version */
 	const TeDecisionInput *in;
-	const TeDecision *decision;
+	const TeDecision *decision; /* after what was done to the recorded signal */
+
+	/*
+	 * Of SIGNAL, HOLD and RISK_REJECTED, else NULL: for the leader, who has to be told of every
+	 * one of them, wanted or not, and says whether it is a repetition.
+	 */
+	const TeReplayCandidate *candidate;
+	const char *account_id;
+	const TeRiskAssessment *assessment; /* status UNSPECIFIED: nothing was done */
+	ArrayType *risk_notes;              /* in words, as recorded; NULL: none */
 } TeReplayDecision;
+
+/* Outcomes that candidates have. */
+#define TE_OUTCOMES_OF_CANDIDATES                                                                  \
+	(TE_OUTCOME_BIT(TE_OUTCOME_SIGNAL) | TE_OUTCOME_BIT(TE_OUTCOME_HOLD) |                         \
+	 TE_OUTCOME_BIT(TE_OUTCOME_RISK_REJECTED))
+
+/* Whether the caller has asked for decisions of an outcome. */
+static inline bool te_replay_wants(const TeReplayRun *run, TeOutcome outcome)
+{
+	return (run->outcomes & TE_OUTCOME_BIT(outcome)) != 0;
+}
 
 /* A process's part in a run; the sink's state of that process is in "state". */
 typedef struct TeReplayProcess
@@ -109,10 +138,14 @@ typedef struct TeReplaySink
 	void (*prediction_end)(TeReplayProcess *process, const TeReplayMessage *message,
 	                       int prediction);
 	void (*message_end)(TeReplayProcess *process, const TeReplayMessage *message);
-	void (*end)(TeReplayProcess *process); /* after the last chunk: send what was gathered */
+	void (*chunk_end)(TeReplayProcess *process); /* what was gathered of it must be sent now */
+	void (*end)(TeReplayProcess *process);       /* after the last chunk */
 
-	/* In the leader: a piece that a process sent, in a memory context that is reset after it. */
-	void (*receive)(void *leader, const void *data, Size length);
+	/*
+	 * In the leader: a piece that a process sent, aligned, in a memory context that is reset after
+	 * it.  Every candidate in it must be judged by te_repeats_judge, in their order.
+	 */
+	void (*receive)(void *leader, TeRepeats *repeats, const void *data, Size length);
 } TeReplaySink;
 
 /* Hand bytes to the leader; in the leader itself that is a call of "receive". */

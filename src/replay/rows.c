@@ -23,6 +23,7 @@
 #endif
 
 #include "replay/arguments.h"
+#include "replay/tuples.h"
 #include "sql/decision_json.h"
 #include "sql/sql_arena.h"
 #include "sql/sqltime.h"
@@ -40,6 +41,7 @@ PG_FUNCTION_INFO_V1(te_sql_replay);
 	X(company_id, TEXT)                                                                            \
 	X(user_id, TEXT)                                                                               \
 	X(strategy_id, TEXT)                                                                           \
+	X(account_id, TEXT)                                                                            \
 	X(symbol, TEXT)                                                                                \
 	X(prediction_id, TEXT)                                                                         \
 	X(batch_id, TEXT)                                                                              \
@@ -67,6 +69,12 @@ PG_FUNCTION_INFO_V1(te_sql_replay);
 	X(max_slippage_pips, FLOAT8)                                                                   \
 	X(time_in_force, TEXT)                                                                         \
 	X(execution_algorithm, TEXT)                                                                   \
+	X(risk_status, TEXT)                                                                           \
+	X(risk_level, TEXT)                                                                            \
+	X(cancellation_reason, TEXT)                                                                   \
+	X(risk_notes, TEXTARRAY)                                                                       \
+	X(original_position_size, FLOAT8)                                                              \
+	X(original_stop_loss, FLOAT8)                                                                  \
 	X(generated_at, TIMESTAMPTZ)                                                                   \
 	X(decided_at, TIMESTAMPTZ)                                                                     \
 	X(strategy_version, INT8)                                                                      \
@@ -77,11 +85,7 @@ PG_FUNCTION_INFO_V1(te_sql_replay);
 #define COLUMN_MEMBER(name, type) COLUMN_##name,
 enum { REPLAY_COLUMNS(COLUMN_MEMBER) COLUMN_COUNT };
 
-static const struct
-{
-	const char *name;
-	Oid type;
-} columns[] = {
+static const TeColumn columns[] = {
 #define COLUMN_SPEC(name, type) {#name, type##OID},
 	REPLAY_COLUMNS(COLUMN_SPEC)
 #undef COLUMN_SPEC
@@ -110,6 +114,7 @@ typedef struct Rows
 	MemoryContext per_row;
 	TeArena *arena;
 	Labels outcome, hold_reason, direction, order_type, urgency, timing, time_in_force, algorithm;
+	Labels risk_status, risk_level;
 	Datum values[COLUMN_COUNT];
 	bool nulls[COLUMN_COUNT];
 } Rows;
@@ -147,6 +152,8 @@ static void begin(TeReplayProcess *process, const void *parameters, Size length)
 	rows->timing = make_labels(&te_timing_enum);
 	rows->time_in_force = make_labels(&te_time_in_force_enum);
 	rows->algorithm = make_labels(&te_algorithm_enum);
+	rows->risk_status = make_labels(&te_risk_status_enum);
+	rows->risk_level = make_labels(&te_risk_level_enum);
 	process->state = rows;
 }
 
@@ -209,6 +216,7 @@ static void put_identity(Rows *rows, const TeReplayDecision *d)
 	put_text(rows, COLUMN_company_id, s->company_id);
 	put_text(rows, COLUMN_user_id, s->user_id);
 	put_text(rows, COLUMN_strategy_id, s->strategy_id);
+	put_text(rows, COLUMN_account_id, d->account_id);
 	put_text(rows, COLUMN_symbol, p->symbol);
 	put_text(rows, COLUMN_prediction_id, p->prediction_id);
 	put_time(rows, COLUMN_generated_at, p->generated_at);
@@ -268,6 +276,24 @@ static void put_execution(Rows *rows, const TeDecision *d, const TeStrategy *s)
 		put(rows, COLUMN_legs, legs_datum(d));
 }
 
+/* What was done to the signal that was recorded. */
+static void put_assessment(Rows *rows, const TeReplayDecision *d)
+{
+	const TeRiskAssessment *a = d->assessment;
+
+	if (a->status == TE_RISK_STATUS_UNSPECIFIED)
+		return;
+	put_label(rows, COLUMN_risk_status, &rows->risk_status, a->status);
+	if (a->level != TE_RISK_LEVEL_UNSPECIFIED)
+		put_label(rows, COLUMN_risk_level, &rows->risk_level, a->level);
+	if (a->cancelled)
+		put_text(rows, COLUMN_cancellation_reason, te_risk_note_texts[a->cancellation]);
+	if (d->risk_notes != NULL)
+		put(rows, COLUMN_risk_notes, PointerGetDatum(d->risk_notes));
+	put_number(rows, COLUMN_original_position_size, a->original_position_size);
+	put_number(rows, COLUMN_original_stop_loss, a->original_stop_loss);
+}
+
 static void put_inputs(Rows *rows, const TeDecisionInput *in)
 {
 	const uint8_t *data;
@@ -284,21 +310,8 @@ static void put_inputs(Rows *rows, const TeDecisionInput *in)
 	put(rows, COLUMN_inputs, PointerGetDatum(bytes));
 }
 
-static MinimalTuple form_tuple(Rows *rows)
+static MinimalTuple make_row(Rows *rows, const TeReplayDecision *d)
 {
-#if PG_VERSION_NUM >= 180000
-	return heap_form_minimal_tuple(rows->descriptor, rows->values, rows->nulls, 0);
-#else
-	return heap_form_minimal_tuple(rows->descriptor, rows->values, rows->nulls);
-#endif
-}
-
-static void take(TeReplayProcess *process, const TeReplayDecision *d)
-{
-	Rows *rows = process->state;
-	MemoryContext old = MemoryContextSwitchTo(rows->per_row);
-	MinimalTuple tuple;
-
 	memset(rows->nulls, true, sizeof(rows->nulls));
 	put_place(rows, d);
 	put_identity(rows, d);
@@ -306,10 +319,22 @@ static void take(TeReplayProcess *process, const TeReplayDecision *d)
 	put_prices(rows, d->decision);
 	if (d->decision->outcome == TE_OUTCOME_SIGNAL)
 		put_execution(rows, d->decision, d->in->strategy);
+	if (d->candidate != NULL)
+		put_assessment(rows, d);
 	if (rows->parameters.with_inputs)
 		put_inputs(rows, d->in);
-	tuple = form_tuple(rows);
-	te_replay_send(process, tuple, tuple->t_len);
+	return te_minimal_tuple(rows->descriptor, rows->values, rows->nulls);
+}
+
+/* A repetition may be wanted whatever it would have been. */
+static void take(TeReplayProcess *process, const TeReplayDecision *d)
+{
+	Rows *rows = process->state;
+	bool wanted = te_replay_wants(process->run, d->decision->outcome) ||
+	              (d->candidate != NULL && te_replay_wants(process->run, TE_OUTCOME_DUPLICATE));
+	MemoryContext old = MemoryContextSwitchTo(rows->per_row);
+
+	te_tuple_send_piece(process, d->candidate, wanted ? make_row(rows, d) : NULL);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(rows->per_row);
 }
@@ -321,17 +346,47 @@ static void take(TeReplayProcess *process, const TeReplayDecision *d)
 /* Where the result goes. */
 typedef struct RowsResult
 {
-	Tuplestorestate *store;
-	TupleTableSlot *slot;
+	uint32 outcomes; /* that are wanted */
+	TeTupleResult tuples;
 } RowsResult;
 
-static void receive(void *leader, const void *data, Size length pg_attribute_unused())
+/* The row of a signal or hold that turned out to repeat another: nothing was done to it. */
+static MinimalTuple as_repetition(TeTupleResult *result, MinimalTuple tuple)
+{
+	static const int undone[] = {COLUMN_risk_status,
+	                             COLUMN_risk_level,
+	                             COLUMN_cancellation_reason,
+	                             COLUMN_risk_notes,
+	                             COLUMN_original_position_size,
+	                             COLUMN_original_stop_loss};
+	Datum values[COLUMN_COUNT];
+	bool nulls[COLUMN_COUNT];
+
+	ExecStoreMinimalTuple(tuple, result->slot, false);
+	slot_getallattrs(result->slot);
+	memcpy(values, result->slot->tts_values, sizeof(values));
+	memcpy(nulls, result->slot->tts_isnull, sizeof(nulls));
+	values[COLUMN_outcome] = CStringGetTextDatum(te_outcome_enum.labels[TE_OUTCOME_DUPLICATE]);
+	for (int i = 0; i < (int)lengthof(undone); i++)
+		nulls[undone[i]] = true;
+	tuple = te_minimal_tuple(result->slot->tts_tupleDescriptor, values, nulls);
+	ExecClearTuple(result->slot);
+	return tuple;
+}
+
+static void receive(void *leader, TeRepeats *repeats, const void *data,
+                    Size length pg_attribute_unused())
 {
 	RowsResult *result = leader;
+	const TeTuplePiece *piece = data;
+	bool repeated = piece->has_candidate && te_repeats_judge(repeats, &piece->candidate);
+	TeOutcome outcome = repeated ? TE_OUTCOME_DUPLICATE : (TeOutcome)piece->candidate.outcome;
+	MinimalTuple tuple = te_tuple_of_piece(piece);
 
-	ExecStoreMinimalTuple((MinimalTuple)data, result->slot, false);
-	tuplestore_puttupleslot(result->store, result->slot);
-	ExecClearTuple(result->slot);
+	if (tuple == NULL ||
+	    (piece->has_candidate && (result->outcomes & TE_OUTCOME_BIT(outcome)) == 0))
+		return;
+	te_tuple_keep(&result->tuples, repeated ? as_repetition(&result->tuples, tuple) : tuple);
 }
 
 const TeReplaySink te_replay_rows_sink = {
@@ -341,18 +396,6 @@ const TeReplaySink te_replay_rows_sink = {
 	.receive = receive,
 };
 
-/* The type in SQL and the list above say the same; a library of another version might not. */
-static void check_result_type(TupleDesc descriptor)
-{
-	bool same = descriptor->natts == COLUMN_COUNT;
-
-	for (int i = 0; same && i < COLUMN_COUNT; i++)
-		same = TupleDescAttr(descriptor, i)->atttypid == columns[i].type &&
-		       strcmp(NameStr(TupleDescAttr(descriptor, i)->attname), columns[i].name) == 0;
-	if (!same)
-		elog(ERROR, "trading.replayed_decision is not what the library returns");
-}
-
 /* with_inputs comes after the arguments that are common. */
 enum { WITH_INPUTS = 10 };
 
@@ -361,20 +404,16 @@ Datum te_sql_replay(PG_FUNCTION_ARGS)
 {
 	Parameters parameters = {.with_inputs =
 	                             !PG_ARGISNULL(WITH_INPUTS) && PG_GETARG_BOOL(WITH_INPUTS)};
-	ReturnSetInfo *set;
 	TeReplayRun run;
 	RowsResult result;
 
-	InitMaterializedSRF(fcinfo, 0);
-	set = (ReturnSetInfo *)fcinfo->resultinfo;
-	check_result_type(set->setDesc);
-	result.store = set->setResult;
-	result.slot = MakeSingleTupleTableSlot(set->setDesc, &TTSOpsMinimalTuple);
+	te_tuple_result_begin(fcinfo, columns, COLUMN_COUNT, &result.tuples);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	te_replay_read_arguments(fcinfo, &te_replay_all_positions, &run);
+	result.outcomes = run.outcomes;
 	(void)te_replay_run(&run, &te_replay_rows_sink, &parameters, sizeof(parameters), &result);
 	SPI_finish();
-	ExecDropSingleTupleTableSlot(result.slot);
+	te_tuple_result_end(&result.tuples);
 	return (Datum)0;
 }

@@ -2,8 +2,10 @@
  * run.c - a run from the leader's side: its input, its workers, and what they send.
  *
  * The leader works on chunks like everybody else, and takes in what workers have sent
- * between two decisions, so that nobody waits for long.  An error, here or in a worker,
- * ends the transaction or subtransaction, and with it the workers and their memory.
+ * between two decisions, so that nobody waits for long.  Pieces of the chunk whose turn it is
+ * go to the sink at once; others are held until it is theirs, up to work_mem: then only the
+ * process that has the chunk whose turn it is gets on, which is always one.  An error, here or
+ * in a worker, ends the transaction or subtransaction, and with it the workers and their memory.
  */
 #include "postgres.h"
 
@@ -17,6 +19,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/shm_toc.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -27,9 +30,48 @@
 #define QUEUE_BYTES ((Size)1024 * 1024)
 
 /* Keys of the shared memory's table of contents. */
-enum { KEY_SHARED = 1, KEY_CHUNKS, KEY_RUN, KEY_PARAMETERS, KEY_PARAMETERS_LENGTH, KEY_QUEUES };
+enum {
+	KEY_SHARED = 1,
+	KEY_CHUNKS,
+	KEY_OWNERS,
+	KEY_RUN,
+	KEY_PARAMETERS,
+	KEY_PARAMETERS_LENGTH,
+	KEY_QUEUES
+};
 
 extern PGDLLEXPORT void te_replay_worker_main(dsm_segment *segment, shm_toc *toc);
+
+/* What comes before a piece on its way. */
+typedef struct PieceHeader
+{
+	uint32 chunk;
+	uint32 ends_chunk; /* there is no piece, and none comes of this chunk any more */
+} PieceHeader;
+
+StaticAssertDecl(sizeof(PieceHeader) == MAXALIGN(sizeof(PieceHeader)), "pieces stay aligned");
+
+/* A piece that came before its turn. */
+typedef struct HeldPiece
+{
+	struct HeldPiece *next;
+	Size length;
+	char data[FLEXIBLE_ARRAY_MEMBER];
+} HeldPiece;
+
+#define HELD_PIECE_SIZE(length) (MAXALIGN(offsetof(HeldPiece, data)) + (length))
+#define HELD_PIECE_DATA(piece) ((char *)(piece) + MAXALIGN(offsetof(HeldPiece, data)))
+
+/* Of a chunk that nobody has taken. */
+#define NOBODY ((TeReplayOwner)-2)
+
+typedef struct HeldChunk
+{
+	uint32 chunk; /* hash key */
+	bool complete;
+	MemoryContext context;
+	HeldPiece *first, *last;
+} HeldChunk;
 
 /* The leader's end of it all. */
 typedef struct Leader
@@ -37,49 +79,129 @@ typedef struct Leader
 	TeReplayChannel channel; /* first: poll() gets it */
 	const TeReplaySink *sink;
 	void *argument;
-	MemoryContext per_piece;
+	TeRepeats *repeats;
+	MemoryContext context, per_piece;
 	int open; /* queues that may still bring something */
 	int queue_count;
 	shm_mq_handle **queues; /* NULL: closed */
+
+	uint32 chunk_count;
+	const TeReplayChunk *chunks;
+	const volatile TeReplayOwner *owners;
+	uint32 next; /* the chunk whose turn it is */
+	HTAB *held;
+	Size held_size;
 } Leader;
 
 /*----------------------------------------------------------------------
- * From a process to the leader
+ * The leader's order
  *----------------------------------------------------------------------*/
 
 static void receive(Leader *leader, const void *data, Size length)
 {
 	MemoryContext old = MemoryContextSwitchTo(leader->per_piece);
 
-	leader->sink->receive(leader->argument, data, length);
+	leader->sink->receive(leader->argument, leader->repeats, data, length);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(leader->per_piece);
 }
 
-void te_replay_send(TeReplayProcess *process, const void *data, Size length)
+/* It is this chunk's turn. */
+static void enter(Leader *leader, uint32 chunk)
 {
-	TeReplayChannel *channel = process->channel;
-
-	if (channel->gone)
-		return;
-	channel->sent++;
-	if (channel->queue == NULL)
-		receive((Leader *)channel, data, length);
-	else if (shm_mq_send(channel->queue, length, data, false, false) != SHM_MQ_SUCCESS)
-		channel->gone = true;
+	leader->next = chunk;
+	if (chunk < leader->chunk_count)
+		te_repeats_enter(leader->repeats, leader->chunks[chunk].epoch, leader->chunks[chunk].lane);
 }
 
-/* Take in all that one worker has sent.  Whether there was anything. */
+static HeldChunk *held_chunk(Leader *leader, uint32 chunk)
+{
+	bool found;
+	HeldChunk *held = hash_search(leader->held, &chunk, HASH_ENTER, &found);
+
+	if (!found) {
+		held->complete = false;
+		held->context =
+			AllocSetContextCreate(leader->context, "replayed chunk", ALLOCSET_DEFAULT_SIZES);
+		held->first = held->last = NULL;
+	}
+	return held;
+}
+
+static void hold(Leader *leader, const PieceHeader *header, const void *data, Size length)
+{
+	HeldChunk *held = held_chunk(leader, header->chunk);
+	HeldPiece *piece;
+
+	if (header->ends_chunk) {
+		held->complete = true;
+		return;
+	}
+	piece = MemoryContextAllocHuge(held->context, HELD_PIECE_SIZE(length));
+	piece->next = NULL;
+	piece->length = length;
+	memcpy(HELD_PIECE_DATA(piece), data, length);
+	if (held->first == NULL)
+		held->first = piece;
+	else
+		held->last->next = piece;
+	held->last = piece;
+	leader->held_size += HELD_PIECE_SIZE(length);
+}
+
+/* What is held of the chunk whose turn it is.  Whether that was all of it. */
+static bool release(Leader *leader)
+{
+	HeldChunk *held = hash_search(leader->held, &leader->next, HASH_FIND, NULL);
+	bool complete;
+
+	if (held == NULL)
+		return false;
+	for (const HeldPiece *piece = held->first; piece != NULL; piece = piece->next) {
+		receive(leader, HELD_PIECE_DATA(piece), piece->length);
+		leader->held_size -= HELD_PIECE_SIZE(piece->length);
+	}
+	complete = held->complete;
+	MemoryContextDelete(held->context);
+	(void)hash_search(leader->held, &leader->next, HASH_REMOVE, NULL);
+	return complete;
+}
+
+static void arrive(Leader *leader, const PieceHeader *header, const void *data, Size length)
+{
+	if (header->chunk == TE_REPLAY_NO_CHUNK)
+		receive(leader, data, length);
+	else if (header->chunk != leader->next)
+		hold(leader, header, data, length);
+	else if (!header->ends_chunk)
+		receive(leader, data, length);
+	else
+		do
+			enter(leader, leader->next + 1);
+		while (release(leader));
+}
+
+static bool holds_too_much(const Leader *leader)
+{
+	return leader->held_size > (Size)work_mem * 1024;
+}
+
+/*----------------------------------------------------------------------
+ * From a process to the leader
+ *----------------------------------------------------------------------*/
+
+/* Take in all that one worker has sent, as far as there is room.  Whether there was anything. */
 static bool drain(Leader *leader, int i)
 {
 	bool any = false;
 	Size length;
 	void *data;
 
-	while (leader->queues[i] != NULL) {
+	while (leader->queues[i] != NULL &&
+	       (!holds_too_much(leader) || leader->owners[leader->next] == i)) {
 		switch (shm_mq_receive(leader->queues[i], &length, &data, true)) {
 		case SHM_MQ_SUCCESS:
-			receive(leader, data, length);
+			arrive(leader, data, (char *)data + sizeof(PieceHeader), length - sizeof(PieceHeader));
 			any = true;
 			break;
 		case SHM_MQ_WOULD_BLOCK:
@@ -108,6 +230,12 @@ static void poll_queues(TeReplayChannel *channel)
 	(void)drain_all((Leader *)channel);
 }
 
+static void wait_for_workers(void)
+{
+	(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
 static void drain_to_the_end(Leader *leader)
 {
 	for (;;) {
@@ -116,9 +244,45 @@ static void drain_to_the_end(Leader *leader)
 			continue;
 		if (leader->open == 0)
 			break;
-		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
+		wait_for_workers();
 	}
+}
+
+/* The leader's own pieces have their turn like the others', and no more room. */
+static void send_to_self(Leader *leader, const PieceHeader *header, const void *data, Size length)
+{
+	arrive(leader, header, data, length);
+	while (holds_too_much(leader) && header->chunk != TE_REPLAY_NO_CHUNK &&
+	       leader->next < header->chunk) {
+		CHECK_FOR_INTERRUPTS();
+		if (!drain_all(leader))
+			wait_for_workers();
+	}
+}
+
+static void send_to_leader(TeReplayChannel *channel, bool ends_chunk, const void *data, Size length)
+{
+	PieceHeader header = {channel->chunk, ends_chunk};
+	shm_mq_iovec parts[] = {{(const char *)&header, sizeof(header)}, {data, length}};
+
+	if (channel->gone)
+		return;
+	if (channel->queue == NULL)
+		send_to_self((Leader *)channel, &header, data, length);
+	else if (shm_mq_sendv(channel->queue, parts, ends_chunk ? 1 : 2, false, ends_chunk) !=
+	         SHM_MQ_SUCCESS)
+		channel->gone = true;
+}
+
+void te_replay_send(TeReplayProcess *process, const void *data, Size length)
+{
+	process->channel->sent++;
+	send_to_leader(process->channel, false, data, length);
+}
+
+void te_replay_end_chunk(TeReplayChannel *channel)
+{
+	send_to_leader(channel, true, NULL, 0);
 }
 
 /*----------------------------------------------------------------------
@@ -130,6 +294,7 @@ typedef struct Contents
 {
 	TeReplayShared *shared;
 	TeReplayChunk *chunks;
+	TeReplayOwner *owners; /* of the chunks */
 	bytea *run;
 	const void *parameters;
 	Size length; /* of the parameters */
@@ -156,11 +321,17 @@ static Size chunks_size(const TeReplayShared *shared)
 	return mul_size(shared->chunk_count, sizeof(TeReplayChunk));
 }
 
+static Size owners_size(const TeReplayShared *shared)
+{
+	return mul_size(shared->chunk_count, sizeof(TeReplayOwner));
+}
+
 /* Copy the contents to where workers can see them; the leader goes on with that copy. */
 static void share(ParallelContext *context, Contents *contents)
 {
 	contents->shared = put(context, KEY_SHARED, contents->shared, sizeof(TeReplayShared));
 	contents->chunks = put(context, KEY_CHUNKS, contents->chunks, chunks_size(contents->shared));
+	contents->owners = put(context, KEY_OWNERS, contents->owners, owners_size(contents->shared));
 	(void)put(context, KEY_RUN, VARDATA(contents->run), VARSIZE(contents->run) - VARHDRSZ);
 	(void)put(context, KEY_PARAMETERS, contents->parameters, contents->length);
 	(void)put(context, KEY_PARAMETERS_LENGTH, &contents->length, sizeof(Size));
@@ -185,6 +356,7 @@ static ParallelContext *launch(Contents *contents, int workers, Leader *leader)
 
 	estimate(context, sizeof(TeReplayShared));
 	estimate(context, chunks_size(contents->shared));
+	estimate(context, Max(owners_size(contents->shared), 1));
 	estimate(context, VARSIZE(contents->run));
 	estimate(context, Max(contents->length, 1));
 	estimate(context, sizeof(Size));
@@ -206,7 +378,7 @@ void te_replay_worker_main(dsm_segment *segment, shm_toc *toc)
 	TeReplayShared *shared = shm_toc_lookup(toc, KEY_SHARED, false);
 	char *space = shm_toc_lookup(toc, KEY_QUEUES, false);
 	shm_mq *queue = (shm_mq *)(space + ParallelWorkerNumber * QUEUE_BYTES);
-	TeReplayChannel channel = {0};
+	TeReplayChannel channel = {.process = ParallelWorkerNumber};
 	TeReplayRun run;
 
 	shm_mq_set_sender(queue, MyProc);
@@ -216,7 +388,8 @@ void te_replay_worker_main(dsm_segment *segment, shm_toc *toc)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	te_replay_unpack_run(shm_toc_lookup(toc, KEY_RUN, false), &run);
-	te_replay_work(shared, shm_toc_lookup(toc, KEY_CHUNKS, false), &run,
+	te_replay_work(shared, shm_toc_lookup(toc, KEY_CHUNKS, false),
+	               shm_toc_lookup(toc, KEY_OWNERS, false), &run,
 	               shm_toc_lookup(toc, KEY_PARAMETERS, false),
 	               *(Size *)shm_toc_lookup(toc, KEY_PARAMETERS_LENGTH, false), &channel);
 	SPI_finish();
@@ -238,15 +411,19 @@ static int sink_number(const TeReplaySink *sink)
 
 static void work(Contents *contents, const TeReplayRun *run, Leader *leader)
 {
-	te_replay_work(contents->shared, contents->chunks, run, contents->parameters, contents->length,
-	               &leader->channel);
+	leader->chunk_count = contents->shared->chunk_count;
+	leader->chunks = contents->chunks;
+	leader->owners = contents->owners;
+	enter(leader, 0);
+	te_replay_work(contents->shared, contents->chunks, contents->owners, run, contents->parameters,
+	               contents->length, &leader->channel);
 }
 
 static void work_with_workers(Contents *contents, const TeReplayRun *run, Leader *leader,
                               int workers, TeReplayProgress progress)
 {
 	ParallelContext *context;
-	TeReplayShared *own = contents->shared;
+	Contents own = *contents;
 
 	EnterParallelMode();
 	context = launch(contents, workers, leader);
@@ -255,10 +432,10 @@ static void work_with_workers(Contents *contents, const TeReplayRun *run, Leader
 	te_replay_progress_phase(progress, TE_REPLAY_PHASE_FINISHING);
 	drain_to_the_end(leader);
 	WaitForParallelWorkersToFinish(context);
-	pg_atomic_write_u64(&own->decisions, pg_atomic_read_u64(&contents->shared->decisions));
+	pg_atomic_write_u64(&own.shared->decisions, pg_atomic_read_u64(&contents->shared->decisions));
 	DestroyParallelContext(context);
 	ExitParallelMode();
-	contents->shared = own;
+	*contents = own;
 }
 
 /*
@@ -278,11 +455,18 @@ static uint64 run_watched(const TeReplayRun *run, const TeReplaySink *sink, cons
 	TeReplayChunks chunks;
 	TeReplayShared shared = {.sink = sink_number(sink), .progress = progress};
 	Contents contents = {.shared = &shared, .parameters = parameters, .length = length};
+	HASHCTL held = {
+		.keysize = sizeof(uint32), .entrysize = sizeof(HeldChunk), .hcxt = CurrentMemoryContext};
 	Leader leader = {
+		.channel = {.process = TE_REPLAY_LEADER},
 		.sink = sink,
 		.argument = argument,
+		.repeats = te_repeats_create(CurrentMemoryContext),
+		.context = CurrentMemoryContext,
 		.per_piece =
 			AllocSetContextCreate(CurrentMemoryContext, "replayed piece", ALLOCSET_DEFAULT_SIZES),
+		.held = hash_create("chunks before their turn", 16, &held,
+	                        HASH_ELEM | HASH_BLOBS | HASH_CONTEXT),
 	};
 	int workers;
 
@@ -292,7 +476,14 @@ static uint64 run_watched(const TeReplayRun *run, const TeReplaySink *sink, cons
 	pg_atomic_init_u32(&shared.next_chunk, 0);
 	pg_atomic_init_u64(&shared.decisions, 0);
 	shared.chunk_count = chunks.count;
+	if (!pg_strong_random(&shared.seed, sizeof(shared.seed)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random keys")));
+	if (chunks.count > 0)
+		te_replay_remember_before(run, &shared.seed, leader.repeats);
 	contents.chunks = chunks.chunks;
+	contents.owners = palloc(Max(owners_size(&shared), 1));
+	for (uint32 i = 0; i < chunks.count; i++)
+		contents.owners[i] = NOBODY;
 	contents.run = te_replay_pack_run(run);
 	workers = useful_workers(run, chunks.count);
 	te_replay_progress_total(progress, chunks.messages, chunks.predictions, workers);

@@ -22,6 +22,8 @@
 
 #include "core/lane.h"
 #include "core/rates.h"
+#include "core/work.h"
+#include "replay/recorded.h"
 #include "sql/decision_json.h"
 #include "sql/rule.h"
 #include "sql/sql_arena.h"
@@ -91,8 +93,10 @@ typedef struct Process
 	MemoryContext per_row;
 	TeArena *arena; /* of a message */
 	SPIPlanPtr plan;
-	bool every_candidate; /* outcomes are wanted that no confidence is needed for */
+	bool every_strategy; /* outcomes are wanted that no confidence is needed for */
 	uint64 decisions;
+	TeRepeatsSeed seed;
+	TeRecorded *recorded;
 
 	/* The strategies, and what they show. */
 	Source sources[TE_REPLAY_SOURCES];
@@ -105,7 +109,10 @@ typedef struct Process
 	/* The prediction at hand. */
 	TeReplayDecision now;
 	TeDecisionInput in;
+	TeAccount account;
 	TeDecision decision;
+	TeRiskAssessment assessment;
+	TeReplayCandidate candidate;
 	const TeAccountRates *rates;
 	uint64 since_look;
 } Process;
@@ -242,23 +249,111 @@ static void look_around(Process *process)
 		process->channel->poll(process->channel);
 }
 
+/* Outcomes that the account has a part in. */
+#define OUTCOMES_BY_ACCOUNT                                                                        \
+	(TE_OUTCOME_BIT(TE_OUTCOME_NO_CONVERSION_RATE) |                                               \
+	 TE_OUTCOME_BIT(TE_OUTCOME_NEGATIVE_EXPECTANCY) |                                              \
+	 TE_OUTCOME_BIT(TE_OUTCOME_POSITION_TOO_SMALL) | TE_OUTCOME_BIT(TE_OUTCOME_MAX_POSITIONS) |    \
+	 TE_OUTCOME_BIT(TE_OUTCOME_SIGNAL))
+
+/* What sources and variants are told apart by; from 1. */
+static uint32 series_of(const Process *process, const TeCachedStrategy *strategy)
+{
+	return 1 + (uint32)process->now.source +
+	       (uint32)strategy->variant * (uint32)process->run->source_count;
+}
+
+/* The account as it was then.  A rate of its own wins; else the one that was known. */
+static void see_account(Process *process, const TeCachedStrategy *strategy)
+{
+	te_recorded_account(process->recorded, strategy, series_of(process, strategy),
+	                    &process->account);
+	if (process->rates != NULL && !te_known(process->account.conversion_rate))
+		process->account.conversion_rate =
+			te_recorded_rate(process->rates, process->account.currency);
+	process->in.account = &process->account;
+}
+
+/*
+ * Most decisions end before the account is looked at, and looking costs more than they do: it is
+ * seen when it matters, to the decision or to who gets it.
+ */
+static void make_decision(Process *process, const TeCachedStrategy *strategy)
+{
+	TeDecision *d = &process->decision;
+
+	process->in.strategy = strategy->params;
+	process->in.rule_context = strategy->rule;
+	if (strategy->params->custom_rule != NULL)
+		see_account(process, strategy);
+	else {
+		process->in.account = strategy->account;
+		te_decide(&process->in, d);
+		if ((TE_OUTCOME_BIT(d->outcome) &
+		     (OUTCOMES_BY_ACCOUNT | TE_OUTCOMES_OF_CANDIDATES | process->run->outcomes)) == 0)
+			return;
+		see_account(process, strategy);
+		if ((TE_OUTCOME_BIT(d->outcome) & OUTCOMES_BY_ACCOUNT) == 0)
+			return;
+	}
+	te_decide(&process->in, d);
+}
+
+/* A signal or hold, with what was done to the one that was recorded. */
+static void make_candidate(Process *process, const TeCachedStrategy *strategy)
+{
+	const TePrediction *p = process->in.prediction;
+	const TeRecordedSignal *recorded = NULL;
+	TeDecision *d = &process->decision;
+	TeReplayCandidate *c = &process->candidate;
+
+	*c = (TeReplayCandidate){
+		.signal = te_repeats_key(&process->seed, strategy->company_id, strategy->user_id,
+	                             strategy->strategy_id, p->symbol),
+		.prediction = te_repeats_key(&process->seed, strategy->company_id, strategy->user_id,
+	                                 strategy->strategy_id, p->prediction_id),
+		.series = series_of(process, strategy),
+		.batch_no = process->now.message->batch_no,
+		.at = process->in.at,
+		.entry_price = d->entry_price,
+		.signal_strength = d->signal_strength,
+		.distance_pips = strategy->params->duplicate_distance_pips,
+		.pip_size = process->in.instrument->pip_size,
+		.window_seconds = strategy->params->duplicate_window_seconds,
+		.side = (int8)(d->outcome == TE_OUTCOME_SIGNAL ? te_direction_sign(d->signal_type) : 0),
+		.hold_reason = (uint8)d->hold_reason,
+	};
+	if (d->outcome == TE_OUTCOME_SIGNAL)
+		recorded = te_recorded_signal(process->recorded, strategy);
+	process->assessment.status = TE_RISK_STATUS_UNSPECIFIED;
+	process->now.risk_notes = NULL;
+	if (recorded != NULL && recorded->actions.count > 0) {
+		memset(&process->assessment, 0, sizeof(process->assessment));
+		te_actions_apply(&process->in, &recorded->actions, d, &process->assessment);
+		process->now.risk_notes = recorded->notes;
+	}
+	if (recorded != NULL)
+		te_recorded_pass(process->recorded, strategy, c->series);
+	c->outcome = (uint8)d->outcome;
+	c->turned_down = recorded != NULL && recorded->turned_down;
+	process->now.candidate = c;
+	process->now.assessment = &process->assessment;
+}
+
 static void decide(const TeCachedStrategy *strategy, void *arg)
 {
 	Process *process = arg;
-	TeAccount account;
 
-	process->in.strategy = strategy->params;
-	process->in.account = &account;
-	process->in.rule_context = strategy->rule;
-	te_strategy_account(strategy, &account);
-	/* A rate of the account's own wins; else the one that was known then. */
-	if (process->rates != NULL && !te_known(account.conversion_rate))
-		account.conversion_rate = te_recorded_rate(process->rates, account.currency);
-	te_decide(&process->in, &process->decision);
+	make_decision(process, strategy);
 	process->decisions++;
-	if ((process->run->outcomes & TE_OUTCOME_BIT(process->decision.outcome)) != 0) {
+	process->now.candidate = NULL;
+	if ((TE_OUTCOME_BIT(process->decision.outcome) & TE_OUTCOMES_OF_CANDIDATES) != 0)
+		make_candidate(process, strategy);
+	if (process->now.candidate != NULL ||
+	    te_replay_wants(process->run, process->decision.outcome)) {
 		process->now.variant = strategy->variant;
 		process->now.strategy = strategy;
+		process->now.account_id = strategy->account_id;
 		process->sink->take(&process->callbacks, &process->now);
 	}
 	if (++process->since_look >= DECISIONS_PER_LOOK)
@@ -280,7 +375,7 @@ static void decide_source(Process *process, int source, const TePrediction *pred
 		                       " of lane %d decided on, is not in the history",
 		                       prediction->symbol, message->batch_no, message->lane)));
 	if (strcmp(message->company_id, TE_ALL) == 0) {
-		if (process->every_candidate)
+		if (process->every_strategy)
 			reach.confidence = 1;
 		te_cache_visit_broadcast(cache, &reach, decide, process);
 		return;
@@ -404,6 +499,8 @@ static void run_predictions(Process *process, const MessageRow *row, const TeDec
 	TeTime at = time_column(row, COLUMN_decided_at);
 	bool clock_moves = at != time_column(row, COLUMN_batch_decided_at);
 
+	te_recorded_message(process->recorded, process->now.message->batch_no,
+	                    process->now.message->position, batch, clock_moves);
 	for (size_t i = 0; i < batch->count; i++) {
 		if (decided_on[i].market == NULL)
 			continue;
@@ -411,8 +508,10 @@ static void run_predictions(Process *process, const MessageRow *row, const TeDec
 			unreadable(process->now.message, "message", &batch->faults[i]);
 		if (clock_moves)
 			at = te_lane_clock(at, batch->predictions[i].generated_at);
-		if (symbol == NULL || strcmp(symbol, batch->predictions[i].symbol) == 0)
-			run_prediction(process, (int)i, &decided_on[i], at);
+		if (symbol != NULL && strcmp(symbol, batch->predictions[i].symbol) != 0)
+			continue;
+		te_recorded_prediction(process->recorded, (int)i, at);
+		run_prediction(process, (int)i, &decided_on[i], at);
 	}
 }
 
@@ -483,8 +582,17 @@ static void run_rows(Process *process, int lane)
 static void run_chunk(Process *process, const TeReplayChunk *chunk, Datum *values,
                       const char *nulls)
 {
+	TeRecordedRange range = {
+		.epoch = chunk->epoch,
+		.lane = chunk->lane,
+		.lane_count = chunk->lane_count,
+		.first_batch = chunk->first_batch,
+		.last_batch = chunk->last_batch,
+		.first_at = chunk->first_at,
+	};
 	Portal portal;
 
+	te_recorded_open(process->recorded, &range);
 	values[TE_REPLAY_PARAMETERS] = Int32GetDatum(chunk->lane);
 	values[TE_REPLAY_PARAMETERS + 1] = Int64GetDatum(chunk->first_batch);
 	values[TE_REPLAY_PARAMETERS + 2] = Int64GetDatum(chunk->last_batch);
@@ -500,7 +608,8 @@ static void run_chunk(Process *process, const TeReplayChunk *chunk, Datum *value
 	SPI_cursor_close(portal);
 }
 
-static void run_chunks(Process *process, TeReplayShared *shared, const TeReplayChunk *chunks)
+static void run_chunks(Process *process, TeReplayShared *shared, const TeReplayChunk *chunks,
+                       TeReplayOwner *owners)
 {
 	Oid types[QUERY_PARAMETERS];
 	Datum values[QUERY_PARAMETERS];
@@ -518,7 +627,12 @@ static void run_chunks(Process *process, TeReplayShared *shared, const TeReplayC
 
 		if (chunk >= shared->chunk_count)
 			break;
+		owners[chunk] = (TeReplayOwner)process->channel->process;
+		process->channel->chunk = chunk;
 		run_chunk(process, &chunks[chunk], values, nulls);
+		if (process->sink->chunk_end != NULL)
+			process->sink->chunk_end(&process->callbacks);
+		te_replay_end_chunk(process->channel);
 	}
 }
 
@@ -527,8 +641,9 @@ static void run_chunks(Process *process, TeReplayShared *shared, const TeReplayC
 	(TE_OUTCOME_BIT(TE_OUTCOME_DISABLED) | TE_OUTCOME_BIT(TE_OUTCOME_INSTRUMENT_NOT_ALLOWED) |     \
 	 TE_OUTCOME_BIT(TE_OUTCOME_STALE) | TE_OUTCOME_BIT(TE_OUTCOME_LOW_CONFIDENCE))
 
-void te_replay_work(TeReplayShared *shared, const TeReplayChunk *chunks, const TeReplayRun *run,
-                    const void *parameters, Size length, TeReplayChannel *channel)
+void te_replay_work(TeReplayShared *shared, const TeReplayChunk *chunks, TeReplayOwner *owners,
+                    const TeReplayRun *run, const void *parameters, Size length,
+                    TeReplayChannel *channel)
 {
 	Process *process = palloc0(sizeof(Process));
 	MemoryContext context = CurrentMemoryContext;
@@ -541,8 +656,10 @@ void te_replay_work(TeReplayShared *shared, const TeReplayChunk *chunks, const T
 	process->per_row = AllocSetContextCreate(context, "replayed message", ALLOCSET_DEFAULT_SIZES);
 	process->caches = AllocSetContextCreate(context, "replayed strategies", ALLOCSET_DEFAULT_SIZES);
 	process->arena = te_sql_arena(ARENA_BLOCK, ARENA_LIMIT);
-	process->every_candidate = (run->outcomes & OUTCOMES_OF_ANY_CONFIDENCE) != 0;
+	process->every_strategy = (run->outcomes & OUTCOMES_OF_ANY_CONFIDENCE) != 0;
 	process->lane = -1;
+	process->seed = shared->seed;
+	process->recorded = te_recorded_create(context, run);
 	process->now.in = &process->in;
 	process->now.decision = &process->decision;
 	for (int i = 0; i < run->source_count; i++)
@@ -550,7 +667,8 @@ void te_replay_work(TeReplayShared *shared, const TeReplayChunk *chunks, const T
 
 	if (process->sink->begin != NULL)
 		process->sink->begin(&process->callbacks, parameters, length);
-	run_chunks(process, shared, chunks);
+	run_chunks(process, shared, chunks, owners);
+	channel->chunk = TE_REPLAY_NO_CHUNK;
 	if (process->sink->end != NULL)
 		process->sink->end(&process->callbacks);
 	te_replay_progress_add(process->progress, 0, 0, 0, channel->sent);

@@ -2,8 +2,8 @@
  * sweep.c - trading.sweep(): many combinations of parameters over the same history in one run,
  * chosen in-sample and judged out-of-sample.
  *
- * Every process judges the signals that it decides, and sends the leader their trades; the
- * leader does the rest when all have come.
+ * Every process judges the signals that it decides, and sends them to the leader, who leaves out
+ * those that repeat others, and does the rest when all have come.
  */
 #include "postgres.h"
 
@@ -29,8 +29,8 @@ PG_FUNCTION_INFO_V1(te_sql_sweep);
 /* Trades that are kept in memory: about 1 GB of them. */
 #define MOST_TRADES INT64CONST(20000000)
 
-/* Trades that go to the leader together. */
-#define TRADES_PER_PIECE 512
+/* Signals that go to the leader together. */
+#define SIGNALS_PER_PIECE 256
 
 /* What the leader tells every process. */
 typedef struct Parameters
@@ -41,19 +41,21 @@ typedef struct Parameters
 } Parameters;
 
 /* Pieces begin with what they are. */
-typedef enum { PIECE_TRADES, PIECE_COUNTS, PIECE_ACCOUNT } PieceKind;
+typedef enum { PIECE_SIGNALS, PIECE_ACCOUNT } PieceKind;
 
-typedef struct TradesPiece
+/* A signal, and what became of it; or a candidate that is none, for the leader's comparison. */
+typedef struct Signal
+{
+	TeReplayCandidate candidate;
+	TeResult result;
+	TeSweepTrade trade;
+} Signal;
+
+typedef struct SignalsPiece
 {
 	int64 kind;
-	TeSweepTrade trades[TRADES_PER_PIECE];
-} TradesPiece;
-
-typedef struct CountsPiece
-{
-	int64 kind;
-	TeSweepCount counts[FLEXIBLE_ARRAY_MEMBER];
-} CountsPiece;
+	Signal signals[SIGNALS_PER_PIECE];
+} SignalsPiece;
 
 #define ID_SIZE 65
 #define CURRENCY_SIZE 64
@@ -116,10 +118,8 @@ typedef struct Sweep
 	TeJudge *judge;
 	HTAB *accounts;
 	Account noted; /* the last; its batch is 0 before the first */
-	Size counts_size;
-	CountsPiece *counts;
-	int trade_count;
-	TradesPiece *trades;
+	int signal_count;
+	SignalsPiece *signals;
 	Remembered remembered[REMEMBERED]; /* of the prediction at hand */
 	bool any_remembered;
 } Sweep;
@@ -135,24 +135,19 @@ static void begin(TeReplayProcess *process, const void *parameters, Size length)
 		(TeWalk){.from = p.from, .to = p.to, .folds = p.folds, .combinations = p.combinations};
 	sweep->judge = te_judge_create(process->context, p.from);
 	sweep->accounts = make_accounts(process->context);
-	sweep->counts_size = offsetof(CountsPiece, counts) +
-	                     sizeof(TeSweepCount) * (Size)p.combinations * (Size)(p.folds + 1);
-	sweep->counts = MemoryContextAllocExtended(process->context, sweep->counts_size,
-	                                           MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	sweep->counts->kind = PIECE_COUNTS;
-	sweep->trades = MemoryContextAlloc(process->context, sizeof(TradesPiece));
-	sweep->trades->kind = PIECE_TRADES;
+	sweep->signals = MemoryContextAlloc(process->context, sizeof(SignalsPiece));
+	sweep->signals->kind = PIECE_SIGNALS;
 	process->state = sweep;
 }
 
-static void send_trades(TeReplayProcess *process)
+static void send_signals(TeReplayProcess *process)
 {
 	Sweep *sweep = process->state;
 
-	if (sweep->trade_count > 0)
-		te_replay_send(process, sweep->trades,
-		               offsetof(TradesPiece, trades) + sizeof(TeSweepTrade) * sweep->trade_count);
-	sweep->trade_count = 0;
+	if (sweep->signal_count > 0)
+		te_replay_send(process, sweep->signals,
+		               offsetof(SignalsPiece, signals) + sizeof(Signal) * sweep->signal_count);
+	sweep->signal_count = 0;
 }
 
 /* Nearly always the account is the one before, and what was noted of it is older. */
@@ -223,27 +218,25 @@ static const TeOrderOutcome *judge(Sweep *sweep, const TeReplayDecision *d)
 static void take(TeReplayProcess *process, const TeReplayDecision *d)
 {
 	Sweep *sweep = process->state;
-	const TeOrderOutcome *outcome = judge(sweep, d);
-	int period = te_walk_period(&sweep->walk, d->in->at);
-	TeSweepCount *count =
-		&sweep->counts->counts[(int64)d->variant * (sweep->walk.folds + 1) + period];
+	Signal *signal = &sweep->signals->signals[sweep->signal_count++];
 
-	note_decision(sweep, d);
-	count->signals++;
-	if (outcome->result == TE_RESULT_OPEN)
-		count->open++;
-	if (outcome->closed_at == TE_NO_TIME)
-		return;
-	sweep->trades->trades[sweep->trade_count++] = (TeSweepTrade){
-		.combination = d->variant,
-		.period = period,
-		.decided_at = d->in->at,
-		.closed_at = outcome->closed_at,
-		.profit = outcome->profit,
-		.r_multiple = outcome->r_multiple,
-	};
-	if (sweep->trade_count == TRADES_PER_PIECE)
-		send_trades(process);
+	*signal = (Signal){.candidate = *d->candidate};
+	if (d->decision->outcome == TE_OUTCOME_SIGNAL) {
+		const TeOrderOutcome *outcome = judge(sweep, d);
+
+		note_decision(sweep, d);
+		signal->result = outcome->result;
+		signal->trade = (TeSweepTrade){
+			.combination = d->variant,
+			.period = te_walk_period(&sweep->walk, d->in->at),
+			.decided_at = d->in->at,
+			.closed_at = outcome->closed_at,
+			.profit = outcome->profit,
+			.r_multiple = outcome->r_multiple,
+		};
+	}
+	if (sweep->signal_count == SIGNALS_PER_PIECE)
+		send_signals(process);
 }
 
 static void prediction_end(TeReplayProcess *process,
@@ -259,6 +252,11 @@ static void prediction_end(TeReplayProcess *process,
 	sweep->any_remembered = false;
 }
 
+static void chunk_end(TeReplayProcess *process)
+{
+	send_signals(process);
+}
+
 static void end(TeReplayProcess *process)
 {
 	Sweep *sweep = process->state;
@@ -266,8 +264,6 @@ static void end(TeReplayProcess *process)
 	HASH_SEQ_STATUS all;
 	Account *account;
 
-	send_trades(process);
-	te_replay_send(process, sweep->counts, sweep->counts_size);
 	hash_seq_init(&all, sweep->accounts);
 	while ((account = hash_seq_search(&all)) != NULL) {
 		piece.account = *account;
@@ -287,53 +283,52 @@ typedef struct Leader
 	HTAB *accounts;
 } Leader;
 
-static void receive_trades(Leader *leader, const char *data, int64 count)
+static void keep_trade(Leader *leader, const TeSweepTrade *trade)
 {
 	TeWalk *walk = &leader->walk;
 
-	if (walk->trade_count + count > MOST_TRADES)
+	if (walk->trade_count == MOST_TRADES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 		                errmsg("the sweep makes more than " INT64_FORMAT " trades", MOST_TRADES),
 		                errhint("Sweep a shorter range, fewer strategies or fewer combinations.")));
-	while (walk->trade_count + count > leader->capacity) {
+	if (walk->trade_count == leader->capacity) {
 		leader->capacity *= 2;
 		walk->trades = repalloc_huge(walk->trades, sizeof(TeSweepTrade) * leader->capacity);
 	}
-	memcpy(&walk->trades[walk->trade_count], data, sizeof(TeSweepTrade) * count);
-	walk->trade_count += count;
+	walk->trades[walk->trade_count++] = *trade;
 }
 
-static void receive_counts(Leader *leader, const char *data, int64 count)
+static void receive_signal(Leader *leader, TeRepeats *repeats, const Signal *signal)
 {
-	for (int64 i = 0; i < count; i++) {
-		TeSweepCount c;
+	const TeSweepTrade *trade = &signal->trade;
+	TeSweepCount *count;
 
-		memcpy(&c, data + sizeof(c) * i, sizeof(c));
-		leader->walk.counts[i].signals += c.signals;
-		leader->walk.counts[i].open += c.open;
-	}
+	if (te_repeats_judge(repeats, &signal->candidate) ||
+	    signal->candidate.outcome != TE_OUTCOME_SIGNAL)
+		return;
+	count =
+		&leader->walk.counts[(int64)trade->combination * (leader->walk.folds + 1) + trade->period];
+	count->signals++;
+	if (signal->result == TE_RESULT_OPEN)
+		count->open++;
+	if (trade->closed_at != TE_NO_TIME)
+		keep_trade(leader, trade);
 }
 
-static void receive(void *argument, const void *data, Size length)
+static void receive(void *argument, TeRepeats *repeats, const void *data, Size length)
 {
 	Leader *leader = argument;
-	const char *bytes = data;
-	Account account;
-	int64 kind;
+	const SignalsPiece *signals = data;
+	const AccountPiece *account = data;
+	Size size = length - offsetof(SignalsPiece, signals);
 
-	memcpy(&kind, bytes, sizeof(kind));
-	switch ((PieceKind)kind) {
-	case PIECE_TRADES:
-		receive_trades(leader, bytes + offsetof(TradesPiece, trades),
-		               (length - offsetof(TradesPiece, trades)) / sizeof(TeSweepTrade));
-		break;
-	case PIECE_COUNTS:
-		receive_counts(leader, bytes + offsetof(CountsPiece, counts),
-		               (length - offsetof(CountsPiece, counts)) / sizeof(TeSweepCount));
+	switch ((PieceKind)signals->kind) {
+	case PIECE_SIGNALS:
+		for (Size i = 0; i < size / sizeof(Signal); i++)
+			receive_signal(leader, repeats, &signals->signals[i]);
 		break;
 	case PIECE_ACCOUNT:
-		memcpy(&account, bytes + offsetof(AccountPiece, account), sizeof(account));
-		note_account(leader->accounts, &account);
+		note_account(leader->accounts, &account->account);
 		break;
 	}
 }
@@ -343,6 +338,7 @@ const TeReplaySink te_replay_sweep_sink = {
 	.begin = begin,
 	.take = take,
 	.prediction_end = prediction_end,
+	.chunk_end = chunk_end,
 	.end = end,
 	.receive = receive,
 };
@@ -442,7 +438,7 @@ static void prepare(Leader *leader, const TeParameterGrid *grid)
 	TeWalk *walk = &leader->walk;
 
 	leader->context = CurrentMemoryContext;
-	leader->capacity = TRADES_PER_PIECE;
+	leader->capacity = SIGNALS_PER_PIECE;
 	leader->accounts = make_accounts(leader->context);
 	walk->combinations = grid->count;
 	walk->trades = palloc(sizeof(TeSweepTrade) * leader->capacity);

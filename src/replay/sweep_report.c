@@ -94,7 +94,8 @@ static void report_fold_row(const Report *r, int fold, int combination, bool cho
 	te_tuple_time(r->writer, COLUMN_out_from, te_walk_boundary(walk, fold));
 	te_tuple_time(r->writer, COLUMN_out_to, te_walk_boundary(walk, fold + 1));
 	put_figures(r->writer, COLUMN_out_signals, &out_of_sample);
-	te_tuple_keep(r->writer, r->result, old);
+	te_tuple_keep(r->result, te_tuple_form(r->writer));
+	te_tuple_end(r->writer, old);
 }
 
 /* The combinations of a fold; returns the one that its sample chooses, or -1. */
@@ -143,7 +144,8 @@ static void report_total(const Report *r, const int *chosen)
 		put_figures(r->writer, COLUMN_in_signals, &best);
 	}
 	put_figures(r->writer, COLUMN_out_signals, &chained);
-	te_tuple_keep(r->writer, r->result, old);
+	te_tuple_keep(r->result, te_tuple_form(r->writer));
+	te_tuple_end(r->writer, old);
 }
 
 void te_sweep_result_begin(FunctionCallInfo fcinfo, TeTupleResult *result)

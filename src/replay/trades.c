@@ -120,27 +120,47 @@ static void put_outcome(TeTupleWriter *w, const TeOrderOutcome *o)
 	te_tuple_number(w, COLUMN_profit, o->profit);
 }
 
-static void take(TeReplayProcess *process, const TeReplayDecision *d)
+/* A signal's row; the leader leaves it out if it repeats another. */
+static MinimalTuple make_row(TeReplayProcess *process, const TeReplayDecision *d)
 {
 	Trades *trades = process->state;
 	TeTradeOutcome outcome;
-	MemoryContext old;
 	TeTrade trade;
 
 	te_trade_of(d->in, d->decision, &trade);
 	te_judge(trades->judge, d->message->lane, d->in->prediction->symbol, &trade, &outcome);
-	old = te_tuple_begin(trades->writer);
 	te_tuple_text(trades->writer, COLUMN_run, side_names[te_replay_side(process->run, d)]);
 	put_signal(trades->writer, d);
 	put_outcome(trades->writer, &outcome.whole);
-	te_tuple_send(trades->writer, process, old);
+	return te_tuple_form(trades->writer);
+}
+
+static void take(TeReplayProcess *process, const TeReplayDecision *d)
+{
+	Trades *trades = process->state;
+	MemoryContext old = te_tuple_begin(trades->writer);
+	bool wanted = d->decision->outcome == TE_OUTCOME_SIGNAL;
+
+	te_tuple_send_piece(process, d->candidate, wanted ? make_row(process, d) : NULL);
+	te_tuple_end(trades->writer, old);
+}
+
+static void receive(void *leader, TeRepeats *repeats, const void *data,
+                    Size length pg_attribute_unused())
+{
+	const TeTuplePiece *piece = data;
+	bool repeated = te_repeats_judge(repeats, &piece->candidate);
+	MinimalTuple row = te_tuple_of_piece(piece);
+
+	if (row != NULL && !repeated)
+		te_tuple_keep(leader, row);
 }
 
 const TeReplaySink te_replay_trades_sink = {
 	.name = "what_if_trades",
 	.begin = begin,
 	.take = take,
-	.receive = te_tuple_receive,
+	.receive = receive,
 };
 
 static const TeReplayPositions positions = {

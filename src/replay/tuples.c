@@ -36,33 +36,47 @@ MemoryContext te_tuple_begin(TeTupleWriter *w)
 	return MemoryContextSwitchTo(w->per_row);
 }
 
-static MinimalTuple form(const TeTupleWriter *w)
+MinimalTuple te_minimal_tuple(TupleDesc descriptor, const Datum *values, const bool *nulls)
 {
 #if PG_VERSION_NUM >= 180000
-	return heap_form_minimal_tuple(w->descriptor, w->values, w->nulls, 0);
+	return heap_form_minimal_tuple(descriptor, values, nulls, 0);
 #else
-	return heap_form_minimal_tuple(w->descriptor, w->values, w->nulls);
+	return heap_form_minimal_tuple(descriptor, (Datum *)values, (bool *)nulls);
 #endif
 }
 
-static void end_row(TeTupleWriter *w, MemoryContext old)
+MinimalTuple te_tuple_form(const TeTupleWriter *w)
+{
+	return te_minimal_tuple(w->descriptor, w->values, w->nulls);
+}
+
+void te_tuple_end(TeTupleWriter *w, MemoryContext old)
 {
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->per_row);
 }
 
-void te_tuple_send(TeTupleWriter *w, TeReplayProcess *process, MemoryContext old)
-{
-	MinimalTuple tuple = form(w);
+#define PIECE_SIZE MAXALIGN(sizeof(TeTuplePiece))
 
-	te_replay_send(process, tuple, tuple->t_len);
-	end_row(w, old);
+void te_tuple_send_piece(TeReplayProcess *process, const TeReplayCandidate *candidate,
+                         MinimalTuple row)
+{
+	Size length = PIECE_SIZE + (row != NULL ? row->t_len : 0);
+	TeTuplePiece *piece = palloc0(length);
+
+	piece->has_candidate = candidate != NULL;
+	piece->has_row = row != NULL;
+	if (candidate != NULL)
+		piece->candidate = *candidate;
+	if (row != NULL)
+		memcpy((char *)piece + PIECE_SIZE, row, row->t_len);
+	te_replay_send(process, piece, length);
+	pfree(piece);
 }
 
-void te_tuple_keep(TeTupleWriter *w, TeTupleResult *result, MemoryContext old)
+MinimalTuple te_tuple_of_piece(const TeTuplePiece *piece)
 {
-	te_tuple_receive(result, form(w), 0);
-	end_row(w, old);
+	return piece->has_row ? (MinimalTuple)((char *)piece + PIECE_SIZE) : NULL;
 }
 
 void te_tuple_put(TeTupleWriter *w, int column, Datum value)
@@ -122,11 +136,9 @@ void te_tuple_result_end(TeTupleResult *result)
 	ExecDropSingleTupleTableSlot(result->slot);
 }
 
-void te_tuple_receive(void *result, const void *data, Size length pg_attribute_unused())
+void te_tuple_keep(TeTupleResult *result, MinimalTuple row)
 {
-	TeTupleResult *r = result;
-
-	ExecStoreMinimalTuple((MinimalTuple)data, r->slot, false);
-	tuplestore_puttupleslot(r->store, r->slot);
-	ExecClearTuple(r->slot);
+	ExecStoreMinimalTuple(row, result->slot, false);
+	tuplestore_puttupleslot(result->store, result->slot);
+	ExecClearTuple(result->slot);
 }

@@ -27,15 +27,30 @@ typedef struct TeTupleWriter
 
 extern TeTupleWriter *te_tuple_writer(MemoryContext context, const TeColumn *columns, int count);
 
-/* Between these two, in per_row's memory, columns are put; those that aren't are NULL. */
+/* Between this and te_tuple_form, in per_row's memory, columns are put; the others are NULL. */
 extern MemoryContext te_tuple_begin(TeTupleWriter *w);
-extern void te_tuple_send(TeTupleWriter *w, TeReplayProcess *process, MemoryContext old);
+extern MinimalTuple te_tuple_form(const TeTupleWriter *w);
+extern void te_tuple_end(TeTupleWriter *w, MemoryContext old);
 
 extern void te_tuple_put(TeTupleWriter *w, int column, Datum value);
 extern void te_tuple_text(TeTupleWriter *w, int column, const char *text);
 extern void te_tuple_number(TeTupleWriter *w, int column, double value); /* NAN: NULL */
 extern void te_tuple_time(TeTupleWriter *w, int column, TeTime time);    /* TE_NO_TIME: NULL */
 extern void te_tuple_label(TeTupleWriter *w, int column, const TeEnum *labels, int value);
+
+/* The same of any values, in the current memory. */
+extern MinimalTuple te_minimal_tuple(TupleDesc descriptor, const Datum *values, const bool *nulls);
+
+/* What comes of a decision: the candidate, if it is one, and a row, if it may be wanted. */
+typedef struct TeTuplePiece
+{
+	bool has_candidate, has_row;
+	TeReplayCandidate candidate;
+} TeTuplePiece;
+
+extern void te_tuple_send_piece(TeReplayProcess *process, const TeReplayCandidate *candidate,
+                                MinimalTuple row);
+extern MinimalTuple te_tuple_of_piece(const TeTuplePiece *piece);
 
 /* The result of a set-returning function. */
 typedef struct TeTupleResult
@@ -49,10 +64,7 @@ extern void te_tuple_result_begin(FunctionCallInfo fcinfo, const TeColumn *colum
                                   TeTupleResult *result);
 extern void te_tuple_result_end(TeTupleResult *result);
 
-/* A sink's "receive" for what te_tuple_send sends; the leader's argument is the result. */
-extern void te_tuple_receive(void *result, const void *data, Size length);
-
-/* Put a row that the leader itself has made. */
-extern void te_tuple_keep(TeTupleWriter *w, TeTupleResult *result, MemoryContext old);
+/* Put a row. */
+extern void te_tuple_keep(TeTupleResult *result, MinimalTuple row);
 
 #endif

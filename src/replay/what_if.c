@@ -2,7 +2,8 @@
  * what_if.c - trading.what_if(): decisions that differ between two runs.
  *
  * Both decisions of a strategy on a prediction are made in the same process.  They are
- * kept until the prediction's end, and then paired by strategy.
+ * kept until the prediction's end, and then paired by strategy.  The leader, who knows which
+ * of them repeat earlier ones, compares the two.
  */
 #include "postgres.h"
 
@@ -65,40 +66,72 @@ static const TeColumn columns[] = {
 #undef BOTH_SPEC
 };
 
-/* A decision of an outcome that the caller wants to know of. */
-typedef struct Wanted
-{
-	TeDecision decision;
-	TeTrade trade; /* of a SIGNAL */
-	bool auto_execute;
-	double max_slippage_pips;
-	TeAlgorithm algorithm;
-	const char *currency;
-} Wanted;
+/* A decision but for its steps, as it goes from process to process. */
+#define DECISION_SIZE offsetof(TeDecision, steps)
 
-/* One side's decision; its gate is the last that ran. */
+/* One side of a strategy's decision on a prediction. */
+typedef struct Side
+{
+	bool there;         /* it decided */
+	bool has_candidate; /* it may turn out to be a repetition */
+	TeOutcome outcome;
+	TeReplayCandidate candidate;
+
+	/* Of candidates, and of what the caller wants. */
+	bool auto_execute;
+	TeAlgorithm algorithm;
+	double max_slippage_pips;
+	TeOrderOutcome result; /* of a SIGNAL */
+	char decision[DECISION_SIZE] pg_attribute_aligned(8);
+} Side;
+
+/* The texts of a pair, in their order. */
+enum { TEXT_company, TEXT_user, TEXT_strategy, TEXT_symbol, TEXT_prediction, TEXT_currency, TEXTS };
+
+/* Both sides; the texts follow, and then the gate that only one of them passed, as jsonb. */
+typedef struct Pair
+{
+	int32 lane;
+	int64 batch_no;
+	int32 position, prediction;
+	TeTime at;
+	double confidence;
+	Side sides[TE_SIDES];
+	uint32 texts_size, gate_size;
+} Pair;
+
+/* One side's decision while it waits for the other; its gate is the last that ran. */
 typedef struct Half
 {
-	const char *company_id, *user_id, *strategy_id;
-	TeSide side;
+	const char *company_id, *user_id, *strategy_id, *currency;
+	TeSide number;
+	TeTime at;
 	TeOutcome outcome;
 	TeStep gate;
-	TeTime at;
-	Wanted *wanted; /* or NULL */
+	Side *side; /* of candidates, and of what the caller wants */
 } Half;
 
+/* In a process that decides. */
 typedef struct WhatIf
 {
 	uint32 outcomes; /* wanted ones */
-	TeTupleWriter *writer;
 	TeJudge *judge;
 
 	/* The prediction at hand. */
 	MemoryContext per_prediction;
 	Half *halves;
 	int count, capacity;
-	bool any_wanted;
+	bool any; /* one of them is a candidate, or wanted */
 } WhatIf;
+
+/* In the leader. */
+typedef struct Leader
+{
+	uint32 outcomes;
+	bool one_source; /* both sides have the same rows */
+	TeTupleWriter *writer;
+	TeTupleResult tuples;
+} Leader;
 
 /*----------------------------------------------------------------------
  * Gathering
@@ -112,26 +145,11 @@ static void begin(TeReplayProcess *process, const void *parameters, Size length)
 
 	Assert(length == sizeof(uint32));
 	memcpy(&w->outcomes, parameters, Min(length, sizeof(uint32)));
-	w->writer = te_tuple_writer(process->context, columns, COLUMN_COUNT);
 	w->judge = te_judge_create(process->context, process->run->from);
 	w->per_prediction = AllocSetContextCreate(process->context, "what-if", ALLOCSET_DEFAULT_SIZES);
 	w->capacity = FIRST_CAPACITY;
 	w->halves = MemoryContextAlloc(process->context, sizeof(Half) * w->capacity);
 	process->state = w;
-}
-
-static Wanted *want(const TeReplayDecision *d)
-{
-	Wanted *wanted = palloc0(sizeof(Wanted));
-
-	wanted->decision = *d->decision;
-	if (d->decision->outcome == TE_OUTCOME_SIGNAL)
-		te_trade_of(d->in, d->decision, &wanted->trade);
-	wanted->auto_execute = d->in->strategy->auto_execute;
-	wanted->max_slippage_pips = d->in->strategy->max_slippage_pips;
-	wanted->algorithm = (TeAlgorithm)d->in->strategy->execution_algorithm;
-	wanted->currency = pstrdup(d->in->account->currency);
-	return wanted;
 }
 
 /* Texts of a step belong to its inputs. */
@@ -153,6 +171,27 @@ static TeStep keep_gate(const TeDecision *d)
 	return gate;
 }
 
+static Side *make_side(WhatIf *w, const TeReplayDecision *d)
+{
+	Side *side = palloc0(sizeof(Side));
+	TeTradeOutcome outcome;
+	TeTrade trade;
+
+	side->has_candidate = d->candidate != NULL;
+	if (d->candidate != NULL)
+		side->candidate = *d->candidate;
+	memcpy(side->decision, d->decision, DECISION_SIZE);
+	side->auto_execute = d->in->strategy->auto_execute;
+	side->max_slippage_pips = d->in->strategy->max_slippage_pips;
+	side->algorithm = (TeAlgorithm)d->in->strategy->execution_algorithm;
+	if (d->decision->outcome == TE_OUTCOME_SIGNAL) {
+		te_trade_of(d->in, d->decision, &trade);
+		te_judge(w->judge, d->message->lane, d->in->prediction->symbol, &trade, &outcome);
+		side->result = outcome.whole;
+	}
+	return side;
+}
+
 static void take(TeReplayProcess *process, const TeReplayDecision *d)
 {
 	WhatIf *w = process->state;
@@ -168,16 +207,129 @@ static void take(TeReplayProcess *process, const TeReplayDecision *d)
 		.company_id = pstrdup(d->strategy->company_id),
 		.user_id = pstrdup(d->strategy->user_id),
 		.strategy_id = pstrdup(d->strategy->strategy_id),
-		.side = te_replay_side(process->run, d),
+		.currency = pstrdup(d->in->account->currency),
+		.number = te_replay_side(process->run, d),
+		.at = d->in->at,
 		.outcome = d->decision->outcome,
 		.gate = keep_gate(d->decision),
-		.at = d->in->at,
 	};
-	if ((w->outcomes & TE_OUTCOME_BIT(half->outcome)) != 0) {
-		half->wanted = want(d);
-		w->any_wanted = true;
+	if (d->candidate != NULL || (w->outcomes & TE_OUTCOME_BIT(half->outcome)) != 0) {
+		half->side = make_side(w, d);
+		w->any = true;
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*----------------------------------------------------------------------
+ * Pairing
+ *----------------------------------------------------------------------*/
+
+static int compare_strategies(const Half *a, const Half *b)
+{
+	int order = strcmp(a->company_id, b->company_id);
+
+	if (order == 0)
+		order = strcmp(a->user_id, b->user_id);
+	return order != 0 ? order : strcmp(a->strategy_id, b->strategy_id);
+}
+
+static int compare_halves(const void *x, const void *y)
+{
+	const Half *a = x, *b = y;
+	int order = compare_strategies(a, b);
+
+	return order != 0 ? order : (int)a->number - (int)b->number;
+}
+
+/* The gate that one of the two didn't pass. */
+static Datum gate_datum(const TeStep *gate)
+{
+	TeJsonbWriter w = {0};
+
+	te_jsonb_begin_object(&w);
+	te_jsonb_text_field(&w, "gate", te_outcome_enum.labels[gate->gate]);
+	te_jsonb_text_field(&w, "check", gate->check);
+	te_jsonb_step_value_field(&w, "value", &gate->value);
+	te_jsonb_step_value_field(&w, "threshold", &gate->threshold);
+	te_jsonb_end_object(&w);
+	return JsonbPGetDatum(JsonbValueToJsonb(w.result));
+}
+
+static bool is_wanted(uint32 outcomes, const Half *half)
+{
+	return half != NULL && (outcomes & TE_OUTCOME_BIT(half->outcome)) != 0;
+}
+
+/* Send a pair, one of which may be NULL, if the leader has to know of it. */
+static void send_pair(TeReplayProcess *process, const TeReplayMessage *message, int prediction,
+                      const Half *const halves[TE_SIDES])
+{
+	WhatIf *w = process->state;
+	const Half *any = halves[TE_BEFORE] != NULL ? halves[TE_BEFORE] : halves[TE_AFTER];
+	const TePrediction *p = &message->message->as.batch.predictions[prediction];
+	const char *texts[TEXTS] = {any->company_id, any->user_id,     any->strategy_id,
+	                            p->symbol,       p->prediction_id, any->currency};
+	bool before = is_wanted(w->outcomes, halves[TE_BEFORE]);
+	bool after = is_wanted(w->outcomes, halves[TE_AFTER]);
+	const Half *failed = before == after ? NULL : halves[before ? TE_AFTER : TE_BEFORE];
+	Pair pair = {
+		.lane = message->lane,
+		.batch_no = message->batch_no,
+		.position = message->position,
+		.prediction = prediction,
+		.at = any->at,
+		.confidence = p->confidence,
+	};
+	bool needed = before || after;
+	StringInfoData out;
+
+	for (int i = 0; i < TE_SIDES; i++) {
+		if (halves[i] == NULL)
+			continue;
+		if (halves[i]->side != NULL)
+			pair.sides[i] = *halves[i]->side;
+		pair.sides[i].there = true;
+		pair.sides[i].outcome = halves[i]->outcome;
+		needed = needed || pair.sides[i].has_candidate;
+	}
+	if (!needed)
+		return;
+	initStringInfo(&out);
+	appendBinaryStringInfo(&out, (char *)&pair, sizeof(pair));
+	for (int i = 0; i < TEXTS; i++)
+		appendBinaryStringInfo(&out, texts[i], (int)strlen(texts[i]) + 1);
+	appendStringInfoSpaces(&out, (int)(MAXALIGN(out.len) - out.len));
+	pair.texts_size = (uint32)(out.len - sizeof(pair));
+	if (failed != NULL) {
+		Jsonb *gate = DatumGetJsonbP(gate_datum(&failed->gate));
+
+		pair.gate_size = VARSIZE(gate);
+		appendBinaryStringInfo(&out, (char *)gate, (int)pair.gate_size);
+	}
+	memcpy(out.data, &pair, sizeof(pair));
+	te_replay_send(process, out.data, out.len);
+}
+
+static void prediction_end(TeReplayProcess *process, const TeReplayMessage *message, int prediction)
+{
+	WhatIf *w = process->state;
+	MemoryContext old = MemoryContextSwitchTo(w->per_prediction);
+
+	if (w->any)
+		qsort(w->halves, w->count, sizeof(Half), compare_halves);
+	for (int i = 0; w->any && i < w->count;) {
+		const Half *sides[TE_SIDES] = {NULL, NULL};
+		const Half *first = &w->halves[i];
+
+		do
+			sides[w->halves[i].number] = &w->halves[i];
+		while (++i < w->count && compare_strategies(first, &w->halves[i]) == 0);
+		send_pair(process, message, prediction, sides);
+	}
+	w->count = 0;
+	w->any = false;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->per_prediction);
 }
 
 /*----------------------------------------------------------------------
@@ -205,9 +357,9 @@ static bool legs_differ(const TeDecision *a, const TeDecision *b)
 }
 
 /* Columns of a decision, as trading.signals calls them, in which two differ. */
-static int changed_columns(const Wanted *before, const Wanted *after, Datum *names)
+static int changed_columns(const Side *before, const Side *after, const TeDecision *a,
+                           const TeDecision *b, Datum *names)
 {
-	const TeDecision *a = &before->decision, *b = &after->decision;
 	bool signals = a->outcome == TE_OUTCOME_SIGNAL && b->outcome == TE_OUTCOME_SIGNAL;
 	int count = 0;
 
@@ -252,161 +404,129 @@ static Datum text_array(Datum *texts, int count)
 }
 
 /*----------------------------------------------------------------------
- * Rows
+ * Rows, in the leader
  *----------------------------------------------------------------------*/
 
-/* The gate that one of the two didn't pass. */
-static Datum gate_datum(const TeStep *gate)
+static void put_side(TeTupleWriter *w, const Side *side, const TeDecision *d, int number)
 {
-	TeJsonbWriter w = {0};
+	const TeOrderOutcome *result = &side->result;
 
-	te_jsonb_begin_object(&w);
-	te_jsonb_text_field(&w, "gate", te_outcome_enum.labels[gate->gate]);
-	te_jsonb_text_field(&w, "check", gate->check);
-	te_jsonb_step_value_field(&w, "value", &gate->value);
-	te_jsonb_step_value_field(&w, "threshold", &gate->threshold);
-	te_jsonb_end_object(&w);
-	return JsonbPGetDatum(JsonbValueToJsonb(w.result));
-}
-
-static void put_wanted(WhatIf *w, const TeReplayMessage *message, const char *symbol,
-                       const Wanted *wanted, int side)
-{
-	const TeDecision *d = &wanted->decision;
-	TeTradeOutcome outcome;
-
-	te_tuple_text(w->writer, COLUMN_currency, wanted->currency);
 	if (d->has_signal_type || d->outcome == TE_OUTCOME_HOLD)
-		te_tuple_label(w->writer, COLUMN_signal_type + side, &te_direction_enum,
+		te_tuple_label(w, COLUMN_signal_type + number, &te_direction_enum,
 		               d->has_signal_type ? d->signal_type : TE_DIR_HOLD);
 	if (d->has_order)
-		te_tuple_label(w->writer, COLUMN_order_type + side, &te_order_type_enum, d->order_type);
-	te_tuple_number(w->writer, COLUMN_entry_price + side, d->entry_price);
-	te_tuple_number(w->writer, COLUMN_stop_loss + side, d->stop_loss);
-	te_tuple_number(w->writer, COLUMN_take_profit + side, d->take_profit);
-	te_tuple_number(w->writer, COLUMN_position_size + side, d->position_size);
-	if (d->outcome != TE_OUTCOME_SIGNAL)
+		te_tuple_label(w, COLUMN_order_type + number, &te_order_type_enum, d->order_type);
+	te_tuple_number(w, COLUMN_entry_price + number, d->entry_price);
+	te_tuple_number(w, COLUMN_stop_loss + number, d->stop_loss);
+	te_tuple_number(w, COLUMN_take_profit + number, d->take_profit);
+	te_tuple_number(w, COLUMN_position_size + number, d->position_size);
+	if (side->outcome != TE_OUTCOME_SIGNAL)
 		return;
-	te_judge(w->judge, message->lane, symbol, &wanted->trade, &outcome);
-	te_tuple_label(w->writer, COLUMN_result + side, &te_result_enum, outcome.whole.result);
-	te_tuple_time(w->writer, COLUMN_closed_at + side, outcome.whole.closed_at);
-	te_tuple_number(w->writer, COLUMN_pips + side, outcome.whole.pips);
-	te_tuple_number(w->writer, COLUMN_r_multiple + side, outcome.whole.r_multiple);
-	te_tuple_number(w->writer, COLUMN_profit + side, outcome.whole.profit);
+	te_tuple_label(w, COLUMN_result + number, &te_result_enum, result->result);
+	te_tuple_time(w, COLUMN_closed_at + number, result->closed_at);
+	te_tuple_number(w, COLUMN_pips + number, result->pips);
+	te_tuple_number(w, COLUMN_r_multiple + number, result->r_multiple);
+	te_tuple_number(w, COLUMN_profit + number, result->profit);
 }
 
-static void put_place(WhatIf *w, const TeReplayMessage *message, int prediction, const Half *half)
+static void put_place(TeTupleWriter *w, const Pair *pair)
 {
-	const TePrediction *p = &message->message->as.batch.predictions[prediction];
+	static const int columns_of_texts[TEXTS] = {
+		[TEXT_company] = COLUMN_company_id,       [TEXT_user] = COLUMN_user_id,
+		[TEXT_strategy] = COLUMN_strategy_id,     [TEXT_symbol] = COLUMN_symbol,
+		[TEXT_prediction] = COLUMN_prediction_id, [TEXT_currency] = COLUMN_currency};
+	const char *text = (const char *)(pair + 1);
 
-	te_tuple_put(w->writer, COLUMN_lane, Int32GetDatum(message->lane));
-	te_tuple_put(w->writer, COLUMN_batch_no, Int64GetDatum(message->batch_no));
-	te_tuple_put(w->writer, COLUMN_position, Int32GetDatum(message->position));
-	te_tuple_put(w->writer, COLUMN_prediction_index, Int32GetDatum(prediction));
-	te_tuple_time(w->writer, COLUMN_decided_at, half->at);
-	te_tuple_text(w->writer, COLUMN_company_id, half->company_id);
-	te_tuple_text(w->writer, COLUMN_user_id, half->user_id);
-	te_tuple_text(w->writer, COLUMN_strategy_id, half->strategy_id);
-	te_tuple_text(w->writer, COLUMN_symbol, p->symbol);
-	te_tuple_text(w->writer, COLUMN_prediction_id, p->prediction_id);
-	te_tuple_number(w->writer, COLUMN_confidence, p->confidence);
+	te_tuple_put(w, COLUMN_lane, Int32GetDatum(pair->lane));
+	te_tuple_put(w, COLUMN_batch_no, Int64GetDatum(pair->batch_no));
+	te_tuple_put(w, COLUMN_position, Int32GetDatum(pair->position));
+	te_tuple_put(w, COLUMN_prediction_index, Int32GetDatum(pair->prediction));
+	te_tuple_time(w, COLUMN_decided_at, pair->at);
+	te_tuple_number(w, COLUMN_confidence, pair->confidence);
+	for (int i = 0; i < TEXTS; i++, text += strlen(text) + 1)
+		te_tuple_text(w, columns_of_texts[i], text);
 }
 
 /*
  * The outcome of a side that made no decision.  Where both sides have the same rows, the
  * strategy is there and doesn't trade the symbol; else it may not have been there at all.
  */
-static void put_outcome(WhatIf *w, const TeReplayRun *run, const Half *half, int side)
+static void put_outcome(const Leader *leader, const Side *side, int number)
 {
-	if (half != NULL)
-		te_tuple_label(w->writer, COLUMN_outcome + side, &te_outcome_enum, half->outcome);
-	else if (run->source_count == 1)
-		te_tuple_label(w->writer, COLUMN_outcome + side, &te_outcome_enum,
+	if (side->there)
+		te_tuple_label(leader->writer, COLUMN_outcome + number, &te_outcome_enum, side->outcome);
+	else if (leader->one_source)
+		te_tuple_label(leader->writer, COLUMN_outcome + number, &te_outcome_enum,
 		               TE_OUTCOME_INSTRUMENT_NOT_ALLOWED);
 }
 
-/* A row for a pair that differs; sides[] may have one NULL. */
-static void emit(TeReplayProcess *process, const TeReplayMessage *message, int prediction,
-                 const Half *const sides[TE_SIDES])
+/* The gate that kept one side from what the other has. */
+static void put_gate(const Leader *leader, const Pair *pair, const Side *failed)
 {
-	WhatIf *w = process->state;
-	const Half *before = sides[TE_BEFORE], *after = sides[TE_AFTER];
-	const Half *any = before != NULL ? before : after, *failed;
-	bool in_before = before != NULL && before->wanted != NULL;
-	bool in_after = after != NULL && after->wanted != NULL;
-	const char *symbol = message->message->as.batch.predictions[prediction].symbol;
+	static const TeStep repetition = {.gate = TE_OUTCOME_DUPLICATE};
+
+	if (failed->there && failed->outcome == TE_OUTCOME_DUPLICATE)
+		te_tuple_put(leader->writer, COLUMN_gate, gate_datum(&repetition));
+	else if (failed->there && pair->gate_size > 0)
+		te_tuple_put(leader->writer, COLUMN_gate,
+		             PointerGetDatum((const char *)(pair + 1) + pair->texts_size));
+}
+
+/* The columns of a pair; whether it makes a row. */
+static bool put_pair(const Leader *leader, const Pair *pair, const Side sides[TE_SIDES])
+{
+	bool wanted[TE_SIDES];
+	TeDecision decisions[TE_SIDES];
 	Datum names[MOST_CHANGED];
 	int changed = 1;
+
+	for (int i = 0; i < TE_SIDES; i++) {
+		wanted[i] = sides[i].there && (leader->outcomes & TE_OUTCOME_BIT(sides[i].outcome)) != 0;
+		memcpy(&decisions[i], sides[i].decision, DECISION_SIZE);
+		decisions[i].outcome = sides[i].outcome;
+	}
+	if (!wanted[TE_BEFORE] && !wanted[TE_AFTER])
+		return false;
+	if (wanted[TE_BEFORE] && wanted[TE_AFTER])
+		changed = changed_columns(&sides[TE_BEFORE], &sides[TE_AFTER], &decisions[TE_BEFORE],
+		                          &decisions[TE_AFTER], names);
+	else {
+		names[0] = CStringGetTextDatum("outcome");
+		put_gate(leader, pair, &sides[wanted[TE_BEFORE] ? TE_AFTER : TE_BEFORE]);
+	}
+	if (changed == 0)
+		return false;
+	te_tuple_text(leader->writer, COLUMN_difference,
+	              wanted[TE_BEFORE] && wanted[TE_AFTER] ? "CHANGED"
+	              : wanted[TE_AFTER]                    ? "GAINED"
+	                                                    : "LOST");
+	te_tuple_put(leader->writer, COLUMN_changed, text_array(names, changed));
+	put_place(leader->writer, pair);
+	for (int i = 0; i < TE_SIDES; i++) {
+		put_outcome(leader, &sides[i], i);
+		if (wanted[i])
+			put_side(leader->writer, &sides[i], &decisions[i], i);
+	}
+	return true;
+}
+
+static void receive(void *argument, TeRepeats *repeats, const void *data,
+                    Size length pg_attribute_unused())
+{
+	Leader *leader = argument;
+	const Pair *pair = data;
+	Side sides[TE_SIDES];
 	MemoryContext old;
 
-	if (!in_before && !in_after)
-		return;
-	old = te_tuple_begin(w->writer);
-	if (in_before && in_after)
-		changed = changed_columns(before->wanted, after->wanted, names);
-	else
-		names[0] = CStringGetTextDatum("outcome");
-	if (changed == 0) {
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(w->writer->per_row);
-		return;
+	for (int i = 0; i < TE_SIDES; i++) {
+		sides[i] = pair->sides[i];
+		if (sides[i].has_candidate && te_repeats_judge(repeats, &sides[i].candidate))
+			sides[i].outcome = TE_OUTCOME_DUPLICATE;
 	}
-	te_tuple_text(w->writer, COLUMN_difference,
-	              in_before && in_after ? "CHANGED"
-	              : in_after            ? "GAINED"
-	                                    : "LOST");
-	te_tuple_put(w->writer, COLUMN_changed, text_array(names, changed));
-	failed = in_before && in_after ? NULL : in_after ? before : after;
-	if (failed != NULL)
-		te_tuple_put(w->writer, COLUMN_gate, gate_datum(&failed->gate));
-	put_place(w, message, prediction, any);
-	for (int side = 0; side < TE_SIDES; side++) {
-		put_outcome(w, process->run, sides[side], side);
-		if (sides[side] != NULL && sides[side]->wanted != NULL)
-			put_wanted(w, message, symbol, sides[side]->wanted, side);
-	}
-	te_tuple_send(w->writer, process, old);
-}
-
-/*----------------------------------------------------------------------
- * Pairing
- *----------------------------------------------------------------------*/
-
-static int compare_strategies(const Half *a, const Half *b)
-{
-	int order = strcmp(a->company_id, b->company_id);
-
-	if (order == 0)
-		order = strcmp(a->user_id, b->user_id);
-	return order != 0 ? order : strcmp(a->strategy_id, b->strategy_id);
-}
-
-static int compare_halves(const void *x, const void *y)
-{
-	const Half *a = x, *b = y;
-	int order = compare_strategies(a, b);
-
-	return order != 0 ? order : (int)a->side - (int)b->side;
-}
-
-static void prediction_end(TeReplayProcess *process, const TeReplayMessage *message, int prediction)
-{
-	WhatIf *w = process->state;
-
-	if (w->any_wanted)
-		qsort(w->halves, w->count, sizeof(Half), compare_halves);
-	for (int i = 0; w->any_wanted && i < w->count;) {
-		const Half *sides[TE_SIDES] = {NULL, NULL};
-		int first = i;
-
-		do
-			sides[w->halves[i].side] = &w->halves[i];
-		while (++i < w->count && compare_strategies(&w->halves[first], &w->halves[i]) == 0);
-		emit(process, message, prediction, sides);
-	}
-	w->count = 0;
-	w->any_wanted = false;
-	MemoryContextReset(w->per_prediction);
+	old = te_tuple_begin(leader->writer);
+	if (put_pair(leader, pair, sides))
+		te_tuple_keep(&leader->tuples, te_tuple_form(leader->writer));
+	te_tuple_end(leader->writer, old);
 }
 
 const TeReplaySink te_replay_what_if_sink = {
@@ -414,26 +534,28 @@ const TeReplaySink te_replay_what_if_sink = {
 	.begin = begin,
 	.take = take,
 	.prediction_end = prediction_end,
-	.receive = te_tuple_receive,
+	.receive = receive,
 };
 
 /* trading.what_if(): see sql/57_what_if.sql. */
 Datum te_sql_what_if(PG_FUNCTION_ARGS)
 {
-	TeTupleResult result;
+	Leader leader = {0};
 	TeReplayRun run;
-	uint32 wanted;
 
-	te_tuple_result_begin(fcinfo, columns, COLUMN_COUNT, &result);
+	te_tuple_result_begin(fcinfo, columns, COLUMN_COUNT, &leader.tuples);
+	leader.writer = te_tuple_writer(CurrentMemoryContext, columns, COLUMN_COUNT);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	te_replay_read_arguments(fcinfo, &te_replay_all_positions, &run);
-	wanted = run.outcomes;
+	leader.outcomes = run.outcomes;
 	/* Of a signal that is gained or lost, the other decision is needed too. */
 	run.outcomes = TE_OUTCOMES_ALL;
 	te_replay_compare(&run);
-	(void)te_replay_run(&run, &te_replay_what_if_sink, &wanted, sizeof(wanted), &result);
+	leader.one_source = run.source_count == 1;
+	(void)te_replay_run(&run, &te_replay_what_if_sink, &leader.outcomes, sizeof(leader.outcomes),
+	                    &leader);
 	SPI_finish();
-	te_tuple_result_end(&result);
+	te_tuple_result_end(&leader.tuples);
 	return (Datum)0;
 }

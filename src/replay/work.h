@@ -10,14 +10,16 @@
 #include "port/atomics.h"
 #include "storage/shm_mq.h"
 
-/* Consecutive batches of a lane, with all their messages of the run. */
+/* Consecutive batches of a lane and epoch, with all their messages of the run. */
 typedef struct TeReplayChunk
 {
-	int32 lane;
+	int64 epoch;
+	int32 lane, lane_count;
 	int64 first_batch, last_batch;
+	TeTime first_at; /* when the first was decided, by the lane's clock */
 } TeReplayChunk;
 
-/* The whole of a run's input; in the current memory context. */
+/* The whole of a run's input, by epoch, lane and batch; in the current memory context. */
 typedef struct TeReplayChunks
 {
 	uint32 count;
@@ -33,19 +35,29 @@ typedef struct TeReplayShared
 	uint32 chunk_count;
 	int sink; /* index in te_replay_sinks */
 	TeReplayProgress progress;
+	TeRepeatsSeed seed;
 } TeReplayShared;
 
-/* From a process to the leader: a queue, or in the leader itself the sink. */
+/* Who has taken a chunk: the leader, or a worker by its number; nobody else writes it. */
+#define TE_REPLAY_LEADER (-1)
+typedef int16 TeReplayOwner;
+
+/* From a process to the leader: a queue, or in the leader itself the way around it. */
 typedef struct TeReplayChannel
 {
-	shm_mq_handle *queue; /* NULL in the leader */
-	uint64 sent;          /* pieces, not yet added to the progress */
-	bool gone;            /* the leader takes no more */
+	int process;                         /* TE_REPLAY_LEADER, or the worker's number */
+	shm_mq_handle *queue;                /* NULL in the leader */
+	uint32 chunk;                        /* the one at hand, or */
+#define TE_REPLAY_NO_CHUNK PG_UINT32_MAX /* all are done: what is sent now has no turn */
+	uint64 sent;                         /* pieces, not yet added to the progress */
+	bool gone;                           /* the leader takes no more */
 
 	/* In the leader, called ever so often: take in what workers have sent. */
 	void (*poll)(struct TeReplayChannel *channel);
-	void *leader;
 } TeReplayChannel;
+
+/* A process is through with its chunk. */
+extern void te_replay_end_chunk(TeReplayChannel *channel);
 
 /* All sinks; a run knows its own by the place here. */
 extern const TeReplaySink *const te_replay_sinks[];
@@ -69,8 +81,12 @@ extern void te_replay_conditions(const TeReplayRun *run, Oid *types, Datum *valu
 
 /* scan.c: work on chunks until all are taken. */
 extern void te_replay_work(TeReplayShared *shared, const TeReplayChunk *chunks,
-                           const TeReplayRun *run, const void *parameters, Size length,
-                           TeReplayChannel *channel);
+                           TeReplayOwner *owners, const TeReplayRun *run, const void *parameters,
+                           Size length, TeReplayChannel *channel);
+
+/* before.c: what was recorded before a run, for the comparison of its first signals. */
+extern void te_replay_remember_before(const TeReplayRun *run, const TeRepeatsSeed *seed,
+                                      TeRepeats *repeats);
 
 extern void te_replay_check_variants(const TeReplayRun *run);
 

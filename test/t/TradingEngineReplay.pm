@@ -13,10 +13,11 @@ use TradingEngine;
 our @EXPORT = qw(replay_is_live differences replay);
 
 # Columns of trading.signals that a replay returns too, all but the legs.
-my $columns = join ', ', qw(lane batch_no position signal_id company_id user_id strategy_id symbol prediction_id batch_id
+my $columns = join ', ', qw(lane batch_no position signal_id company_id user_id strategy_id account_id symbol prediction_id batch_id
   producer_id correlation_id outcome hold_reason signal_type signal_strength consensus_score market_favorability order_type
   execution_urgency entry_price limit_price stop_loss take_profit reward_risk_ratio position_size max_loss timing_strategy
-  trigger_price expires_at auto_execute max_slippage_pips time_in_force execution_algorithm generated_at decided_at
+  trigger_price expires_at auto_execute max_slippage_pips time_in_force execution_algorithm risk_status risk_level cancellation_reason risk_notes
+  original_position_size original_stop_loss generated_at decided_at
   strategy_version inputs);
 
 # A call of trading.replay over all of time; options are its arguments as SQL.
