@@ -156,6 +156,7 @@ like(complaint(q('{"risk_percent": [1, 2, 1.00]}')), qr/"grid.risk_percent": has
 like(complaint(q('{"risk_percent": ["NaN"]}')), qr/"grid.risk_percent": must be a number/, 'NaN');
 like(complaint(q('{"risk_percent": [1, 101]}')), qr/"grid.risk_percent": /, 'a value out of range');
 like(complaint(q('{"time_in_force": ["GTC", "IOC"], "prefer_market_orders": [false]}')), qr/"grid.time_in_force": /, 'values that don\'t go together');
+$node->safe_psql('postgres', q{UPDATE trading.tiers SET max_position_count = 10 WHERE tier = 'PRO'});
 is(complaint(q('{"max_position_count": [5, 11], "risk_percent": [1]}')), 'tier PRO does not allow value 11 of "grid.max_position_count"', 'what the tier doesn\'t allow');
 is(complaint(q('{"execution_algorithm": ["NONE", "TWAP"]}')), 'tier PRO does not allow value "TWAP" of "grid.execution_algorithm"', 'a feature of another tier');
 is(value($node, q{SELECT jsonb_build_object('risk_percent', jsonb_agg(n / 100.0), 'stop_loss_pips', jsonb_agg(n)) FROM generate_series(1, 101) AS n})
