@@ -41,14 +41,12 @@ BEGIN
 	       (s.decided_at AT TIME ZONE 'UTC')::date AS day, s.lane, s.batch_no, s.recorded_at,
 	       (s.outcome = 'SIGNAL')::integer AS signals, (s.outcome = 'RISK_REJECTED')::integer AS risk_rejected
 	  FROM trading.signals AS s
-	  LEFT JOIN trading.strategies AS y
-	    ON y.company_id = s.company_id AND y.user_id = s.user_id AND y.strategy_id = s.strategy_id
 	  LEFT JOIN trading.accounts AS a
-	    ON a.company_id = y.company_id AND a.user_id = y.user_id AND a.account_id = y.account_id
+	    ON a.company_id = s.company_id AND a.user_id = s.user_id AND a.account_id = s.account_id
 	 WHERE s.outcome IN ('SIGNAL', 'RISK_REJECTED');
 	COMMENT ON VIEW trading.performance_issued IS 'signals as trading.performance_signals counts them';
 	PERFORM trading.describe_like('trading.performance_issued', 'trading.signals');
-	COMMENT ON COLUMN trading.performance_issued.currency IS 'currency of the strategy''s account';
+	COMMENT ON COLUMN trading.performance_issued.currency IS 'currency of its account';
 	COMMENT ON COLUMN trading.performance_issued.day IS 'day that it was decided on, UTC';
 	COMMENT ON COLUMN trading.performance_issued.signals IS '1: it was issued';
 	COMMENT ON COLUMN trading.performance_issued.risk_rejected IS '1: risk assessment turned it into a HOLD';
@@ -189,7 +187,7 @@ BEGIN
 	 CROSS JOIN LATERAL trading.strategy_figures(s.company_id, s.user_id, s.strategy_id) AS f
 	 WHERE s.user_id <> '_all';
 	COMMENT ON VIEW trading.recent_performance IS
-		'figures of each strategy over its newest closed trades, as many as trading_engine.performance_trades says';
+		'figures of each strategy over its newest closed trades, as many as trading_engine.adjust_trades says';
 	PERFORM trading.describe_like('trading.recent_performance', 'trading.strategies');
 	PERFORM trading.describe_like('trading.recent_performance', 'trading.figures');
 
@@ -203,17 +201,14 @@ END
 $$;
 COMMENT ON FUNCTION trading.create_performance_views() IS 'part of trading.setup(): trading.performance';
 
--- Newest closed trades of a strategy: what self-adjustment goes by.
+-- Newest closed trades of a strategy.
 CREATE FUNCTION trading.strategy_figures(company_id text, user_id text, strategy_id text, last_trades integer DEFAULT NULL,
 	simulated boolean DEFAULT NULL)
 	RETURNS trading.figures
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH kind AS (
-		SELECT COALESCE(strategy_figures.simulated, NOT EXISTS (
-			SELECT FROM trading.trades AS t
-			 WHERE t.company_id = strategy_figures.company_id AND t.user_id = strategy_figures.user_id
-			   AND t.strategy_id = strategy_figures.strategy_id AND t.state = 'CLOSED' AND NOT t.simulated)) AS simulated),
+		SELECT COALESCE(strategy_figures.simulated, current_setting('trading_engine.clock', true) = 'input', false) AS simulated),
 	closed AS (
 		SELECT t.* FROM trading.trades AS t, kind AS k
 		 WHERE t.company_id = strategy_figures.company_id AND t.user_id = strategy_figures.user_id
@@ -230,7 +225,7 @@ AS $$
 	recent AS (
 		SELECT c.* FROM closed AS c JOIN newest AS n ON n.currency = c.currency
 		 ORDER BY c.closed_at DESC, c.signal_id DESC
-		 LIMIT COALESCE(strategy_figures.last_trades, current_setting('trading_engine.performance_trades', true)::integer, 100)),
+		 LIMIT COALESCE(strategy_figures.last_trades, current_setting('trading_engine.adjust_trades', true)::bigint, 100)),
 	earlier AS (
 		SELECT sum(c.profit::numeric) AS profit
 		  FROM closed AS c JOIN newest AS n ON n.currency = c.currency
@@ -252,4 +247,4 @@ AS $$
 	  FROM events AS e
 $$;
 COMMENT ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean) IS
-	'figures of a strategy over its newest closed trades (NULL: as many as trading_engine.performance_trades says) and the orders rejected or cancelled since the first of them; simulated NULL: of real trades if there are any, else of simulated ones. The equity curve starts at the account''s equity and what the strategy made before';
+	'figures of a strategy over its newest closed trades (NULL: as many as trading_engine.adjust_trades says) and the orders rejected or cancelled since the first of them; simulated NULL: of those that the lanes make with trading_engine.clock as it is. The equity curve starts at the account''s equity and what the strategy made before';

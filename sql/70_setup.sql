@@ -70,6 +70,7 @@ BEGIN
 	PERFORM trading.create_execution_tables();
 	PERFORM trading.create_breaker_tables();
 	PERFORM trading.create_performance_tables();
+	PERFORM trading.create_scoring_tables();
 	FOR made IN SELECT t.relation FROM trading.data_tables() AS t
 	LOOP
 		PERFORM trading.close_relation(made.relation);
@@ -96,6 +97,7 @@ BEGIN
 	PERFORM trading.create_execution_views();
 	PERFORM trading.create_performance_triggers();
 	PERFORM trading.create_performance_views();
+	PERFORM trading.create_score_views();
 	PERFORM trading.ensure_partitions();
 END
 $$;

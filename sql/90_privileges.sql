@@ -71,4 +71,4 @@ GRANT EXECUTE ON FUNCTION trading.adjust_strategies(boolean, text, text, text), 
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.measure_strategies(timestamptz) TO trading_admin;
 GRANT EXECUTE ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean), trading.sees_all_users() TO trading_admin, trading_tenant;
-GRANT EXECUTE ON FUNCTION trading.roll_up() TO trading_admin;
+GRANT EXECUTE ON FUNCTION trading.roll_up(), trading.score_predictions(bigint) TO trading_admin;

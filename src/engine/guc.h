@@ -90,7 +90,6 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
 	INT(output_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
 	TEXT(output_stream, "trading_output", te_check_stream_name, DATABASE, 0, "JetStream stream of signals and commands: this, an underscore and the lane's number.") \
-	INT(performance_trades, 100, 2, 100000, DATABASE, 0, "Newest closed trades that a strategy's recent figures are of.") \
 	INT(publish_ack_timeout, 1000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time after which an unacknowledged message is sent again.") \
 	BOOL(publish_holds, false, DATABASE, 0, "Publish decisions to hold; they are recorded in any case.") \
 	INT(publish_window, 512, 1, 100000, DATABASE, 0, "Messages that may be on their way without acknowledgement.") \
@@ -111,6 +110,9 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	INT(risk_memory_life, 600, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time for which the last answer about a company counts when the risk service can't be asked.") \
 	BOOL(risk_service, false, DATABASE, 0, "Ask the risk service about every signal.") \
 	TEXT(role, "", NULL, LOGIN, TE_GUC_IDENTITY, "Role of the session's user in the company, set by trading.login.") \
+	REAL(score_band, 1, 0, 1000, DATABASE, 0, "Spreads that a price has to move for a prediction to be right, or wrong; less is unresolved.") \
+	INT(score_horizon, 3600, 1, 31536000, DATABASE, GUC_UNIT_S, "Horizon of a prediction that doesn't say one.") \
+	REAL(score_spread_pips, 1, 0, 10000, DATABASE, 0, "Spread of a prediction without quotes.") \
 	INT(signal_memory, 262144, 1024, 100000000, DATABASE, 0, "Signals, and decided predictions, that a lane remembers to recognise what repeats itself.") \
 	INT(stream_replicas, 1, 1, 5, DATABASE, 0, "Replicas of the streams that the engine creates.") \
 	TEXT(subject_prefix, "trading", te_check_subject_prefix, DATABASE, 0, "First token or tokens of all subjects.") \

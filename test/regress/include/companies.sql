@@ -36,9 +36,9 @@ INSERT INTO trading.strategies (company_id, user_id, strategy_id, max_spread_pip
 CREATE TEMP VIEW everybody AS
 	SELECT company_id, user_id FROM trading.users UNION ALL SELECT company_id, '_all' FROM trading.companies
 	UNION ALL SELECT '_all', '_all';
-INSERT INTO trading.signals (lane, batch_no, position, out_epoch, out_seq, signal_id, company_id, user_id, strategy_id,
+INSERT INTO trading.signals (lane, batch_no, position, ordinal, out_epoch, out_seq, signal_id, company_id, user_id, account_id, strategy_id,
 	symbol, prediction_id, outcome, generated_at, decided_at, simulated, strategy_version, core_version, inputs)
-SELECT 0, 1, 0, 1, row_number() OVER (), gen_random_uuid(), company_id, user_id, 'main',
+SELECT 0, 1, 0, row_number() OVER (), 1, row_number() OVER (), gen_random_uuid(), company_id, user_id, 'main', 'main',
 	'EURUSD', 'p1', 'SIGNAL', now(), now(), false, 1, 1, '\x' FROM trading.users;
 INSERT INTO trading.signal_legs (company_id, user_id, signal_id, leg, order_type, entry_price, stop_loss,
 	take_profit, position_size)
@@ -68,6 +68,17 @@ INSERT INTO trading.protection_locks (authority, company_id, user_id, protection
 SELECT authority, company_id, user_id, '', 'COOL_DOWN', now(), now() FROM scopes WHERE company_id IS NOT NULL;
 INSERT INTO trading.strategy_adjustments (company_id, user_id, strategy_id, adjusted_at, version, size_before, size_after, size_reason, closed_trades, new_trades)
 SELECT company_id, user_id, 'main', now(), 1, 1, 0.8, 'HIGH_DRAWDOWN', 30, 30 FROM trading.users;
+INSERT INTO trading.performance_parts (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, piece)
+SELECT t.company_id, l.level, 'month', l.level_user, l.level_strategy, l.level_symbol, false, 'USD', '2026-01-01',
+       trading.performance_piece('2026-01-01Z', 1, 1, 0.9, 'FILLED', 100, 0)
+  FROM trading.trades AS t, trading.performance_levels(t.user_id, t.strategy_id, t.symbol) AS l GROUP BY 1, 2, 4, 5, 6;
+INSERT INTO trading.performance_signals (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, signals, risk_rejected)
+SELECT company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, 7, 1 FROM trading.performance_parts;
+INSERT INTO trading.prediction_scores (company_id, user_id, producer_id, prediction_id, generated_at, model_id, symbol, horizon, side,
+	confidence, price, band, ends_at, end_price, correct)
+SELECT company_id, user_id, 'p', 'x', now(), '', 'EURUSD', '1 hour', 1, 0.7, 1.1, 0.0001, now(), 1.2, true FROM everybody;
+INSERT INTO trading.score_days (company_id, model_id, symbol, horizon, day, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
+SELECT DISTINCT company_id, '', 'EURUSD', interval '1 hour', date '2026-01-01', 7, 2, 1, 0, 2.1, 0.5 FROM everybody;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
 SELECT company_id, user_id, 'main', date_trunc('minute', now()), 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)
