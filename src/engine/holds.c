@@ -111,8 +111,7 @@ bool te_hold_scope(const TeScope *scope, TeTradingState state, bool of_tenant)
 		copy_name(hold->user, scope->user);
 		copy_name(hold->strategy, scope->strategy);
 		copy_name(hold->symbol, scope->symbol);
-		last_generation = hold->generation =
-			pg_atomic_read_u64(&te_shmem->holds.generation) + 1;
+		last_generation = hold->generation = pg_atomic_read_u64(&te_shmem->holds.generation) + 1;
 		/* The lock's release lets no lane see the count before the hold. */
 		pg_atomic_write_u64(&te_shmem->holds.generation, hold->generation);
 	}

@@ -59,8 +59,8 @@ static const char *column(const TriggerData *trigger, HeapTuple row, const char 
 Datum te_sql_hold_switch(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = te_trigger_data(fcinfo, "hold_switch");
-	HeapTuple row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple
-	                                                           : trigger->tg_trigtuple;
+	HeapTuple row =
+		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	int state = te_enum_value(&te_trading_state_enum, column(trigger, row, "state"));
 	TeScope scope = {
 		.company = column(trigger, row, "company_id"),
@@ -126,8 +126,8 @@ Datum te_sql_held_lanes(PG_FUNCTION_ARGS)
 
 	if (!te_session_is_admin() &&
 	    !(te_session_identity(&id) && company != NULL && strcmp(company, id.company) == 0))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		                errmsg("company must be your own")));
+		ereport(ERROR,
+		        (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("company must be your own")));
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
