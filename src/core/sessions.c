@@ -84,11 +84,12 @@ bool te_sessions_open(const TeSessions *s, TeTime at)
 }
 
 TeNewsVerdict te_news_judge(const TeNewsCalendar *calendar, const TeNewsRule *rule,
-                            const char *base, const char *quote, TeTime at, const TeNews **event)
+                            const char *base, const char *quote, TeTime at,
+                            const TeNewsEvent **event)
 {
 	*event = NULL;
 	for (int i = 0; i < calendar->count; i++) {
-		const TeNews *n = &calendar->news[i];
+		const TeNewsEvent *n = &calendar->news[i];
 
 		if (n->impact >= rule->least_impact && at >= n->at - rule->before &&
 		    at < n->at + rule->after &&

@@ -44,18 +44,18 @@ typedef struct TeSessions
 extern bool te_sessions_open(const TeSessions *s, TeTime at);
 
 /* One event of the economic calendar. */
-typedef struct TeNews
+typedef struct TeNewsEvent
 {
 	TeTime at;
 	const char *currency;
 	int impact; /* 1 low, 2 medium, 3 high */
-} TeNews;
+} TeNewsEvent;
 
 /* The calendar as far as it is known: every event in [from, until) is there. */
 typedef struct TeNewsCalendar
 {
-	TeTime from, until; /* from >= until: there is none */
-	const TeNews *news; /* in any order */
+	TeTime from, until;      /* from >= until: there is none */
+	const TeNewsEvent *news; /* in any order */
 	int count;
 } TeNewsCalendar;
 
@@ -74,6 +74,6 @@ typedef enum { TE_NEWS_CLEAR, TE_NEWS_BLOCKED, TE_NEWS_MISSING } TeNewsVerdict;
 /* *event is the one that blocks, or NULL. */
 extern TeNewsVerdict te_news_judge(const TeNewsCalendar *calendar, const TeNewsRule *rule,
                                    const char *base, const char *quote, TeTime at,
-                                   const TeNews **event);
+                                   const TeNewsEvent **event);
 
 #endif

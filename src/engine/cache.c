@@ -35,6 +35,7 @@ TeCache *te_cache_create(const TeCacheScope *scope)
 	cache->scope.strategy = copy_text(context, scope->strategy);
 	cache->data = AllocSetContextCreate(context, "strategies", ALLOCSET_DEFAULT_SIZES);
 	cache->rates = te_lane_rates_create(context);
+	cache->policy = te_policy_rows_create(context, scope->lane, scope->lane_count);
 	cache->tally_context = AllocSetContextCreate(context, "tallies", ALLOCSET_DEFAULT_SIZES);
 	te_cache_empty(cache);
 	te_cache_clear_tallies(cache);
@@ -110,6 +111,23 @@ const TeInstrument *te_cache_instrument(const TeCache *cache, const char *symbol
 	CacheInstrument *c = hash_search(cache->instruments, symbol, HASH_FIND, NULL);
 
 	return c != NULL ? &c->instrument : NULL;
+}
+
+double te_cache_margin_rate(const TeCache *cache, const char *symbol)
+{
+	CacheInstrument *c = hash_search(cache->instruments, symbol, HASH_FIND, NULL);
+
+	return c != NULL ? c->margin_rate : NAN;
+}
+
+TePolicyRows *te_cache_policy(const TeCache *cache)
+{
+	return cache->policy;
+}
+
+void te_cache_set_holds(TeCache *cache, TeHolds *holds)
+{
+	cache->holds = holds;
 }
 
 TeLaneRates *te_cache_rates(const TeCache *cache)

@@ -155,6 +155,18 @@ extern const TeInstrument *te_cache_instrument(const TeCache *cache, const char 
  */
 extern TeLaneRates *te_cache_rates(const TeCache *cache);
 
+/* The share of a position's value that is bound as margin; NAN where there is no such instrument.
+ */
+extern double te_cache_margin_rate(const TeCache *cache, const char *symbol);
+
+/* What is laid down for the lane's tenants; a replay has what was recorded. */
+struct TePolicyRows;
+extern struct TePolicyRows *te_cache_policy(const TeCache *cache);
+
+/* Holds end when the cache shows the switches that they stand for. */
+struct TeHolds;
+extern void te_cache_set_holds(TeCache *cache, struct TeHolds *holds);
+
 extern TeCachedCompany *te_cache_company(const TeCache *cache, const char *company_id);
 extern const char *te_company_id(const TeCachedCompany *company);
 extern bool te_company_requires_token(const TeCachedCompany *company);

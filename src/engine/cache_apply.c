@@ -444,6 +444,7 @@ static void change_instrument(TeCache *cache, const CacheInstrument *staged)
 		pfree((char *)c->instrument.quote_currency);
 	}
 	c->instrument = staged->instrument;
+	c->margin_rate = staged->margin_rate;
 	if (staged->instrument.symbol == NULL)
 		(void)hash_search(cache->instruments, staged->symbol, HASH_REMOVE, NULL);
 	else

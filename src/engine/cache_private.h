@@ -13,7 +13,9 @@
 #define TE_ENGINE_CACHE_PRIVATE_H
 
 #include "engine/cache.h"
+#include "engine/holds.h"
 #include "engine/news.h"
+#include "engine/policy_rows.h"
 #include "engine/pool.h"
 
 #include "nodes/pg_list.h"
@@ -109,6 +111,7 @@ typedef struct TierEntry
 typedef struct CacheInstrument
 {
 	char symbol[TE_SYMBOL_SIZE];
+	double margin_rate;
 	TeInstrument instrument; /* while it is staged: symbol is NULL where there is none any more */
 } CacheInstrument;
 
@@ -228,7 +231,9 @@ struct TeCache
 	CacheUser **garbage; /* users that were replaced, to be freed bit by bit */
 	long garbage_count, garbage_capacity;
 	TeLaneRates *rates; /* of SOURCE_TABLES */
-	char *snapshot;     /* that it shows */
+	TePolicyRows *policy;
+	TeHolds *holds; /* NULL: none */
+	char *snapshot; /* that it shows */
 	CachePending *pending;
 
 	MemoryContext tally_context;

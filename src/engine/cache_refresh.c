@@ -22,6 +22,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* What a slice reads at most: rows of the log, users or companies. */
 #define LOG_PAGE 5000
@@ -45,6 +46,8 @@ static void read_change(TeRow *row, void *arg)
 	const char *item = te_row_text(row, "item");
 	bool current = cache->source == SOURCE_CURRENT;
 
+	if (cache->source == SOURCE_TABLES)
+		te_policy_rows_note(cache->policy, kind, company_id);
 	if (strcmp(kind, "account") == 0)
 		te_cache_mark_user(cache, company_id, user_id, true);
 	else if (strcmp(kind, "instrument") == 0)
@@ -265,6 +268,7 @@ static void read_reference_data(TeCache *cache)
 	if (cache->source == SOURCE_TABLES && (cache->pending->rates || symbols != NULL))
 		te_lane_rates_load(cache->rates);
 	cache->pending->rates = false;
+	te_policy_rows_read(cache->policy);
 	hash_seq_init(&scan, cache->pending->producers);
 	while ((key = hash_seq_search(&scan)) != NULL) {
 		const char *producer = strchr(key, '/') + 1;
@@ -408,6 +412,9 @@ static void read_difference(TeCache *cache, const char *from, const char *to)
 static void show(TeCache *cache, const char *snapshot)
 {
 	te_cache_apply(cache);
+	te_policy_rows_show(cache->policy);
+	if (cache->holds != NULL)
+		te_holds_settle(cache->holds, GetActiveSnapshot());
 	te_cache_end_pending(cache);
 	snapshot = MemoryContextStrdup(cache->context, snapshot);
 	if (cache->snapshot != NULL)

@@ -457,6 +457,7 @@ static void read_instrument(TeRow *row, void *arg)
 	TeCache *cache = arg;
 	CacheInstrument *c = stage_instrument(cache, te_row_text(row, "symbol"));
 
+	c->margin_rate = te_row_double(row, "margin_rate");
 	c->instrument = (TeInstrument){
 		.symbol = c->symbol,
 		.base_currency = MemoryContextStrdup(cache->data, te_row_text(row, "base_currency")),
@@ -549,6 +550,9 @@ void te_cache_read_everything(TeCache *cache)
 	read_users(cache, &all);
 	te_cache_read_instruments(cache, NULL);
 	te_cache_read_producers(cache, NULL, NULL);
-	if (cache->source == SOURCE_TABLES)
-		te_lane_rates_load(cache->rates);
+	if (cache->source != SOURCE_TABLES)
+		return;
+	te_lane_rates_load(cache->rates);
+	te_policy_rows_note_all(cache->policy);
+	te_policy_rows_read(cache->policy);
 }

@@ -35,7 +35,7 @@ typedef struct Part
 typedef struct Calendar
 {
 	MemoryContext context;
-	TeNews *events; /* by time */
+	TeNewsEvent *events; /* by time */
 	int count;
 	TeClosure *known; /* spans, apart from each other, by time */
 	int known_count;
@@ -394,11 +394,11 @@ static void read_event(TeRow *row, void *arg)
 
 	if (c->count == reader->capacity) {
 		reader->capacity = Max(64, 2 * reader->capacity);
-		size = sizeof(TeNews) * (Size)reader->capacity;
+		size = sizeof(TeNewsEvent) * (Size)reader->capacity;
 		c->events =
 			c->events ? repalloc_huge(c->events, size) : MemoryContextAlloc(c->context, size);
 	}
-	c->events[c->count++] = (TeNews){
+	c->events[c->count++] = (TeNewsEvent){
 		.at = te_row_time(row, "event_time"),
 		.currency = MemoryContextStrdup(c->context, te_row_text(row, "currency")),
 		.impact = impact_of(te_row_text(row, "impact")),
@@ -460,7 +460,7 @@ static int first_event(const Calendar *c, TeTime at)
 }
 
 TeNewsVerdict te_policy_news(const TePolicyRows *rows, const TeNewsRule *rule, const char *base,
-                             const char *quote, TeTime at, const TeNews **event)
+                             const char *quote, TeTime at, const TeNewsEvent **event)
 {
 	const Calendar *c = &rows->calendar;
 	int first = first_event(c, at - rule->after), end = first_event(c, at + rule->before + 1);

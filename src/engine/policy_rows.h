@@ -110,6 +110,6 @@ extern bool te_policy_in_session(TePolicyRows *rows, const char *symbol, TeTime 
 /* The part of the calendar that a rule looks at. */
 extern TeNewsVerdict te_policy_news(const TePolicyRows *rows, const TeNewsRule *rule,
                                     const char *base, const char *quote, TeTime at,
-                                    const TeNews **event);
+                                    const TeNewsEvent **event);
 
 #endif

@@ -45,6 +45,7 @@ struct TePublisher
 	MemoryContext context;
 	TeLaneSlot *slot;
 	TeTransport *transport;
+	TeGate *gate;
 	int lane;
 	char installation[TE_TRANSPORT_INSTALLATION_SIZE];
 	dlist_head queue;
@@ -58,12 +59,14 @@ struct TePublisher
 	TeOutPlace
 		stale_ack; /* the transport's cursor when it was resumed; says nothing of this stream */
 	bool resumed;
+	bool anchored; /* it was resumed once: how far a predecessor came is known */
 	bool torn;     /* what comes next is lost; until the next anchor there is nothing to send */
 	TeArena arena; /* for gap-fill records */
 };
 
 TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *installation,
-                                 TeTransport *transport, TeOutPlace cursor, TeOutPlace last)
+                                 TeTransport *transport, TeGate *gate, TeOutPlace cursor,
+                                 TeOutPlace last)
 {
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine publisher", ALLOCSET_DEFAULT_SIZES);
@@ -72,6 +75,7 @@ TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *install
 	p->context = context;
 	p->slot = slot;
 	p->transport = transport;
+	p->gate = gate;
 	p->lane = lane;
 	strlcpy(p->installation, installation, sizeof(p->installation));
 	dlist_init(&p->queue);
@@ -250,6 +254,15 @@ static void replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char
 	te_hash_text(te_hash64(data, message->len), hash);
 }
 
+/* Sessions that set switches are told what has left before: nothing that was handed over later. */
+static void attend(TePublisher *p)
+{
+	TeOutPlace word = p->anchored ? p->furthest : p->last;
+
+	if (te_gate_is_called(p->gate))
+		te_gate_attend(p->gate, word.epoch, word.seq);
+}
+
 static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
 {
 	TeOutPlace place = {epoch, (int64)frame->seq};
@@ -266,8 +279,17 @@ static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *fr
 	TePublishResult result;
 
 	te_hash_text(frame->hash, hash);
-	if (expired(frame) && te_out_compare(place, p->delivered) > 0)
-		replace_by_gap_fill(p, frame, "EXPIRED", &message, hash);
+	attend(p);
+	if (te_out_compare(place, p->delivered) > 0) {
+		TeGateVerdict verdict = te_gate_judge(p->gate, frame, now);
+
+		if (expired(frame))
+			replace_by_gap_fill(p, frame, "EXPIRED", &message, hash);
+		else if (verdict == TE_GATE_HELD)
+			return TE_PUBLISH_NOT_READY;
+		else if (verdict == TE_GATE_SHUT)
+			replace_by_gap_fill(p, frame, "HALTED", &message, hash);
+	}
 	result = te_transport_publish(p->transport, &message, now);
 	if (result == TE_PUBLISH_TOO_LARGE && message.data == frame->message) {
 		replace_by_gap_fill(p, frame, "TOO_LARGE", &message, hash);
@@ -391,6 +413,7 @@ void te_publisher_run(TePublisher *p, int64 now)
 {
 	QueuedBatch *b;
 
+	attend(p);
 	note_acknowledged(p);
 	while (p->resumed && (b = next_batch(p)) != NULL && send_batch(p, b, now))
 		;
@@ -449,6 +472,9 @@ const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool ad
 	}
 	if (te_out_compare(p->cursor, p->delivered) > 0)
 		p->delivered = p->cursor;
+	if (te_out_compare(p->cursor, p->furthest) > 0)
+		p->furthest = p->cursor;
+	p->anchored = true;
 	p->stale_ack = (TeOutPlace){(int64)te_transport_acked(p->transport).epoch,
 	                            (int64)te_transport_acked(p->transport).seq};
 	rewind_to(p, p->cursor);
@@ -461,6 +487,11 @@ const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool ad
 void te_publisher_suspend(TePublisher *p)
 {
 	p->resumed = false;
+}
+
+int64 te_publisher_due(const TePublisher *p)
+{
+	return p->resumed ? te_gate_due(p->gate) : 0;
 }
 
 TeOutPlace te_publisher_cursor(const TePublisher *p)

@@ -5,13 +5,14 @@
  * what does not fit is read again from trading.outbox when its turn comes.  The
  * cursor is the last (epoch, seq) that the broker has acknowledged without a gap
  * before it.  What is sent are the bytes of the outbox, but for messages that
- * have expired: a gap-fill record takes their place.
+ * have expired or are halted (gate.h): a gap-fill record takes their place.
  */
 #ifndef TE_ENGINE_PUBLISHER_H
 #define TE_ENGINE_PUBLISHER_H
 
 #include "postgres.h"
 
+#include "engine/gate.h"
 #include "engine/shmem.h"
 #include "transport/transport.h"
 
@@ -31,7 +32,8 @@ static inline int te_out_compare(TeOutPlace a, TeOutPlace b)
 typedef struct TePublisher TePublisher;
 
 extern TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *installation,
-                                        TeTransport *transport, TeOutPlace cursor, TeOutPlace last);
+                                        TeTransport *transport, TeGate *gate, TeOutPlace cursor,
+                                        TeOutPlace last);
 
 /*
  * A committed batch: messages epoch, first_seq..last_seq.  read_at (one per message,
@@ -55,6 +57,10 @@ extern void te_publisher_suspend(TePublisher *p);
 
 /* Send what can be sent and note what was acknowledged; outside of a transaction. */
 extern void te_publisher_run(TePublisher *p, int64 now);
+
+/* When it has to run although nothing happens (monotonic), because it keeps a message back; 0: not.
+ */
+extern int64 te_publisher_due(const TePublisher *p);
 
 extern TeOutPlace te_publisher_cursor(const TePublisher *p);
 

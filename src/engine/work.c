@@ -61,6 +61,7 @@ struct TeWork
 	TeOwner owner;
 	TeLink *link;
 	TePublisher *publisher; /* NULL without a broker */
+	TeHolds *holds;
 	TeInbox *inbox;
 	MemoryContext batch_memory;
 	TeArena arena;
@@ -132,6 +133,8 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	c->cache = te_cache_create(
 		&(TeCacheScope){.lane = c->lane, .lane_count = c->lane_count, .parent = TopMemoryContext});
 	te_cache_watch(c->cache);
+	work->holds = te_holds_create(slot);
+	te_cache_set_holds(c->cache, work->holds);
 	c->publishing = te_guc_nats_url[0] != '\0';
 	begun = te_monotonic_us();
 	te_cache_refresh(c->cache);
@@ -225,8 +228,9 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	}
 	last = (TeOutPlace){m->committed.epoch, m->committed.out_seq};
 	cursor = (TeOutPlace){m->publish_epoch, m->publish_seq};
-	work->publisher = te_publisher_create(slot, slot->lane, work->owner.installation,
-	                                      te_link_transport(work->link), cursor, last);
+	work->publisher = te_publisher_create(
+		slot, slot->lane, work->owner.installation, te_link_transport(work->link),
+		te_gate_create(work->context.cache, work->holds), cursor, last);
 	te_transport_seed_input(te_link_transport(work->link), m->history, m->history_count);
 	te_lane_report(slot, TE_LANE_STARTING, "waits for the broker");
 	return work;
@@ -599,6 +603,8 @@ bool te_work_turn(TeWork *work, int64 until_us)
 	int64 now;
 
 	until_us = Min(until_us, work->upkeep_at);
+	if (work->publisher != NULL && te_publisher_due(work->publisher) > 0)
+		until_us = Min(until_us, te_publisher_due(work->publisher));
 	if (work->retry_at > 0)
 		until_us = Min(until_us, work->retry_at);
 	else if (te_cache_busy(work->context.cache))
@@ -627,6 +633,9 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		}
 		if (work->publisher != NULL)
 			te_publisher_run(work->publisher, te_monotonic_us());
+		else if (te_holds_changed(work->holds))
+			te_holds_read(work->holds, work->context.memory->committed.epoch,
+			              work->context.memory->committed.out_seq);
 		upkeep(work, now);
 		show(work);
 		/* The caller has duties of its own, however much input there is. */

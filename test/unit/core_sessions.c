@@ -86,11 +86,11 @@ static void fx_week(void)
 
 static void news(void)
 {
-	const TeNews events[] = {
+	const TeNewsEvent events[] = {
 		{NOON, "USD", 3}, {NOON + 2 * HOUR, "JPY", 3}, {NOON + 3 * HOUR, "EUR", 1}};
 	TeNewsCalendar calendar = {NOON - DAY, NOON + DAY, events, 3}, none = {0, 0, NULL, 0};
 	TeNewsRule rule = {30 * MINUTE, 15 * MINUTE, 2};
-	const TeNews *event;
+	const TeNewsEvent *event;
 
 	ok(te_news_judge(&calendar, &rule, "EUR", "USD", NOON - 30 * MINUTE - 1, &event) ==
 	       TE_NEWS_CLEAR,

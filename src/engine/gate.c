@@ -1,0 +1,137 @@
+/*
+ * gate.c - see gate.h.
+ */
+#include "postgres.h"
+
+#include "engine/gate.h"
+
+#include "utils/memutils.h"
+
+#include "engine/guc.h"
+#include "engine/policy_rows.h"
+#include "wire/order.h"
+#include "wire/subject.h"
+
+#define ARENA_BLOCK ((size_t)16 * 1024)
+#define ARENA_LIMIT ((size_t)64 * 1024 * 1024)
+
+/* The end of a transaction wakes the lane; should that get lost, it looks itself. */
+#define LOOK_AGAIN_US INT64_C(100000)
+
+struct TeGate
+{
+	const TeCache *cache;
+	TeHolds *holds;
+	TePositionReader read_position;
+	void *position_context;
+	int64 held_since; /* the message at hand; 0: it isn't held */
+	int64 due;
+	TeArena arena;
+};
+
+TeGate *te_gate_create(const TeCache *cache, TeHolds *holds)
+{
+	TeGate *gate = MemoryContextAllocZero(TopMemoryContext, sizeof(TeGate));
+
+	gate->cache = cache;
+	gate->holds = holds;
+	te_arena_init(&gate->arena, ARENA_BLOCK, ARENA_LIMIT);
+	return gate;
+}
+
+void te_gate_set_positions(TeGate *gate, TePositionReader read, void *context)
+{
+	gate->read_position = read;
+	gate->position_context = context;
+}
+
+bool te_gate_is_called(const TeGate *gate)
+{
+	return te_holds_changed(gate->holds);
+}
+
+void te_gate_attend(TeGate *gate, int64 epoch, int64 seq)
+{
+	te_holds_read(gate->holds, epoch, seq);
+}
+
+int64 te_gate_due(const TeGate *gate)
+{
+	return gate->due;
+}
+
+/* An order may leave; a hold (signal) does no harm unless all is halted. */
+static bool permits(const TeGate *gate, TeTradingState state, const TeOrder *order)
+{
+	double position = 0;
+
+	if (state != TE_TRADING_REDUCING)
+		return state == TE_TRADING_ACTIVE;
+	if (order->side == 0)
+		return true;
+	if (gate->read_position != NULL)
+		position = gate->read_position(gate->position_context, order->company_id, order->user_id,
+		                               order->account_id, order->symbol);
+	return te_trading_permits(state, position, order->side, order->lots);
+}
+
+/*
+ * The order itself, where a switch may concern it by what the subject doesn't tell.  Whatever
+ * can't be read is taken for an order of everything, so that it can be halted.
+ */
+static void read_order(TeGate *gate, const TeFrame *frame, TeOrder *order)
+{
+	TeSubject subject;
+	TeWireError err;
+
+	te_arena_reset(&gate->arena);
+	if (te_order_read(frame->message, frame->message_len, &gate->arena, order, &err))
+		return;
+	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject,
+	                      &err))
+		elog(ERROR, "outbox message " UINT64_FORMAT " has a bad subject: %s", frame->seq,
+		     err.detail);
+	*order = (TeOrder){
+		.company_id = te_arena_strdup(&gate->arena, subject.company),
+		.user_id = te_arena_strdup(&gate->arena, subject.user),
+		.strategy_id = "",
+		.account_id = "",
+		.symbol = te_arena_strdup(&gate->arena, subject.symbol),
+	};
+}
+
+static TeGateVerdict hold(TeGate *gate, int64 now)
+{
+	if (gate->held_since == 0)
+		gate->held_since = now;
+	if (now - gate->held_since >= TE_HOLD_PATIENCE_US)
+		return TE_GATE_SHUT;
+	gate->due = Min(now + LOOK_AGAIN_US, gate->held_since + TE_HOLD_PATIENCE_US);
+	return TE_GATE_HELD;
+}
+
+TeGateVerdict te_gate_judge(TeGate *gate, const TeFrame *frame, int64 now)
+{
+	const TePolicyRows *rows = te_cache_policy(gate->cache);
+	TeGateVerdict verdict = TE_GATE_OPEN;
+	TePolicyTarget target;
+	TeOrder order;
+	TeHeld held;
+
+	gate->due = 0;
+	if (te_holds_empty(gate->holds) && !te_policy_has(rows, TE_POLICY_SWITCH))
+		return TE_GATE_OPEN;
+	read_order(gate, frame, &order);
+	target = te_policy_target(&(TeScope){.company = order.company_id,
+	                                     .user = order.user_id,
+	                                     .strategy = order.strategy_id,
+	                                     .symbol = order.symbol});
+	held = te_holds_judge(gate->holds, &target.scope);
+	if (!permits(gate, Max(te_policy_state(rows, &target), held.counts), &order))
+		verdict = TE_GATE_SHUT;
+	else if (!permits(gate, held.pending, &order))
+		verdict = hold(gate, now);
+	if (verdict != TE_GATE_HELD)
+		gate->held_since = 0;
+	return verdict;
+}
