@@ -1,0 +1,279 @@
+# The kill switch: nothing of a halted scope leaves above the place that trading.halt() returned,
+# whatever was waiting, whoever dies, before the commit and after it; all others go on.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+use TradingEngine;
+use TradingEngineNats;
+
+# Loose in time, so that a slow machine decides the same.
+my %strategy = (
+	allowed_regimes => "trading.enum_labels('regime')", max_position_count => 10000,
+	max_prediction_age_ms => 600000, duplicate_window_seconds => 0);
+
+my $nats = TradingEngineNats->new('halt')->start;
+my $node = engine('halt', nats => $nats, lanes => 2, conf => { restart_after_crash => 'on' });
+$node->safe_psql('postgres', "UPDATE trading.tiers SET max_position_count = 10000 WHERE tier = 'ENTERPRISE'");
+company($node, 'acme', tier => 'ENTERPRISE', users => [ 'ann', 'bob' ], strategy => \%strategy);
+company($node, 'beta', tier => 'ENTERPRISE', users => ['ben'], strategy => \%strategy);
+$node->safe_psql('postgres', q{
+	DELETE FROM trading.instrument_sessions; -- so that weekends are like other days
+	INSERT INTO trading.strategies (company_id, user_id, strategy_id, allowed_regimes, max_position_count, max_prediction_age_ms, duplicate_window_seconds)
+	SELECT company_id, user_id, 'second', allowed_regimes, max_position_count, max_prediction_age_ms, duplicate_window_seconds
+	  FROM trading.strategies WHERE user_id = 'ann'});
+my %lane = map { $_ => value($node, "SELECT trading.lane_of('$_', 2)") } 'acme', 'beta';
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# trading.halt() in a session of its own: lane => [ epoch, sequence ].
+sub halt
+{
+	my ($scope, $state) = @_;
+	my $rows = sql("SELECT lane, epoch, sequence FROM trading.halt('$scope', 'tested', '" . ($state // 'HALTED') . "')");
+	return map { my ($l, $e, $s) = split /\|/; ($l => [ $e, $s ]) } split /\n/, $rows;
+}
+
+sub resume { return sql("SELECT trading.resume('$_[0]', 'tested')"); }
+
+# What a lane's stream holds: a hash per message, in its order.  What was read once isn't read again.
+my @streams = ([], []);
+sub stream
+{
+	my ($l) = @_;
+	my $known = $streams[$l];
+	my $from = @$known + 1;
+	return @$known if $nats->messages("trading_output_$l") < $from;
+	for ($nats->decode_lines($nats->te_nats_ok('', 'stream-dump', "trading_output_$l", '--from', $from)))
+	{
+		my $signal = $_->{envelope}{payload}{signals}[0];
+		push @$known, {
+			epoch => $_->{headers}{'te-epoch'}, seq => $_->{headers}{'te-seq'},
+			type => $_->{envelope}{payload_type} // '', reason => $_->{envelope}{payload}{reason},
+			company => $_->{envelope}{company_id}, user => $_->{envelope}{user_id},
+			strategy => $signal->{strategy_id}, symbol => $signal->{symbol},
+			prediction => $signal->{prediction_id}
+		};
+	}
+	return @$known;
+}
+
+sub is_above
+{
+	my ($m, $place) = @_;
+	return $m->{epoch} <=> $place->[0] || $m->{seq} <=> $place->[1];
+}
+
+# Signals that left above a place, of which a filter says that they are of the scope.
+sub left_above
+{
+	my ($halted, $filter) = @_;
+	my @left;
+	for my $l (sort keys %$halted)
+	{
+		push @left, grep { $_->{type} eq 'TradingSignalBatch' && is_above($_, $halted->{$l}) > 0 && $filter->($_) } stream($l);
+	}
+	return scalar @left;
+}
+
+sub gap_fills { return scalar grep { ($_->{reason} // '') eq 'HALTED' } map { stream($_) } 0, 1; }
+
+# Everything that is committed has been acknowledged.
+sub all_sent
+{
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for($node, 'SELECT count(*) FROM trading.stat_workers WHERE acked_seq = last_out_seq AND outbox_pending = 0', '2', $_[0]);
+}
+
+sub clean
+{
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	for my $l (0, 1)
+	{
+		my $verdict = $nats->check("trading_output_$l");
+		ok($verdict->{clean}, "$_[0]: stream $l has no gap, conflict or disorder") or diag(explain($verdict));
+	}
+	return;
+}
+
+# A prediction for everybody (or a company), by SQL; every strategy of the lanes decides on it.
+my $number = 0;
+sub submit
+{
+	my ($symbol, $company) = @_;
+	my $id = 'submitted-' . ++$number;
+	$symbol //= 'EURUSD';
+	$company //= '_all';
+	sql(<<"SQL");
+SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_all', 'batch_id', '$id', 'producer_id', 'model',
+	'generated_at', now(), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', '$id', 'symbol', '$symbol',
+		'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))));
+SQL
+	return $id;
+}
+
+sub decided
+{
+	my ($id, $rows) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for($node, "SELECT count(*) FROM trading.signals WHERE prediction_id = '$id'", $rows, "$id is decided");
+}
+
+# Whose signals of a prediction are on the streams.
+sub receivers
+{
+	my ($id) = @_;
+	return join ' ', sort map { "$_->{user}/$_->{strategy}" } grep { ($_->{prediction} // '') eq $id } map { stream($_) } 0, 1;
+}
+
+my $everybody = 'ann/main ann/second ben/main bob/main';
+
+#----------------------------------------------------------------------
+# Under load
+#----------------------------------------------------------------------
+
+for my $case ([ 'acme', sub { $_[0]{company} eq 'acme' } ], [ 'acme/ann', sub { $_[0]{user} eq 'ann' } ],
+	[ 'acme/ann/second', sub { $_[0]{strategy} eq 'second' } ], [ '*/*/*/EURUSD', sub { $_[0]{symbol} eq 'EURUSD' } ],
+	[ 'acme/*/*/GBPUSD', sub { $_[0]{company} eq 'acme' && $_[0]{symbol} eq 'GBPUSD' } ], [ '*', sub { 1 } ])
+{
+	my ($scope, $filter) = @$case;
+	my $before = $nats->messages("trading_output_$lane{beta}");
+	my $load = $nats->start_load('EURUSD,GBPUSD', '--rate', 200, '--count', 300, '--producer', 'model');
+	$nats->wait_for_messages("trading_output_$lane{beta}", $before + 50);
+	my %halted = halt($scope);
+	my $lanes = $scope =~ /^acme/ ? $lane{acme} : '0 1';
+	is(join(' ', sort keys %halted), $lanes, "$scope: the lanes that it concerns say where they stand");
+	$nats->finish_load($load);
+	all_sent("$scope: everything is sent, or replaced");
+	is(left_above(\%halted, $filter), 0, "$scope: nothing of it left above that");
+	cmp_ok(left_above(\%halted, sub { !$filter->($_[0]) }), $scope eq '*' ? '==' : '>', 0, "$scope: what isn't of it went on");
+	resume($scope);
+	my $id = submit('GBPUSD');
+	decided($id, 4);
+	all_sent("$scope: and on");
+	is(receivers($id), $everybody, "$scope: resumed, it leaves again");
+}
+clean('under load');
+
+#----------------------------------------------------------------------
+# A backlog after an outage, an outage of the lane, a crash
+#----------------------------------------------------------------------
+
+# Halted while nothing can be sent: what waits never leaves.
+{
+	my $filled = gap_fills();
+	$nats->stop;
+	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
+	my @waiting = map { my $id = submit(); decided($id, 4); $id } 1 .. 3;
+	my %halted = halt('acme/ann');
+	my ($committed) = sql("SELECT last_out_seq FROM trading.stat_workers WHERE lane = $lane{acme}");
+	cmp_ok($halted{ $lane{acme} }[1], '<', $committed, 'the place is that of the last message that was handed over, not of the last one that waits');
+	$nats->start;
+	all_sent('the backlog is through');
+	is(left_above(\%halted, sub { $_[0]{user} eq 'ann' }), 0, 'nothing of the scope left from it');
+	is(receivers($_), 'ben/main bob/main', "but what others had: $_") for @waiting;
+	is(gap_fills() - $filled, 6, 'there is a record in the place of each message');
+	clean('backlog');
+	resume('acme/ann');
+}
+
+# Halted while the lane doesn't run.
+{
+	$nats->stop;
+	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
+	my $id = submit();
+	decided($id, 4);
+	sql('ALTER ROLE trading_worker NOLOGIN');
+	sql("SELECT pg_terminate_backend(pid) FROM trading.stat_workers WHERE pid IS NOT NULL");
+	wait_for($node, 'SELECT count(*) FROM trading.stat_workers WHERE pid IS NULL', '2', 'no lane runs');
+	my %halted = halt('acme');
+	is("@{ $halted{ $lane{acme} } }", sql("SELECT epoch, last_out_seq FROM trading.batches WHERE lane = $lane{acme} ORDER BY batch_no DESC LIMIT 1") =~ tr/|/ /r,
+		'a lane that doesn\'t run: the last message that it has committed');
+	$nats->start;
+	sql('ALTER ROLE trading_worker LOGIN');
+	wait_for_lanes($node);
+	all_sent('the lanes are back');
+	is(receivers($id), 'ben/main', 'what had waited is halted when the lane is back');
+	resume('acme');
+}
+
+# Halted, then everything crashes before the backlog is sent.
+{
+	$nats->stop;
+	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
+	my $id = submit();
+	decided($id, 4);
+	my %halted = halt('acme/bob');
+	kill_worker($node, $lane{acme});
+	$nats->start;
+	$node->poll_query_until('postgres', 'SELECT true') or die 'no recovery';
+	wait_for_lanes($node);
+	all_sent('the lanes are back after a crash');
+	is(left_above(\%halted, sub { $_[0]{user} eq 'bob' }), 0, 'a crash lets nothing of the scope through');
+	is(receivers($id), 'ann/main ann/second ben/main', 'and everything else');
+	resume('acme/bob');
+	clean('after the crash');
+}
+
+#----------------------------------------------------------------------
+# Before the commit, rolled back, by UPDATE
+#----------------------------------------------------------------------
+
+{
+	my $session = $node->background_psql('postgres', on_error_stop => 1);
+	$session->query_safe('BEGIN');
+	$session->query_safe("SELECT trading.halt('acme', 'perhaps')");
+	my $id = submit();
+	decided($id, 4);
+	wait_for($node, "SELECT outbox_pending > 0 FROM trading.stat_workers WHERE lane = $lane{acme}", 't', 'before the commit it is kept back');
+	is(receivers($id) =~ /ann|bob/ ? 'left' : 'held', 'held', 'nothing of the scope has left');
+	$session->query_safe('ROLLBACK');
+	all_sent('after the rollback everything leaves');
+	is(receivers($id), $everybody, 'to everybody');
+
+	$session->query_safe('BEGIN');
+	$session->query_safe('SAVEPOINT s');
+	$session->query_safe("UPDATE trading.trading_switches SET state = 'HALTED', reason = 'perhaps' WHERE company_id IS NULL AND symbol IS NULL");
+	$id = submit();
+	decided($id, 4);
+	wait_for($node, "SELECT min(outbox_pending) > 0 FROM trading.stat_workers", 't', 'an UPDATE of the switch of everything does so too');
+	$session->query_safe('ROLLBACK TO s');
+	all_sent('rolled back to a savepoint it lets go');
+	is(receivers($id), $everybody, 'to everybody, while the transaction goes on');
+	$session->query_safe('COMMIT');
+
+	# Whoever forgets to end the transaction halts: nobody else waits for long.
+	$session->query_safe('BEGIN');
+	$session->query_safe("SELECT trading.halt('acme', 'perhaps')");
+	$id = submit();
+	decided($id, 4);
+	all_sent('a transaction that stays open holds up nobody else');
+	is(receivers($id), 'ben/main', 'what it covers is halted');
+	$session->query_safe('ROLLBACK');
+	$id = submit();
+	decided($id, 4);
+	all_sent('and ends with it');
+	is(receivers($id), $everybody, 'everybody is served');
+	$session->quit;
+}
+sql("UPDATE trading.trading_switches SET state = 'HALTED', reason = 'by hand' WHERE company_id IS NULL AND symbol IS NULL");
+my $id = submit();
+decided($id, 4);
+all_sent('an UPDATE halts');
+is(receivers($id), '', 'everything, as soon as it is committed');
+sql("UPDATE trading.trading_switches SET state = 'ACTIVE', reason = 'by hand'");
+$id = submit();
+decided($id, 4);
+all_sent('and resumes');
+is(receivers($id), $everybody, 'everything');
+clean('at the end');
+is(sql("SELECT count(*) FROM trading.strategy_history WHERE kind = 'switch' AND item = 'OPERATOR */*/*/*'"), '5',
+	'the history of the switch shows what was committed');
+
+$node->stop;
+done_testing();
