@@ -21,13 +21,15 @@ my $nats = TradingEngineNats->new('halt')->start;
 my $node = engine('halt', nats => $nats, lanes => 2, conf => { restart_after_crash => 'on' });
 $node->safe_psql('postgres', "UPDATE trading.tiers SET max_position_count = 10000 WHERE tier = 'ENTERPRISE'");
 company($node, 'acme', tier => 'ENTERPRISE', users => [ 'ann', 'bob' ], strategy => \%strategy);
-company($node, 'beta', tier => 'ENTERPRISE', users => ['ben'], strategy => \%strategy);
+company($node, 'beta', tier => 'ENTERPRISE', users => ['ben'], strategy => \%strategy);  # on acme's lane
+company($node, 'north', tier => 'ENTERPRISE', users => ['nina'], strategy => \%strategy); # on the other one
 $node->safe_psql('postgres', q{
 	DELETE FROM trading.instrument_sessions; -- so that weekends are like other days
 	INSERT INTO trading.strategies (company_id, user_id, strategy_id, allowed_regimes, max_position_count, max_prediction_age_ms, duplicate_window_seconds)
 	SELECT company_id, user_id, 'second', allowed_regimes, max_position_count, max_prediction_age_ms, duplicate_window_seconds
 	  FROM trading.strategies WHERE user_id = 'ann'});
-my %lane = map { $_ => value($node, "SELECT trading.lane_of('$_', 2)") } 'acme', 'beta';
+my %lane = map { $_ => value($node, "SELECT trading.lane_of('$_', 2)") } 'acme', 'beta', 'north';
+is(join(' ', @lane{qw(acme beta north)}), "$lane{acme} $lane{acme} " . (1 - $lane{acme}), 'two companies share a lane');
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -131,7 +133,7 @@ sub receivers
 	return join ' ', sort map { "$_->{user}/$_->{strategy}" } grep { ($_->{prediction} // '') eq $id } map { stream($_) } 0, 1;
 }
 
-my $everybody = 'ann/main ann/second ben/main bob/main';
+my $everybody = 'ann/main ann/second ben/main bob/main nina/main';
 
 #----------------------------------------------------------------------
 # Under load
@@ -154,7 +156,7 @@ for my $case ([ 'acme', sub { $_[0]{company} eq 'acme' } ], [ 'acme/ann', sub { 
 	cmp_ok(left_above(\%halted, sub { !$filter->($_[0]) }), $scope eq '*' ? '==' : '>', 0, "$scope: what isn't of it went on");
 	resume($scope);
 	my $id = submit('GBPUSD');
-	decided($id, 4);
+	decided($id, 5);
 	all_sent("$scope: and on");
 	is(receivers($id), $everybody, "$scope: resumed, it leaves again");
 }
@@ -169,14 +171,14 @@ clean('under load');
 	my $filled = gap_fills();
 	$nats->stop;
 	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
-	my @waiting = map { my $id = submit(); decided($id, 4); $id } 1 .. 3;
+	my @waiting = map { my $id = submit(); decided($id, 5); $id } 1 .. 3;
 	my %halted = halt('acme/ann');
 	my ($committed) = sql("SELECT last_out_seq FROM trading.stat_workers WHERE lane = $lane{acme}");
 	cmp_ok($halted{ $lane{acme} }[1], '<', $committed, 'the place is that of the last message that was handed over, not of the last one that waits');
 	$nats->start;
 	all_sent('the backlog is through');
 	is(left_above(\%halted, sub { $_[0]{user} eq 'ann' }), 0, 'nothing of the scope left from it');
-	is(receivers($_), 'ben/main bob/main', "but what others had: $_") for @waiting;
+	is(receivers($_), 'ben/main bob/main nina/main', "but what others had: $_") for @waiting;
 	is(gap_fills() - $filled, 6, 'there is a record in the place of each message');
 	clean('backlog');
 	resume('acme/ann');
@@ -187,7 +189,7 @@ clean('under load');
 	$nats->stop;
 	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
 	my $id = submit();
-	decided($id, 4);
+	decided($id, 5);
 	sql('ALTER ROLE trading_worker NOLOGIN');
 	sql("SELECT pg_terminate_backend(pid) FROM trading.stat_workers WHERE pid IS NOT NULL");
 	wait_for($node, 'SELECT count(*) FROM trading.stat_workers WHERE pid IS NULL', '2', 'no lane runs');
@@ -198,7 +200,7 @@ clean('under load');
 	sql('ALTER ROLE trading_worker LOGIN');
 	wait_for_lanes($node);
 	all_sent('the lanes are back');
-	is(receivers($id), 'ben/main', 'what had waited is halted when the lane is back');
+	is(receivers($id), 'ben/main nina/main', 'what had waited is halted when the lane is back');
 	resume('acme');
 }
 
@@ -207,7 +209,7 @@ clean('under load');
 	$nats->stop;
 	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
 	my $id = submit();
-	decided($id, 4);
+	decided($id, 5);
 	my %halted = halt('acme/bob');
 	kill_worker($node, $lane{acme});
 	$nats->start;
@@ -215,7 +217,7 @@ clean('under load');
 	wait_for_lanes($node);
 	all_sent('the lanes are back after a crash');
 	is(left_above(\%halted, sub { $_[0]{user} eq 'bob' }), 0, 'a crash lets nothing of the scope through');
-	is(receivers($id), 'ann/main ann/second ben/main', 'and everything else');
+	is(receivers($id), 'ann/main ann/second ben/main nina/main', 'and everything else');
 	resume('acme/bob');
 	clean('after the crash');
 }
@@ -229,7 +231,7 @@ clean('under load');
 	$session->query_safe('BEGIN');
 	$session->query_safe("SELECT trading.halt('acme', 'perhaps')");
 	my $id = submit();
-	decided($id, 4);
+	decided($id, 5);
 	wait_for($node, "SELECT outbox_pending > 0 FROM trading.stat_workers WHERE lane = $lane{acme}", 't', 'before the commit it is kept back');
 	is(receivers($id) =~ /ann|bob/ ? 'left' : 'held', 'held', 'nothing of the scope has left');
 	$session->query_safe('ROLLBACK');
@@ -240,7 +242,7 @@ clean('under load');
 	$session->query_safe('SAVEPOINT s');
 	$session->query_safe("UPDATE trading.trading_switches SET state = 'HALTED', reason = 'perhaps' WHERE company_id IS NULL AND symbol IS NULL");
 	$id = submit();
-	decided($id, 4);
+	decided($id, 5);
 	wait_for($node, "SELECT min(outbox_pending) > 0 FROM trading.stat_workers", 't', 'an UPDATE of the switch of everything does so too');
 	$session->query_safe('ROLLBACK TO s');
 	all_sent('rolled back to a savepoint it lets go');
@@ -251,24 +253,24 @@ clean('under load');
 	$session->query_safe('BEGIN');
 	$session->query_safe("SELECT trading.halt('acme', 'perhaps')");
 	$id = submit();
-	decided($id, 4);
+	decided($id, 5);
 	all_sent('a transaction that stays open holds up nobody else');
-	is(receivers($id), 'ben/main', 'what it covers is halted');
+	is(receivers($id), 'ben/main nina/main', 'what it covers is halted');
 	$session->query_safe('ROLLBACK');
 	$id = submit();
-	decided($id, 4);
+	decided($id, 5);
 	all_sent('and ends with it');
 	is(receivers($id), $everybody, 'everybody is served');
 	$session->quit;
 }
 sql("UPDATE trading.trading_switches SET state = 'HALTED', reason = 'by hand' WHERE company_id IS NULL AND symbol IS NULL");
 my $id = submit();
-decided($id, 4);
+decided($id, 5);
 all_sent('an UPDATE halts');
 is(receivers($id), '', 'everything, as soon as it is committed');
 sql("UPDATE trading.trading_switches SET state = 'ACTIVE', reason = 'by hand'");
 $id = submit();
-decided($id, 4);
+decided($id, 5);
 all_sent('and resumes');
 is(receivers($id), $everybody, 'everything');
 clean('at the end');
