@@ -44,7 +44,10 @@ extern const TeEnum te_risk_status_enum;
 	X(DRAWDOWN, "Maximum drawdown limit broken")                                                   \
 	X(LOCKED, "Locked by a protection")                                                            \
 	X(REDUCING, "Only orders that reduce a position are let through")                              \
-	X(HALTED, "Trading is halted")
+	X(HALTED, "Trading is halted")                                                                 \
+	X(SESSION_CLOSED, "The market is closed")                                                      \
+	X(NEWS, "News are due or just out")                                                            \
+	X(NEWS_MISSING, "The calendar of news that is required is missing")
 #define TE_RISK_NOTE_MEMBER(label, text) TE_ENUM_MEMBER_(TE_RISK_NOTE_, label)
 typedef enum { TE_RISK_NOTES(TE_RISK_NOTE_MEMBER) TE_RISK_NOTE_COUNT } TeRiskNoteKind;
 extern const TeEnum te_risk_note_enum;

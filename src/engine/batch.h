@@ -31,7 +31,6 @@ typedef struct TeLaneContext
 	TeCache *cache;
 	TeMemory *memory;
 	TeExposure *exposure;
-	TePolicy *policy;
 	TeCandidates *candidates; /* of the batch at hand */
 	struct TeAssess *assess;  /* NULL: there is no risk service to ask */
 	TeCounts *counts;

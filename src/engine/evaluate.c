@@ -152,7 +152,7 @@ static void fill_candidate(TeCandidate *c, const Question *q, const TeCachedStra
 	c->message = e->message;
 	c->position = e->position;
 	c->prediction = q->index;
-	c->margin_rate = te_policy_margin_rate(e->batch->lane->policy, q->instrument->symbol);
+	c->margin_rate = te_cache_margin_rate(e->batch->lane->cache, q->instrument->symbol);
 	c->correlation_id = e->correlation_id;
 	c->traceparent = e->traceparent;
 	c->read_at = e->input->read_at;
@@ -174,7 +174,7 @@ static void take_candidate(TeCandidate *c, const Question *q, const TeCachedStra
 		return;
 	}
 	if (c->decision.outcome == TE_OUTCOME_SIGNAL)
-		te_policy_apply(lane->policy, lane->exposure, c);
+		te_policy_apply(te_cache_policy(lane->cache), lane->exposure, c);
 	te_exposure_take(lane->exposure, c);
 	te_candidates_keep(lane->candidates);
 	batch->signals++;

@@ -37,7 +37,7 @@ typedef struct TeExposureSource
 {
 	int lane, lane_count;
 	TeTime now;
-	const struct TePolicy *policy;
+	const TeCache *cache; /* of which the margin rates are */
 } TeExposureSource;
 extern void te_exposure_load(TeExposure *e, const TeExposureSource *source);
 

@@ -23,7 +23,7 @@
 typedef struct Load
 {
 	TeExposure *exposure;
-	const TePolicy *policy;
+	const TeCache *cache;
 	TeArena arena;
 } Load;
 
@@ -43,6 +43,14 @@ static const char signals_query[] =
 	"   AND s.decided_at OPERATOR(pg_catalog.>)"
 	"       ($4 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
 	" ORDER BY s.out_epoch, s.batch_no, s.ordinal";
+
+/* Of an instrument that is gone, all of the value. */
+static double margin_rate(const Load *load, const char *symbol)
+{
+	double rate = te_cache_margin_rate(load->cache, symbol);
+
+	return te_known(rate) ? rate : 1;
+}
 
 static int value_of(const TeEnum *e, const char *label)
 {
@@ -79,7 +87,7 @@ static void reserve(Load *load, TeRow *row, const TeExposureSignal *signal, byte
 		        (errcode(ERRCODE_DATA_CORRUPTED),
 		         errmsg("the inputs of signal %s can't be read", te_row_text(row, "signal_id")),
 		         errdetail("%s: %s", err.field, err.detail)));
-	te_exposure_order(&in, &d, te_policy_margin_rate(load->policy, signal->symbol), &order);
+	te_exposure_order(&in, &d, margin_rate(load, signal->symbol), &order);
 	order.company_id = signal->company_id;
 	order.user_id = signal->user_id;
 	order.strategy_id = signal->strategy_id;
@@ -120,7 +128,7 @@ void te_exposure_load(TeExposure *e, const TeExposureSource *source)
 	                  Int64GetDatum(te_exposure_capacity(e)),
 	                  TimestampTzGetDatum(te_time_to_timestamptz(source->now))};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
-	Load load = {.exposure = e, .policy = source->policy};
+	Load load = {.exposure = e, .cache = source->cache};
 
 	te_arena_init(&load.arena, 64 * 1024, INPUTS_BYTES);
 	te_query_each(signals_query, &args, read_signal, &load);

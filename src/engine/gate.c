@@ -22,27 +22,21 @@ struct TeGate
 {
 	const TeCache *cache;
 	TeHolds *holds;
-	TePositionReader read_position;
-	void *position_context;
+	const TeExposure *exposure;
 	int64 held_since; /* the message at hand; 0: it isn't held */
 	int64 due;
 	TeArena arena;
 };
 
-TeGate *te_gate_create(const TeCache *cache, TeHolds *holds)
+TeGate *te_gate_create(const TeCache *cache, const TeExposure *exposure, TeHolds *holds)
 {
 	TeGate *gate = MemoryContextAllocZero(TopMemoryContext, sizeof(TeGate));
 
 	gate->cache = cache;
+	gate->exposure = exposure;
 	gate->holds = holds;
 	te_arena_init(&gate->arena, ARENA_BLOCK, ARENA_LIMIT);
 	return gate;
-}
-
-void te_gate_set_positions(TeGate *gate, TePositionReader read, void *context)
-{
-	gate->read_position = read;
-	gate->position_context = context;
 }
 
 bool te_gate_is_called(const TeGate *gate)
@@ -63,15 +57,14 @@ int64 te_gate_due(const TeGate *gate)
 /* An order may leave; a hold (signal) does no harm unless all is halted. */
 static bool permits(const TeGate *gate, TeTradingState state, const TeOrder *order)
 {
-	double position = 0;
+	double position;
 
 	if (state != TE_TRADING_REDUCING)
 		return state == TE_TRADING_ACTIVE;
 	if (order->side == 0)
 		return true;
-	if (gate->read_position != NULL)
-		position = gate->read_position(gate->position_context, order->company_id, order->user_id,
-		                               order->account_id, order->symbol);
+	position = te_exposure_position(gate->exposure, order->company_id, order->user_id,
+	                                order->account_id, order->symbol);
 	return te_trading_permits(state, position, order->side, order->lots);
 }
 

@@ -11,19 +11,13 @@
 #include "postgres.h"
 
 #include "engine/cache.h"
+#include "engine/exposure.h"
 #include "engine/holds.h"
 #include "wire/outbox.h"
 
-/* Net lots of an account in a symbol, < 0 for short. */
-typedef double (*TePositionReader)(void *context, const char *company_id, const char *user_id,
-                                   const char *account_id, const char *symbol);
-
 typedef struct TeGate TeGate;
 
-extern TeGate *te_gate_create(const TeCache *cache, TeHolds *holds);
-
-/* Where positions are known; without, nothing reduces one. */
-extern void te_gate_set_positions(TeGate *gate, TePositionReader read, void *context);
+extern TeGate *te_gate_create(const TeCache *cache, const TeExposure *exposure, TeHolds *holds);
 
 /* Has somebody set a switch since the last te_gate_attend? */
 extern bool te_gate_is_called(const TeGate *gate);

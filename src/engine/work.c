@@ -128,7 +128,6 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	c->memory = m;
 	c->counts = te_counts_create(slot->lane);
 	c->candidates = te_candidates_create(TopMemoryContext);
-	c->policy = te_policy_create(TopMemoryContext);
 	c->exposure = te_exposure_create(TopMemoryContext, te_guc_signal_memory, te_guc_ban_memory);
 	c->cache = te_cache_create(
 		&(TeCacheScope){.lane = c->lane, .lane_count = c->lane_count, .parent = TopMemoryContext});
@@ -143,7 +142,7 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	te_exposure_load(c->exposure, &(TeExposureSource){.lane = c->lane,
 	                                                  .lane_count = c->lane_count,
 	                                                  .now = lane_time(m),
-	                                                  .policy = c->policy});
+	                                                  .cache = c->cache});
 	c->assess = te_assess_create(slot);
 	te_assess_load(c->assess, c->cache);
 	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
@@ -230,7 +229,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	cursor = (TeOutPlace){m->publish_epoch, m->publish_seq};
 	work->publisher = te_publisher_create(
 		slot, slot->lane, work->owner.installation, te_link_transport(work->link),
-		te_gate_create(work->context.cache, work->holds), cursor, last);
+		te_gate_create(work->context.cache, work->context.exposure, work->holds), cursor, last);
 	te_transport_seed_input(te_link_transport(work->link), m->history, m->history_count);
 	te_lane_report(slot, TE_LANE_STARTING, "waits for the broker");
 	return work;

@@ -24,7 +24,6 @@ company($node, 'acme', tier => 'ENTERPRISE', users => [ 'ann', 'bob' ], strategy
 company($node, 'beta', tier => 'ENTERPRISE', users => ['ben'], strategy => \%strategy);  # on acme's lane
 company($node, 'north', tier => 'ENTERPRISE', users => ['nina'], strategy => \%strategy); # on the other one
 $node->safe_psql('postgres', q{
-	DELETE FROM trading.instrument_sessions; -- so that weekends are like other days
 	INSERT INTO trading.strategies (company_id, user_id, strategy_id, allowed_regimes, max_position_count, max_prediction_age_ms, duplicate_window_seconds)
 	SELECT company_id, user_id, 'second', allowed_regimes, max_position_count, max_prediction_age_ms, duplicate_window_seconds
 	  FROM trading.strategies WHERE user_id = 'ann'});

@@ -48,6 +48,7 @@ sub engine
 	if ($o{extension} // 1)
 	{
 		$node->safe_psql('postgres', 'CREATE EXTENSION trading_engine');
+		$node->safe_psql('postgres', 'DELETE FROM trading.instrument_sessions') unless $o{sessions};
 		$node->safe_psql('postgres', 'UPDATE trading.tiers SET duplicate_window_seconds = 0, max_position_count = 10000')
 		  if $o{repeats} // 1;
 		$node->safe_psql('postgres', "SELECT trading.set_lanes($o{lanes})") if defined $o{lanes};
