@@ -88,7 +88,10 @@ sub gap_fills { return scalar grep { ($_->{reason} // '') eq 'HALTED' } map { st
 sub all_sent
 {
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return wait_for($node, 'SELECT count(*) FROM trading.stat_workers WHERE acked_seq = last_out_seq AND outbox_pending = 0', '2', $_[0]);
+	return wait_for($node, q{
+		SELECT count(*) FROM trading.stat_workers AS w
+		  LEFT JOIN LATERAL (SELECT b.last_out_seq FROM trading.batches AS b WHERE b.lane = w.lane ORDER BY b.batch_no DESC LIMIT 1) AS b ON true
+		 WHERE w.acked_seq = COALESCE(b.last_out_seq, 0) AND w.outbox_pending = 0}, '2', $_[0]);
 }
 
 sub clean
