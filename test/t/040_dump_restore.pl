@@ -63,7 +63,7 @@ my $versions = q{
 	       trading.strategy_at(s.company_id, s.user_id, s.strategy_id, s.decided_at) AS a
 	 WHERE r.row ->> 'user_id' = s.user_id AND r.row ->> 'strategy_id' = s.strategy_id};
 
-my $node = engine('original', lanes => 2);
+my $node = engine('original', lanes => 2, sessions => 1);
 company($node, 'acme', tier => 'PRO', users => ['ann'],
 	strategy => { max_prediction_age_ms => 60000, duplicate_window_seconds => 0, allowed_regimes => q{'{UNKNOWN}'} });
 submit($node, 'postgres', 'p1');
