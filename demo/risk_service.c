@@ -348,7 +348,6 @@ typedef struct Service
 static void connect_service(Service *s)
 {
 	natsOptions *nats = NULL;
-	natsStatus status;
 	char subject[TE_SUBJECT_MAX];
 	TeSubject parts = {.kind = TE_SUBJECT_RISK};
 
@@ -360,7 +359,7 @@ static void connect_service(Service *s)
 	must(natsOptions_SetSendAsap(nats, true), "options");
 	/* An answer that is late is none. */
 	must(natsOptions_SetReconnectBufSize(nats, 0), "options");
-	while ((status = natsConnection_Connect(&s->connection, nats)) != NATS_OK && !stopping)
+	while (natsConnection_Connect(&s->connection, nats) != NATS_OK && !stopping)
 		nats_Sleep(RETRY_MS);
 	natsOptions_Destroy(nats);
 	if (stopping)

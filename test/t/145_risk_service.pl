@@ -73,6 +73,21 @@ sub signal
 	return row($id);
 }
 
+# The same by SQL, which needs no broker.
+sub signal_by_sql
+{
+	my ($most) = @_;
+	my $id = 'sql' . ++$number;
+	$most{$id} = $most;
+	$node->safe_psql('postgres', <<"SQL");
+SELECT trading.submit(jsonb_build_object('company_id', 'acme', 'user_id', '_all', 'batch_id', '$id', 'producer_id', 'model',
+	'generated_at', now(), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', '$id', 'symbol', 'EURUSD',
+		'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))));
+SQL
+	wait_for_rows(1, $id);
+	return row($id);
+}
+
 # So many predictions in one message: their signals.
 sub signals_at_once
 {
@@ -399,18 +414,28 @@ $node->poll_query_until('postgres', q{SELECT bool_and(state <> 'ready') FROM tra
 $before = asked();
 for my $i (1 .. 6)
 {
-	$most{"offline$i"} = 0.5;
-	$node->safe_psql('postgres', <<"SQL");
-SELECT trading.submit(jsonb_build_object('company_id', 'acme', 'user_id', '_all', 'batch_id', 'offline$i', 'producer_id', 'model',
-	'generated_at', now(), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', 'offline$i', 'symbol', 'EURUSD',
-		'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))));
-SQL
-	wait_for_rows(1, "offline$i");
-	is(outcome(row("offline$i")), 'ERROR_FALLBACK 0.5', "without a connection, signal $i fails at once");
+	is(outcome(signal_by_sql(0.5)), 'ERROR_FALLBACK 0.5', "without a connection, signal $i fails at once");
 }
 asked_since($before, 0, 0, 'nobody was asked, nobody waited');
 breaker_is('CLOSED', 'which says nothing about the service');
 $nats->start;
+$node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trading.stat_transports})
+  or die "the lane doesn't find its broker again\n";
+
+# A broker that hangs: calls time out until the breaker opens or the connection is given up.
+set(risk_deadline => '20ms');
+start_service('--level', 'LOW', '--size-share', 0.4);
+is(outcome(signal(0.4)), 'ASSESSED 0.4', 'the broker is back, and so is the service');
+$before = asked();
+$nats->pause;
+my @hung = map { outcome(signal_by_sql(0.5)) } 1 .. 12;
+is_deeply([ grep { !/^(ERROR_FALLBACK|FALLBACK_USED) 0.5$/ } @hung ], [], 'with a broker that hangs signals are decided, conservatively');
+my ($hung_questions) = split /\|/, asked();
+cmp_ok($hung_questions - (split /\|/, $before)[0], '<=', 5, 'and no more than five of them are asked about');
+$nats->resume;
+stop_service();
+$node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trading.stat_transports})
+  or die "the lane doesn't go on with its broker\n";
 
 #----------------------------------------------------------------------
 # All in all
@@ -438,6 +463,24 @@ is_deeply(
 	[ sort map { join ' ', $_, map { $_ // '-' } $left{$_}{risk}{status} // '-', $left{$_}{sizing}{position_size} } keys %left ],
 	[ sort map { join ' ', $_->{prediction_id}, $_->{risk_status} // '-', $_->{position_size} } grep { $_->{outcome} eq 'SIGNAL' } @rows ],
 	'messages say what rows say');
+
+#----------------------------------------------------------------------
+# More breakers than are shown
+#----------------------------------------------------------------------
+
+set(risk_deadline => '1s', risk_breaker_scope => 'company', risk_breaker_failures => 1);
+company($node, sprintf('many%02d', $_), tier => 'ENTERPRISE', users => ['u'], equity => 1000000, strategy => \%strategy) for 1 .. 70;
+# The cache has them all when a prediction for the last is decided.
+signal(0.5, 'many70');
+$before = asked();
+$nats->publish($nats->batch(predictions => [ $nats->prediction(prediction_id => 'everybody') ]));
+wait_for($node, q{SELECT count(*), count(*) FILTER (WHERE position_size = 0.5) FROM trading.signals WHERE prediction_id = 'everybody'}, '72|72',
+	'a broadcast makes a signal for each company');
+asked_since($before, 71, 1, 'all are asked about at once, but for the company whose breaker is open');
+wait_for($node, 'SELECT breakers FROM trading.stat_workers', 72, 'all breakers are counted');
+is(value($node, q{SELECT count(*), count(DISTINCT company_id), min(state), max(state) FROM trading.stat_breakers}), '64|64|OPEN|OPEN', 'as many as there is room for are shown');
+is(value($node, q{SELECT count(DISTINCT company_id) FROM trading.breaker_changes WHERE company_id LIKE 'many%' AND to_state = 'OPEN'}), 70,
+	'every change is a row');
 
 #----------------------------------------------------------------------
 # Who sees it
