@@ -58,7 +58,7 @@ INSERT INTO trading.risk_limits (company_id, max_open_positions) VALUES ('beta',
 INSERT INTO trading.risk_limits (symbol, max_open_positions) VALUES ('EURUSD', 1);
 UPDATE trading.risk_limits SET max_open_positions = 1000 WHERE authority = 'OPERATOR';
 DELETE FROM trading.risk_limits WHERE authority = 'OPERATOR';
-SELECT scope, max_open_positions, changed_by FROM trading.risk_limits ORDER BY scope;
+SELECT scope, max_open_positions, NULLIF(changed_by, :'superuser') AS changed_by FROM trading.risk_limits ORDER BY scope;
 
 -- tom, a trader of acme: for himself
 \c - te_tom
@@ -69,7 +69,7 @@ INSERT INTO trading.risk_limits (authority, company_id, user_id, max_open_positi
 UPDATE trading.risk_limits SET max_open_positions = 1000 WHERE authority <> 'USER';
 UPDATE trading.risk_limits SET authority = 'COMPANY';
 DELETE FROM trading.risk_limits WHERE authority <> 'USER';
-SELECT scope, max_open_positions, changed_by FROM trading.risk_limits ORDER BY scope;
+SELECT scope, max_open_positions, NULLIF(changed_by, :'superuser') AS changed_by FROM trading.risk_limits ORDER BY scope;
 INSERT INTO trading.news_events (event_time, currency, impact) VALUES (now(), 'USD', 'LOW');
 INSERT INTO trading.protection_locks (authority, company_id, user_id, protection, kind, locked_at, locked_until)
 VALUES ('USER', 'acme', 'tom', '', 'COOL_DOWN', now(), now());
@@ -106,7 +106,7 @@ SELECT h.* FROM trading.halt('acme/tom', 'tom is ill') AS h;
 SELECT trading.resume('acme/tom', 'rested');
 SELECT trading.resume('acme/tom', 'rested');
 SELECT trading.resume('acme', 'rested');
-SELECT scope, state, reason, changed_by FROM trading.trading_switches ORDER BY scope;
+SELECT scope, state, reason, NULLIF(changed_by, :'superuser') AS changed_by FROM trading.trading_switches ORDER BY scope;
 \c - te_ann
 SELECT trading.resume('acme/tom', '  ');
 SELECT trading.resume('acme/tom', 'tom is well');
@@ -114,7 +114,7 @@ SELECT trading.resume('acme/tom', 'tom is well');
 SELECT (h).lane, (h).sequence FROM (SELECT trading.halt('*/*/*/XAUUSD', 'a broken feed') AS h) AS halted ORDER BY 1;
 SELECT h.lane FROM trading.halt('*/*/*/XAUUSD', 'only closing', 'REDUCING') AS h ORDER BY 1;
 UPDATE trading.trading_switches SET state = 'HALTED', reason = 'all' WHERE scope = 'OPERATOR */*/*/*';
-SELECT scope, state, reason, changed_by FROM trading.trading_switches ORDER BY scope;
+SELECT scope, state, reason, NULLIF(changed_by, :'superuser') AS changed_by FROM trading.trading_switches ORDER BY scope;
 SELECT item, operation, row_data ->> 'state' AS state, row_data ->> 'reason' AS reason, changed_as FROM trading.strategy_history
  WHERE kind = 'switch' AND item LIKE '% acme/tom/*/*' AND changed_as IS NOT NULL ORDER BY change_id;
 
