@@ -10,7 +10,7 @@ CREATE FUNCTION trading.read_workers(
 	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint, OUT reserved bigint, OUT memory_lost bigint,
 	OUT last_input_at timestamptz, OUT last_batch_at timestamptz, OUT lane_clock timestamptz,
 	OUT batches bigint, OUT messages bigint, OUT predictions bigint, OUT evaluations bigint,
-	OUT signals bigint, OUT commands bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
+	OUT signals bigint, OUT commands bigint, OUT executions bigint, OUT unknown_executions bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
 	OUT duplicates bigint, OUT stale bigint, OUT conflicts bigint, OUT gaps bigint,
 	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
@@ -87,7 +87,9 @@ COMMENT ON COLUMN trading.stat_workers.memory_lost IS 'remembered signals, decis
 COMMENT ON COLUMN trading.stat_workers.commands IS 'execution commands; they are among the messages published';
 COMMENT ON COLUMN trading.stat_workers.lane_clock IS 'the lane''s time, with trading_engine.clock = input';
 COMMENT ON COLUMN trading.stat_workers.evaluations IS 'pairs of strategy and prediction that were decided';
-COMMENT ON COLUMN trading.stat_workers.duplicates IS 'messages whose producer sequence was applied before';
+COMMENT ON COLUMN trading.stat_workers.executions IS 'reports of terminals, those that came again included';
+COMMENT ON COLUMN trading.stat_workers.unknown_executions IS 'new ones that have no effect, because their signal isn''t known, is none to execute, or is of another symbol: trading.executions.flag';
+COMMENT ON COLUMN trading.stat_workers.duplicates IS 'messages whose producer sequence was applied before, and executions that came again';
 COMMENT ON COLUMN trading.stat_workers.stale IS 'messages of a producer''s older epoch';
 COMMENT ON COLUMN trading.stat_workers.conflicts IS 'producer sequences that came again with other content';
 COMMENT ON COLUMN trading.stat_workers.dropped IS 'messages of companies that other lanes own';

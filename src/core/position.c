@@ -106,7 +106,7 @@ void te_position_add(TePosition *p, const TePositionTerms *terms, const TeFill *
 			return;
 		}
 	}
-	if (p->steps * f->side < 0) {
+	if (p->steps * f->side < 0 && left > 0) {
 		closes = fmin(fabs(p->steps), left);
 		close_steps(p, terms, f, closes);
 		left = snap(left - closes);

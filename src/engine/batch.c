@@ -77,10 +77,9 @@ typedef struct Sender
 	const char *company_id, *user_id, *producer_id;
 } Sender;
 
-static void add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *sender,
-                            const char *reason, const char *detail, int prediction_index)
+static void add_dead_row(TeBatch *batch, TeRows *rows, const TeInput *input, const Sender *sender,
+                         const char *reason, const char *detail, int prediction_index)
 {
-	TeRows *rows = &batch->rows.dead_letters;
 	int row = te_rows_add(rows);
 
 	te_rows_set(rows, row, TE_DEAD_LETTER_lane, Int32GetDatum(batch->lane->lane));
@@ -100,9 +99,25 @@ static void add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *
 	te_count(&batch->lane->slot->counters.dead_letters, 1);
 }
 
+static void add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *sender,
+                            const char *reason, const char *detail, int prediction_index)
+{
+	add_dead_row(batch, &batch->rows.dead_letters, input, sender, reason, detail, prediction_index);
+}
+
 static const char *describe_error(const TeWireError *err)
 {
 	return err->field[0] ? psprintf("%s: %s", err->field, err->detail) : err->detail;
+}
+
+void te_batch_dead_letter(TeBatch *batch, TeRows *rows, const TeInput *input,
+                          const char *company_id, const char *user_id, const char *producer_id,
+                          const TeWireError *err)
+{
+	const Sender sender = {company_id, user_id, producer_id};
+
+	add_dead_row(batch, rows, input, &sender, te_wire_code_label(err->code), describe_error(err),
+	             -1);
 }
 
 void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
@@ -358,8 +373,14 @@ static bool take(TeBatch *batch, const TeInput *input, const TeSubject *subject,
 		return false;
 	if (subject->kind == TE_SUBJECT_MARKET && message->kind == TE_MESSAGE_TICK)
 		return te_evaluate_tick(batch, subject, &message->as.tick, err);
-	if (subject->kind == TE_SUBJECT_EXECUTIONS && message->kind == TE_MESSAGE_EXECUTION)
+	if (subject->kind == TE_SUBJECT_EXECUTIONS && message->kind == TE_MESSAGE_EXECUTION) {
+		if (!authorise(batch, input, subject, message, message->as.execution.company_id,
+		               message->as.execution.user_id, err))
+			return false;
+		if (message->envelope.seq > 0 && !admit(batch, subject, message, err))
+			return err->code == TE_WIRE_OK;
 		return te_results_take(batch, input, subject, message, err);
+	}
 	if (subject->kind != TE_SUBJECT_PREDICTIONS || message->kind != TE_MESSAGE_PREDICTIONS)
 		return te_wire_fail(err, TE_WIRE_UNKNOWN_TYPE, "message_type",
 		                    "does not belong on this subject");

@@ -87,8 +87,9 @@ typedef struct TeBatch
 	int read_at_count, read_at_capacity;
 	int64 *message_read_at; /* of every message */
 	int message_read_at_capacity;
-	List *frames;  /* of TeBatchFrames */
-	List *notices; /* of TeNotice */
+	List *frames;              /* of TeBatchFrames */
+	List *notices;             /* of TeNotice */
+	struct TeResults *results; /* of executions; NULL: there are none */
 } TeBatch;
 
 /* An empty batch; context and arena are reset by the caller between batches. */
@@ -105,6 +106,11 @@ extern void te_batch_close_frames(TeBatch *batch);
 
 /* A message that can't be stored, whatever is tried: keep it as a dead letter. */
 extern void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail);
+
+/* A message that is turned away, as a row of trading.dead_letters. */
+extern void te_batch_dead_letter(TeBatch *batch, TeRows *rows, const TeInput *input,
+                                 const char *company_id, const char *user_id,
+                                 const char *producer_id, const TeWireError *err);
 
 /* A range of the input that will never be read. */
 extern void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id,

@@ -62,6 +62,7 @@ bool te_inbox_stale(const TeInbox *inbox)
 static void read_message(TeRow *row, void *arg)
 {
 	TeInbox *inbox = arg;
+	const char *kind = te_row_text(row, "kind");
 	MemoryContext old = MemoryContextSwitchTo(inbox->messages);
 
 	if (inbox->filled == inbox->capacity) {
@@ -71,7 +72,8 @@ static void read_message(TeRow *row, void *arg)
 	}
 	inbox->queue[inbox->filled++] = (Waiting){
 		.inbox_id = te_row_int(row, "inbox_id"),
-		.subject = psprintf("%s.predictions.%s.%s", te_guc_subject_prefix,
+		.subject = psprintf("%s.%s.%s.%s", te_guc_subject_prefix,
+	                        strcmp(kind, "execution") == 0 ? "executions" : kind,
 	                        te_row_text(row, "company_id"), te_row_text(row, "user_id")),
 		.payload = te_row_bytes(row, "payload"),
 		.read_at = te_monotonic_us(),
@@ -81,7 +83,7 @@ static void read_message(TeRow *row, void *arg)
 
 /* Rows for this lane; $1 the lane, $2 the number of lanes, $3 the previous snapshot. */
 #define INBOX_QUERY                                                                                \
-	"SELECT i.inbox_id, i.company_id, i.user_id, i.payload FROM trading.inbox AS i"                \
+	"SELECT i.inbox_id, i.kind, i.company_id, i.user_id, i.payload FROM trading.inbox AS i"        \
 	" WHERE (i.company_id OPERATOR(pg_catalog.=) '_all'"                                           \
 	"        OR trading.lane_of(i.company_id, $2) OPERATOR(pg_catalog.=) $1)"                      \
 	"   AND ($3 IS NULL OR i.xid OPERATOR(pg_catalog.>=)"                                          \

@@ -70,6 +70,41 @@ uint64 te_query_run(const char *sql, const TeQueryArgs *args)
 	return SPI_processed;
 }
 
+uint64 te_statement_run(TeStatement *statement, Datum *values, TeRowReader read, void *arg)
+{
+	MemoryContext per_row, caller = CurrentMemoryContext;
+	TeRowColumns columns = {0};
+	SPITupleTable *table;
+	uint64 processed;
+	int status;
+
+	if (statement->plan == NULL) {
+		statement->plan = SPI_prepare(statement->sql, statement->count, statement->types);
+		if (statement->plan == NULL || SPI_keepplan(statement->plan) != 0)
+			elog(ERROR, "could not prepare: %s", statement->sql);
+	}
+	status = SPI_execute_plan(statement->plan, values, NULL, false, 0);
+	if (status < 0)
+		elog(ERROR, "%s: %s", SPI_result_code_string(status), statement->sql);
+	processed = SPI_processed;
+	table = SPI_tuptable;
+	if (table == NULL)
+		return processed;
+	columns.descriptor = table->tupdesc;
+	per_row = AllocSetContextCreate(caller, "row", ALLOCSET_DEFAULT_SIZES);
+	for (uint64 i = 0; read != NULL && i < processed; i++) {
+		TeRow row = {table->vals[i], &columns};
+
+		MemoryContextSwitchTo(per_row);
+		read(&row, arg);
+		MemoryContextReset(per_row);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(per_row);
+	SPI_freetuptable(table);
+	return processed;
+}
+
 /* A column's value; isnull tells whether it has one. */
 static Datum value_of(TeRow *row, const char *column, bool *isnull)
 {

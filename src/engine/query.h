@@ -8,6 +8,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "executor/spi.h"
 #include "sql/params.h"
 
 /* Positions of a result's columns, resolved once per query. */
@@ -44,6 +45,21 @@ extern char *te_query_snapshot(void);
 
 /* Run a statement for its effect and return the rows that it touched. */
 extern uint64 te_query_run(const char *sql, const TeQueryArgs *args);
+
+/* A statement of one text for the life of the process, prepared at first use. */
+typedef struct TeStatement
+{
+	const char *sql;
+	int count; /* of parameters */
+	Oid types[8];
+	SPIPlanPtr plan;
+} TeStatement;
+
+/*
+ * Run it, and hand every row to "read" as te_query_each does (NULL: there is none).  It sees what
+ * the transaction has written.  Returns how many rows there were, or were touched.
+ */
+extern uint64 te_statement_run(TeStatement *statement, Datum *values, TeRowReader read, void *arg);
 
 /*
  * Values by column name; NULL is NULL, NAN, 0 or false.  A missing column is a bug.

@@ -21,4 +21,12 @@ extern void te_results_store(TeBatch *batch);
 /* After the commit: tell the lane's exposure. */
 extern void te_results_committed(TeBatch *batch);
 
+/*
+ * Tell it what there was after the last batch: open trades, stopped-out predictions, accounts and
+ * positions.  After te_exposure_load, whose reservations may have had their outcome since; in a
+ * transaction with SPI connected.
+ */
+extern void te_results_load(TeExposure *exposure, const TeCache *cache, int lane, int lane_count,
+                            TeTime now);
+
 #endif

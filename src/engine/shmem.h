@@ -48,9 +48,11 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(predictions) /* predictions in them */                                                       \
 	X(evaluations) /* strategy and prediction pairs decided */                                     \
 	X(signals)                                                                                     \
-	X(commands) /* execution commands among the messages */                                        \
-	X(ticks)    /* market prices */                                                                \
-	X(bars)     /* closed bars */                                                                  \
+	X(commands)           /* execution commands among the messages */                              \
+	X(executions)         /* reports of terminals taken */                                         \
+	X(unknown_executions) /* of them, those that have no effect */                                 \
+	X(ticks)              /* market prices */                                                      \
+	X(bars)               /* closed bars */                                                        \
 	X(dead_letters)                                                                                \
 	X(duplicates) /* input already applied */                                                      \
 	X(stale)      /* input of a producer's older epoch */                                          \

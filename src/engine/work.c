@@ -21,6 +21,7 @@
 #include "engine/owner.h"
 #include "engine/publisher.h"
 #include "engine/query.h"
+#include "engine/results.h"
 #include "engine/session.h"
 #include "engine/work.h"
 #include "sql/sqltime.h"
@@ -143,6 +144,7 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	                                                  .lane_count = c->lane_count,
 	                                                  .now = lane_time(m),
 	                                                  .cache = c->cache});
+	te_results_load(c->exposure, c->cache, c->lane, c->lane_count, lane_time(m));
 	c->assess = te_assess_create(slot);
 	te_assess_load(c->assess, c->cache);
 	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);

@@ -47,9 +47,10 @@ INSERT INTO trading.executions (company_id, user_id, execution_id, signal_id, ac
 	executed_at, side, simulated, content_hash, source, lane, batch_no, position)
 SELECT company_id, user_id, 'x1', signal_id, 'main', symbol, 'FILLED', 1.1, 0.1, now(), 1, false, sha256(''), 'nats', 0, 1, 0 FROM trading.signals;
 INSERT INTO trading.trades (company_id, signal_id, user_id, account_id, strategy_id, symbol, side, prediction_id, simulated, generated_at, decided_at,
-	confidence, position_size, pip_size, lot_step, contract_size, currency, state, filled, closed, commission, stopped_out, reports, lane, batch_no)
+	confidence, position_size, pip_size, lot_step, contract_size, currency, base_currency, quote_currency, state, filled, closed, commission, working,
+	stopped_out, reports, lane, batch_no)
 SELECT company_id, signal_id, user_id, 'main', strategy_id, symbol, 1, prediction_id, false, generated_at, decided_at,
-	0.9, 0.1, 0.0001, 0.01, 100000, 'USD', 'OPEN', 0.1, 0, 0, false, 1, 0, 1 FROM trading.signals;
+	0.9, 0.1, 0.0001, 0.01, 100000, 'USD', 'EUR', 'USD', 'OPEN', 0.1, 0, 0, false, false, 1, 0, 1 FROM trading.signals;
 INSERT INTO trading.position_history (company_id, user_id, account_id, symbol, simulated, batch_no, lane, first, side, lots, realised,
 	total_realised, total_commission, fills, cycles, steps, closed_steps, owed_steps, lot_step)
 SELECT company_id, user_id, 'main', symbol, false, 1, 0, true, 1, 0.1, 0, 0, 0, 1, 1, 10, 0, 0, 0.01 FROM trading.signals;

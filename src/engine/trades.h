@@ -1,0 +1,93 @@
+/*
+ * trades.h - what became of signals: the rows of trading.trades.
+ *
+ * A trade is the sum of the reports about its signal.  What it needs of the signal is copied
+ * into its row, so that it outlives trading.signals.
+ */
+#ifndef TE_ENGINE_TRADES_H
+#define TE_ENGINE_TRADES_H
+
+#include "postgres.h"
+
+#include "core/execution.h"
+#include "core/position.h"
+#include "engine/exposure.h"
+#include "engine/query.h"
+#include "engine/rows.h"
+#include "wire/identity.h"
+
+typedef struct TeTrade
+{
+	/* Of the signal; flag says why nothing can be reported about it, as trading.executions does. */
+	const char *company_id, *user_id, *account_id, *strategy_id, *symbol;
+	const char *prediction_id, *correlation_id;
+	uint8_t signal_id[TE_UUID_BYTES];
+	const char *flag;
+	int side;
+	bool simulated;
+	TeTime generated_at, decided_at;
+	double confidence, position_size, entry_price, stop_loss, risk, max_slippage_pips;
+	double pip_size, lot_step, contract_size, conversion_rate, notional;
+	const char *currency, *base_currency, *quote_currency;
+
+	/* Of its reports, those of the batch included; settled. */
+	MemoryContext memory; /* that they are in */
+	TeExecution *reports;
+	int count, capacity;
+	TeExecutionSum sum;
+	bool working, stopped_out;
+
+	/* Of its row: batches, 0 for none; was_stopped: before this batch. */
+	int64 filled_batch_no, ended_batch_no;
+	bool was_stopped;
+} TeTrade;
+
+/* Trades of a batch. */
+typedef struct TeTrades
+{
+	MemoryContext context; /* of the batch */
+	TeTrade **trades;
+	int count, capacity;
+	HTAB *by_signal;
+} TeTrades;
+
+extern void te_trades_begin(TeTrades *trades, MemoryContext context);
+
+/* A trade of this signal is wanted; what it points to must live as long as the batch. */
+extern void te_trades_want(TeTrades *trades, const char *company_id,
+                           const uint8_t signal_id[TE_UUID_BYTES]);
+
+/* Read those that are wanted, from trading.trades or else trading.signals. */
+extern void te_trades_read(TeTrades *trades);
+
+/* NULL: the company has no such signal. */
+extern TeTrade *te_trades_find(const TeTrades *trades, const char *company_id,
+                               const uint8_t signal_id[TE_UUID_BYTES]);
+
+/*
+ * Once the batch's reports are in trading.executions: sum up what there is of each trade,
+ * and write its row.
+ */
+extern void te_trades_store(TeTrades *trades, int lane, int64 batch_no);
+
+/*
+ * What settled reports about an order do to a position, one for one in out[].  A close that says
+ * no size closes what the others leave.
+ */
+extern void te_trade_fills(const TeExecution *reports, int count, int side, double rate,
+                           TeFill *out);
+extern bool te_trade_closes_unsized(const TeExecution *e);
+
+/* Whether a report's fill is anything to a position. */
+extern bool te_trade_fill_counts(const TeExecution *e);
+
+/* The part of it that is open or may still be filled, as it counts in the book; false: none. */
+extern bool te_trade_order(const TeTrade *trade, double margin_rate, TeExposureOrder *out);
+
+/* Add a row of trading.executions to a trade's reports. */
+extern void te_trade_add_report(TeTrade *trade, TeRow *row);
+
+/* Read a row of trading.trades, texts into the memory context of the moment. */
+extern void te_trade_from_row(TeRow *row, TeTrade *trade);
+
+#endif
