@@ -3,12 +3,12 @@
  */
 #include "account.h"
 
-void te_account_begin(TeAccountRun *a)
+void te_account_run_begin(TeAccountRun *a)
 {
 	*a = (TeAccountRun){.day = TE_NO_TIME, .last_at = TE_NO_TIME};
 }
 
-bool te_account_follows(const TeAccountRun *a, TeTime at, TeKey id)
+bool te_account_run_follows(const TeAccountRun *a, TeTime at, TeKey id)
 {
 	if (a->fills == 0 || at != a->last_at)
 		return a->fills == 0 || at > a->last_at;
@@ -22,10 +22,10 @@ static TeTime midnight(TeTime at)
 	return at - (since < 0 ? since + TE_USEC_PER_DAY : since);
 }
 
-void te_account_add(TeAccountRun *a, TeTime at, TeKey id, int64_t earned)
+void te_account_run_add(TeAccountRun *a, TeTime at, TeKey id, int64_t earned)
 {
 	if (a->fills == 0 || at != a->last_at)
-		a->settled_peak = te_account_peak(a);
+		a->settled_peak = te_account_run_peak(a);
 	if (a->fills == 0 || midnight(at) != a->day) {
 		a->day = midnight(at);
 		a->day_start = a->realised;
@@ -36,7 +36,7 @@ void te_account_add(TeAccountRun *a, TeTime at, TeKey id, int64_t earned)
 	a->fills++;
 }
 
-int64_t te_account_peak(const TeAccountRun *a)
+int64_t te_account_run_peak(const TeAccountRun *a)
 {
 	return a->realised > a->settled_peak ? a->realised : a->settled_peak;
 }

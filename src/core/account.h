@@ -22,15 +22,15 @@ typedef struct TeAccountRun
 	int64_t fills;
 } TeAccountRun;
 
-extern void te_account_begin(TeAccountRun *a);
+extern void te_account_run_begin(TeAccountRun *a);
 
 /* Is a fill later than all that were added? */
-extern bool te_account_follows(const TeAccountRun *a, TeTime at, TeKey id);
+extern bool te_account_run_follows(const TeAccountRun *a, TeTime at, TeKey id);
 
 /* Add a fill that is, and what it earned. */
-extern void te_account_add(TeAccountRun *a, TeTime at, TeKey id, int64_t earned);
+extern void te_account_run_add(TeAccountRun *a, TeTime at, TeKey id, int64_t earned);
 
 /* The most that was realised after any instant, all of it taken together; at least 0. */
-extern int64_t te_account_peak(const TeAccountRun *a);
+extern int64_t te_account_run_peak(const TeAccountRun *a);
 
 #endif

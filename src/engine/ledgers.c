@@ -120,7 +120,7 @@ static TeLedgerAccount *account_of(TeLedgers *ledgers, const TeTrade *t)
 		entry->account->user_id = t->user_id;
 		entry->account->account_id = t->account_id;
 		entry->account->simulated = t->simulated;
-		te_account_begin(&entry->account->run);
+		te_account_run_begin(&entry->account->run);
 		ledgers->accounts = lappend(ledgers->accounts, entry->account);
 	}
 	return entry->account;
@@ -574,7 +574,7 @@ static void fold(TeAccountRun *run, TePosition *p, double lot_step, const TeLedg
 	int64 before = te_book_amount(p->total_realised);
 
 	te_position_add(p, &terms, &f->fill);
-	te_account_add(run, f->fill.at, f->fill.id, te_book_amount(p->total_realised) - before);
+	te_account_run_add(run, f->fill.at, f->fill.id, te_book_amount(p->total_realised) - before);
 }
 
 /* Does all that is new come after all that was there, in the steps in which that is counted? */
@@ -582,7 +582,7 @@ static bool goes_on(TeLedgerAccount *a)
 {
 	const TeFill *first = &a->fills[0].fill;
 
-	if (a->anew || !te_account_follows(&a->run, first->at, first->id))
+	if (a->anew || !te_account_run_follows(&a->run, first->at, first->id))
 		return false;
 	for (int i = 0; i < a->count; i++) {
 		const TeLedgerFill *f = &a->fills[i];
@@ -619,7 +619,7 @@ static void fold_anew(TeLedgerAccount *a, const KeptAccount *k)
 	}
 	for (int i = 0; i < k->count; i++)
 		steps[k->fills[i].symbol] = fmin(steps[k->fills[i].symbol], k->fills[i].of.lot_step);
-	te_account_begin(&a->run);
+	te_account_run_begin(&a->run);
 	for (int i = 0; i < k->count; i++) {
 		const KeptFill *f = &k->fills[i];
 
@@ -675,7 +675,7 @@ static void add_account_row(TeRows *rows, const TeLedgerAccount *a, int lane, in
 	te_rows_set(rows, row, ACCOUNT_batch_no, Int64GetDatum(batch_no));
 	te_rows_set(rows, row, ACCOUNT_lane, Int32GetDatum(lane));
 	te_rows_set(rows, row, ACCOUNT_realised, Int64GetDatum(run->realised));
-	te_rows_set(rows, row, ACCOUNT_peak, Int64GetDatum(te_account_peak(run)));
+	te_rows_set(rows, row, ACCOUNT_peak, Int64GetDatum(te_account_run_peak(run)));
 	te_rows_set(rows, row, ACCOUNT_settled_peak, Int64GetDatum(run->settled_peak));
 	te_rows_set(rows, row, ACCOUNT_day,
 	            DateADTGetDatum((DateADT)(run->day / TE_USEC_PER_DAY - UNIX_EPOCH_DAYS)));
@@ -751,7 +751,7 @@ static void tell_account(TeExposure *exposure, const char *company_id, const cha
 {
 	const TeAccountResults results = {
 		.realised = run->realised,
-		.peak = te_account_peak(run),
+		.peak = te_account_run_peak(run),
 		.day_start = run->day_start,
 		.day_starts_at = run->day,
 	};
