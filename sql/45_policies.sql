@@ -124,7 +124,7 @@ AS $$
 		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays',
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
-		'strategy_adjustments',
+		'strategy_adjustments', 'job_settings', 'job_runs',
 		'performance_changes', 'performance_parts', 'performance_signals', 'performance_marks', 'score_marks', 'pending_scores', 'prediction_scores', 'score_days',
 		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
@@ -204,6 +204,8 @@ BEGIN
 	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;
 	GRANT SELECT ON trading.strategy_changes, trading.inbox TO trading_worker;
 	GRANT SELECT ON trading.strategy_adjustments TO trading_tenant, trading_admin;
+	GRANT SELECT, INSERT, UPDATE ON trading.job_settings TO trading_admin;
+	GRANT SELECT ON trading.job_runs TO trading_admin;
 END
 $$;
 COMMENT ON FUNCTION trading.grant_privileges() IS 'part of trading.setup(): who may do what with the tables';

@@ -108,7 +108,7 @@ AS $$
 		  JOIN trading.strategies AS s
 		    ON s.company_id = t.company_id AND s.user_id = t.user_id AND s.strategy_id = t.strategy_id
 		  JOIN trading.accounts AS a
-		    ON a.company_id = s.company_id AND a.user_id = s.user_id AND a.account_id = s.account_id
+		    ON a.company_id = s.company_id AND a.user_id = s.user_id AND a.account_id = s.account_id AND a.currency = t.currency
 		 WHERE t.state = 'CLOSED' AND t.profit IS NOT NULL
 		   AND t.simulated = (current_setting('trading_engine.clock') = 'input')
 		   AND ($1 IS NULL OR t.company_id = $1) AND ($2 IS NULL OR t.user_id = $2) AND ($3 IS NULL OR t.strategy_id = $3)) AS c

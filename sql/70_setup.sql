@@ -67,6 +67,7 @@ BEGIN
 	PERFORM trading.create_limit_tables();
 	PERFORM trading.create_lane_tables();
 	PERFORM trading.create_adjustment_tables();
+	PERFORM trading.create_job_tables();
 	PERFORM trading.create_execution_tables();
 	PERFORM trading.create_breaker_tables();
 	PERFORM trading.create_performance_tables();
@@ -94,6 +95,7 @@ BEGIN
 	PERFORM trading.create_triggers();
 	PERFORM trading.create_views();
 	PERFORM trading.create_rate_view();
+	PERFORM trading.create_job_view();
 	PERFORM trading.create_execution_views();
 	PERFORM trading.create_performance_triggers();
 	PERFORM trading.create_performance_views();

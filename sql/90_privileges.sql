@@ -72,3 +72,9 @@ GRANT EXECUTE ON FUNCTION trading.adjust_strategies(boolean, text, text, text), 
 GRANT EXECUTE ON FUNCTION trading.measure_strategies(timestamptz) TO trading_admin;
 GRANT EXECUTE ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean), trading.sees_all_users() TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.roll_up(), trading.score_predictions(bigint) TO trading_admin;
+GRANT EXECUTE ON FUNCTION trading.job_definitions(), trading.cron_jobs(), trading.cron_place(), trading.cron_job_name(text),
+	trading.job_statement(text, text), trading.next_run(text, timestamptz, text), trading.schedule_jobs(interval, interval, jsonb),
+	trading.unschedule_jobs(), trading.begin_job(text), trading.do_job(bigint)
+	TO trading_admin;
+GRANT EXECUTE ON PROCEDURE trading.run_job(text) TO trading_admin;
+GRANT EXECUTE ON FUNCTION trading.read_jobs(), trading.health() TO trading_admin, pg_monitor;

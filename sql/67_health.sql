@@ -1,0 +1,140 @@
+-- Health: everything that an operator should look at, in one place.  Each function is about one
+-- thing and gives a row at least, so that silence is no answer.
+
+CREATE FUNCTION trading.health_of_library() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'library', CASE WHEN l.loaded THEN 'OK' ELSE 'FAIL' END,
+	       CASE WHEN l.loaded THEN 'loaded by the server' ELSE 'not in shared_preload_libraries: no lane runs' END
+	  FROM (SELECT current_setting('trading_engine.max_lanes', true) IS NOT NULL AS loaded) AS l
+$$;
+COMMENT ON FUNCTION trading.health_of_library() IS 'part of trading.health(): the shared library';
+
+-- A standby has no lanes to run.
+CREATE FUNCTION trading.health_of_lanes() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF pg_is_in_recovery() THEN
+		RETURN QUERY SELECT 'lanes', 'OK', 'a standby: they run at the primary';
+	ELSIF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
+		RETURN QUERY
+		SELECT format('lane %s', l.lane),
+		       CASE WHEN w.state = 'running' AND w.outbox_pending < 100000 THEN 'OK'
+			    WHEN w.state IN ('running', 'starting', 'draining') THEN 'WARN' ELSE 'FAIL' END,
+		       concat_ws(', ', COALESCE(w.state, 'no worker'), w.reason, w.failures || ' failures in a row',
+			CASE WHEN w.outbox_pending > 0 THEN w.outbox_pending || ' messages wait for the broker' END)
+		  FROM trading.lanes AS l
+		  LEFT JOIN LATERAL (
+			SELECT r.state, NULLIF(r.reason, '') AS reason, NULLIF(r.failures, 0) AS failures, r.outbox_pending
+			  FROM trading.read_workers() AS r WHERE r.datname = current_database() AND r.lane = l.lane) AS w ON true
+		 ORDER BY l.lane;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trading.health_of_lanes() IS 'part of trading.health(): workers that are down or foreign, what waits for the broker';
+
+CREATE FUNCTION trading.health_of_transports() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
+		RETURN QUERY
+		SELECT format('%s of lane %s', t.transport, t.lane), CASE WHEN t.state = 'ready' THEN 'OK' ELSE 'FAIL' END,
+		       concat_ws(', ', t.state, 'since ' || t.since::timestamptz(0), CASE WHEN t.state <> 'ready' THEN t.last_error END)
+		  FROM trading.read_transports() AS t
+		 WHERE t.datname = current_database()
+		 ORDER BY t.lane, t.transport;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trading.health_of_transports() IS 'part of trading.health(): connections to brokers';
+
+CREATE FUNCTION trading.health_of_breakers() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
+		RETURN QUERY
+		SELECT 'risk service', CASE WHEN b.open > 0 THEN 'FAIL' WHEN b.half > 0 THEN 'WARN' ELSE 'OK' END,
+		       CASE WHEN b.open + b.half = 0 THEN 'no circuit breaker is open'
+			    ELSE format('circuit breakers that aren''t closed: %s; fallbacks decide (trading.stat_breakers)', b.open + b.half) END
+		  FROM (SELECT count(*) FILTER (WHERE s.state = 'OPEN') AS open, count(*) FILTER (WHERE s.state = 'HALF_OPEN') AS half
+			  FROM trading.read_breakers() AS s WHERE s.datname = current_database()) AS b;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trading.health_of_breakers() IS 'part of trading.health(): circuit breakers of the risk service';
+
+CREATE FUNCTION trading.health_of_partitions() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'partitions', CASE WHEN m.today > 0 THEN 'FAIL' WHEN m.ahead > 0 THEN 'WARN' ELSE 'OK' END,
+	       CASE WHEN m.ahead = 0 THEN 'made until tomorrow or later'
+		    ELSE format('missing: %s of today, %s of tomorrow: SELECT trading.ensure_partitions()', m.today, m.ahead - m.today) END
+	  FROM (SELECT count(*) AS ahead, count(*) FILTER (WHERE w.partition IN (SELECT n.partition FROM trading.wanted_partitions(0) AS n)) AS today
+		  FROM trading.wanted_partitions(1) AS w WHERE to_regclass(format('trading.%I', w.partition)) IS NULL) AS m
+$$;
+COMMENT ON FUNCTION trading.health_of_partitions() IS 'part of trading.health(): partitions that there should be';
+
+CREATE FUNCTION trading.health_of_jobs() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('job %s', j.job),
+	       CASE WHEN j.failed THEN 'FAIL' WHEN j.late OR j.scheduled_at IS NULL AND j.last_run IS NULL OR j.scheduled IS FALSE AND j.scheduled_at IS NOT NULL AND j.schedule IS NOT NULL THEN 'WARN'
+		    ELSE 'OK' END,
+	       CASE WHEN j.failed THEN format('%s at %s: %s', j.last_status, j.last_run::timestamptz(0), COALESCE(j.last_result, 'its session ended'))
+		    WHEN j.late THEN format('late: it was due at %s, and last run at %s', j.next_due, COALESCE(j.last_run::timestamptz(0)::text, 'no time'))
+		    WHEN j.schedule IS NULL THEN 'switched off'
+		    WHEN j.scheduled_at IS NULL AND j.last_run IS NULL THEN 'never run: SELECT trading.schedule_jobs()'
+		    WHEN j.scheduled IS FALSE AND j.scheduled_at IS NOT NULL THEN 'pg_cron doesn''t know it any more: SELECT trading.schedule_jobs()'
+		    ELSE concat_ws(', ', j.last_status || ' at ' || j.last_run::timestamptz(0), 'due at ' || j.next_due) END
+	  FROM trading.read_jobs() AS j
+$$;
+COMMENT ON FUNCTION trading.health_of_jobs() IS 'part of trading.health(): jobs that are late, have failed, or never run';
+
+CREATE FUNCTION trading.health_of_input() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'dead letters', CASE WHEN d.n > 0 THEN 'WARN' ELSE 'OK' END,
+	       CASE WHEN d.n > 0 THEN format('%s messages were turned away in the last day, the last of them at %s: trading.dead_letters', d.n, d.last::timestamptz(0))
+		    ELSE 'none in the last day' END
+	  FROM (SELECT count(*) AS n, max(l.recorded_at) AS last FROM trading.dead_letters AS l WHERE l.recorded_at > now() - interval '1 day') AS d
+	UNION ALL
+	SELECT 'executions', CASE WHEN e.n > 0 THEN 'WARN' ELSE 'OK' END,
+	       CASE WHEN e.n > 0 THEN format('%s reports in the last day are about no order of ours, or contradict earlier ones: trading.executions', e.n)
+		    ELSE 'all reports of the last day are about our orders' END
+	  FROM (SELECT count(*) AS n FROM trading.executions AS x
+		 WHERE x.recorded_at > now() - interval '1 day' AND (x.flag IS NOT NULL OR x.conflicts > 0)) AS e
+$$;
+COMMENT ON FUNCTION trading.health_of_input() IS 'part of trading.health(): messages that were turned away, reports that fit no order';
+
+CREATE FUNCTION trading.health_of_calendar() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'news calendar', CASE WHEN r.required = 0 OR c.until > now() + interval '1 day' THEN 'OK' WHEN c.until > now() THEN 'WARN' ELSE 'FAIL' END,
+	       CASE WHEN r.required = 0 THEN 'no rule requires one'
+		    WHEN c.until IS NULL THEN format('missing, and rules require it: %s; their signals are rejected: trading.news_calendar', r.required)
+		    ELSE format('known until %s', c.until::timestamptz(0)) END
+	  FROM (SELECT count(*) AS required FROM trading.news_rules AS n WHERE n.required) AS r,
+	       (SELECT max(n.known_until) AS until FROM trading.news_calendar AS n WHERE n.known_from <= now() AND n.known_until > now()) AS c
+	UNION ALL
+	SELECT 'kill switch', CASE WHEN s.n > 0 THEN 'WARN' ELSE 'OK' END,
+	       CASE WHEN s.n > 0 THEN format('scopes that are REDUCING or HALTED: %s: trading.trading_switches', s.n) ELSE 'everything is ACTIVE' END
+	  FROM (SELECT count(*) AS n FROM trading.trading_switches AS t WHERE t.state <> 'ACTIVE') AS s
+$$;
+COMMENT ON FUNCTION trading.health_of_calendar() IS 'part of trading.health(): news calendar and kill switches';
+
+CREATE FUNCTION trading.health() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT h.* FROM trading.health_of_library() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_lanes() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_transports() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_breakers() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_calendar() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_input() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_partitions() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_jobs() AS h
+$$;
+COMMENT ON FUNCTION trading.health() IS 'everything that an operator should look at: OK, WARN or FAIL with what it is about; SELECT * FROM trading.health() WHERE status <> ''OK''';
