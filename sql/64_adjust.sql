@@ -90,12 +90,15 @@ CREATE AGGREGATE trading.present_drawdown(profit float8, closed_at timestamptz, 
 COMMENT ON AGGREGATE trading.present_drawdown(float8, timestamptz, float8) IS
 	'(peak - equity) / peak at the end of the equity curve that starts at equity, closes of one instant summed first; call with ORDER BY closed_at; NULL with fewer than 2 trades';
 
+-- Of ids no statistics are kept (trading.hide_statistics()), so that the planner would take many
+-- rows for one: it is told to join as one does with many.
+--
 -- Trades count that were decided by the clock that the lanes go by: of a database that lives on
 -- recorded input all are simulated, and elsewhere those that are say nothing.
 CREATE FUNCTION trading.closed_trade_figures(company text DEFAULT NULL, "user" text DEFAULT NULL, strategy text DEFAULT NULL)
 	RETURNS TABLE (company_id text, user_id text, strategy_id text, closed_trades bigint, accuracy float8,
 		max_drawdown float8, drawdown float8)
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
 AS $$
 	SELECT c.company_id, c.user_id, c.strategy_id, count(*),
 	       trading.win_rate(c.profit) FILTER (WHERE c.age <= current_setting('trading_engine.adjust_trades')::bigint),
@@ -120,7 +123,7 @@ COMMENT ON FUNCTION trading.closed_trade_figures(text, text, text) IS
 -- Hit rates
 
 CREATE FUNCTION trading.measure_strategies(since timestamptz DEFAULT NULL) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
 	changed bigint;
@@ -181,18 +184,27 @@ END
 $$;
 COMMENT ON FUNCTION trading.own_scope(text, text) IS 'company and user that a session may ask about: NULL is all that it may; an error where it asks for more';
 
--- What each strategy has and what the rule says of it, as of now.
-CREATE FUNCTION trading.judge_strategies(company text, "user" text, strategy text)
-	RETURNS TABLE (company_id text, user_id text, strategy_id text, verdict text, own_threshold float8, threshold float8, threshold_after float8,
-		threshold_reason text, threshold_limit float8, size float8, size_after float8, size_reason text, size_limit float8,
-		closed_trades bigint, new_trades bigint, accuracy float8, max_drawdown float8, drawdown float8, company_decides boolean)
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+-- What a strategy has and what the rule says of it.
+CREATE TYPE trading.judged_strategy AS (
+	company_id text, user_id text, strategy_id text, verdict text,
+	own_threshold float8, threshold float8, threshold_after float8, threshold_reason text, threshold_limit float8,
+	size float8, size_after float8, size_reason text, size_limit float8,
+	closed_trades bigint, new_trades bigint, accuracy float8, max_drawdown float8, drawdown float8, company_decides boolean);
+COMMENT ON TYPE trading.judged_strategy IS 'what a strategy has and what the rule of self-adjustment says of it';
+
+CREATE FUNCTION trading.judge_strategies(company text, "user" text, strategy text) RETURNS SETOF trading.judged_strategy
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
 AS $$
 	WITH tiers AS MATERIALIZED (
 		SELECT t.tier, m.min_confidence_threshold AS threshold
 		  FROM trading.tiers AS t
 		 CROSS JOIN LATERAL trading.merge_strategy(t, NULL::trading.strategies, NULL::trading.strategies, false) AS m),
-	figures AS MATERIALIZED (SELECT f.* FROM trading.closed_trade_figures($1, $2, $3) AS f)
+	figures AS MATERIALIZED (SELECT f.* FROM trading.closed_trade_figures($1, $2, $3) AS f),
+	last AS MATERIALIZED (
+		SELECT a.company_id, a.user_id, a.strategy_id, max(a.adjusted_at) AS at, max(a.closed_trades) AS closed_trades
+		  FROM trading.strategy_adjustments AS a
+		 WHERE ($1 IS NULL OR a.company_id = $1) AND ($2 IS NULL OR a.user_id = $2) AND ($3 IS NULL OR a.strategy_id = $3)
+		 GROUP BY a.company_id, a.user_id, a.strategy_id)
 	SELECT s.company_id, s.user_id, s.strategy_id, j.verdict,
 	       s.min_confidence_threshold, e.threshold, j.threshold_after, j.threshold_reason, j.threshold_limit,
 	       s.position_size_multiplier, j.size_after, j.size_reason, j.size_limit,
@@ -202,22 +214,49 @@ AS $$
 	  JOIN tiers AS t ON t.tier = c.tier
 	  LEFT JOIN trading.strategies AS o ON o.company_id = s.company_id AND o.user_id = '_all'
 	  LEFT JOIN figures AS f ON f.company_id = s.company_id AND f.user_id = s.user_id AND f.strategy_id = s.strategy_id
-	 CROSS JOIN LATERAL (
-		SELECT max(a.adjusted_at) AS at, max(a.closed_trades) AS closed_trades
-		  FROM trading.strategy_adjustments AS a
-		 WHERE a.company_id = s.company_id AND a.user_id = s.user_id AND a.strategy_id = s.strategy_id) AS last
+	  LEFT JOIN last AS l ON l.company_id = s.company_id AND l.user_id = s.user_id AND l.strategy_id = s.strategy_id
 	 CROSS JOIN LATERAL (
 		SELECT COALESCE(s.min_confidence_threshold, t.threshold) AS threshold,
 		       -- The larger of both holds: below the company's, the user's own has no effect.
 		       COALESCE(o.min_confidence_threshold >= COALESCE(s.min_confidence_threshold, t.threshold), false) AS company_decides,
 		       COALESCE(f.closed_trades, 0) AS closed_trades,
-		       GREATEST(COALESCE(f.closed_trades, 0) - COALESCE(last.closed_trades, 0), 0) AS new_trades) AS e
+		       GREATEST(COALESCE(f.closed_trades, 0) - COALESCE(l.closed_trades, 0), 0) AS new_trades) AS e
 	 CROSS JOIN LATERAL trading.adjustment(NOT s.auto_adjust, CASE WHEN NOT e.company_decides THEN e.threshold END, t.threshold,
-		s.position_size_multiplier, last.at, e.closed_trades, e.new_trades, f.accuracy, f.max_drawdown, f.drawdown, clock_timestamp()) AS j
+		s.position_size_multiplier, l.at, e.closed_trades, e.new_trades, f.accuracy, f.max_drawdown, f.drawdown, clock_timestamp()) AS j
 	 WHERE s.user_id <> '_all'
 	   AND ($1 IS NULL OR s.company_id = $1) AND ($2 IS NULL OR s.user_id = $2) AND ($3 IS NULL OR s.strategy_id = $3)
+	 ORDER BY s.company_id COLLATE "C", s.user_id COLLATE "C", s.strategy_id COLLATE "C"
 $$;
-COMMENT ON FUNCTION trading.judge_strategies(text, text, text) IS 'part of trading.adjust_strategies(): what the rule says of each strategy';
+COMMENT ON FUNCTION trading.judge_strategies(text, text, text) IS 'part of trading.adjust_strategies(): what the rule says of each strategy, as of now';
+
+-- Change rows that were judged, unless they aren't what they were then; the company's row is asked
+-- for nothing here, as it only ever makes a threshold matter less.
+CREATE FUNCTION trading.apply_adjustments(judged trading.judged_strategy[])
+	RETURNS TABLE (adjustment_id bigint, company_id text, user_id text, strategy_id text)
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+AS $$
+	WITH changed AS (
+		UPDATE trading.strategies AS s
+		   SET min_confidence_threshold = COALESCE(j.threshold_after, s.min_confidence_threshold),
+		       position_size_multiplier = COALESCE(j.size_after, s.position_size_multiplier)
+		  FROM unnest($1) AS j
+		 WHERE s.company_id = j.company_id AND s.user_id = j.user_id AND s.strategy_id = j.strategy_id
+		   AND s.auto_adjust AND s.min_confidence_threshold IS NOT DISTINCT FROM j.own_threshold AND s.position_size_multiplier = j.size
+		RETURNING s.version, j.*)
+	INSERT INTO trading.strategy_adjustments AS a (company_id, user_id, strategy_id, adjusted_at, version,
+		threshold_before, threshold_from, threshold_after, threshold_reason, threshold_limit,
+		size_before, size_after, size_reason, size_limit,
+		closed_trades, new_trades, accuracy, max_drawdown, drawdown)
+	SELECT j.company_id, j.user_id, j.strategy_id, clock_timestamp(), j.version,
+	       CASE WHEN j.threshold_after IS NOT NULL THEN j.own_threshold END, CASE WHEN j.threshold_after IS NOT NULL THEN j.threshold END,
+	       j.threshold_after, j.threshold_reason, j.threshold_limit,
+	       CASE WHEN j.size_after IS NOT NULL THEN j.size END, j.size_after, j.size_reason, j.size_limit,
+	       j.closed_trades, j.new_trades, j.accuracy, j.max_drawdown, j.drawdown
+	  FROM changed AS j
+	 ORDER BY j.company_id COLLATE "C", j.user_id COLLATE "C", j.strategy_id COLLATE "C"
+	RETURNING a.adjustment_id, a.company_id, a.user_id, a.strategy_id
+$$;
+COMMENT ON FUNCTION trading.apply_adjustments(trading.judged_strategy[]) IS 'part of trading.adjust_strategies(): makes adjustments; those of strategies that were changed meanwhile are left out';
 
 CREATE FUNCTION trading.adjust_strategies(dry_run boolean DEFAULT false, company text DEFAULT NULL, "user" text DEFAULT NULL, strategy text DEFAULT NULL)
 	RETURNS TABLE (adjustment_id bigint, company_id text, user_id text, strategy_id text, verdict text, detail text,
@@ -227,11 +266,16 @@ CREATE FUNCTION trading.adjust_strategies(dry_run boolean DEFAULT false, company
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	is_dry constant boolean := adjust_strategies.dry_run IS NOT FALSE;
 	scope record;
-	j record;
+	j trading.judged_strategy;
+	judged trading.judged_strategy[];
+	made bigint[] := '{}'; -- ids, one by one as the ADJUSTED among the judged are
+	refusals text[] := '{}';
+	n integer := 0;
 BEGIN
 	SELECT o.* INTO STRICT scope FROM trading.own_scope(adjust_strategies.company, adjust_strategies."user") AS o;
-	IF adjust_strategies.dry_run IS NOT TRUE THEN
+	IF NOT is_dry THEN
 		IF NOT trading.session_is_admin() THEN
 			RAISE EXCEPTION 'only trading_admin may adjust strategies'
 				USING ERRCODE = 'insufficient_privilege', HINT = 'trading.adjust_strategies(dry_run => true) says what would be done.';
@@ -239,9 +283,32 @@ BEGIN
 		-- Of two at once the second sees what the first has done.
 		LOCK TABLE trading.strategy_adjustments IN SHARE ROW EXCLUSIVE MODE;
 	END IF;
-	FOR j IN
-		SELECT v.* FROM trading.judge_strategies(scope.company, scope."user", adjust_strategies.strategy) AS v
-		 ORDER BY v.company_id COLLATE "C", v.user_id COLLATE "C", v.strategy_id COLLATE "C"
+	judged := ARRAY(SELECT v FROM trading.judge_strategies(scope.company, scope."user", adjust_strategies.strategy) AS v);
+	IF NOT is_dry THEN
+		BEGIN
+			SELECT array_agg(a.adjustment_id ORDER BY v.n) INTO made
+			  FROM unnest(judged) WITH ORDINALITY AS v (company_id, user_id, strategy_id, verdict, own_threshold, threshold, threshold_after, threshold_reason,
+				threshold_limit, size, size_after, size_reason, size_limit, closed_trades, new_trades, accuracy, max_drawdown, drawdown, company_decides, n)
+			  LEFT JOIN trading.apply_adjustments(ARRAY(SELECT w FROM unnest(judged) AS w WHERE w.verdict = 'ADJUSTED')) AS a
+			    ON a.company_id = v.company_id AND a.user_id = v.user_id AND a.strategy_id = v.strategy_id
+			 WHERE v.verdict = 'ADJUSTED';
+		EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege OR lock_not_available THEN
+			-- One strategy that the guards refuse doesn't keep the others from it.
+			made := '{}';
+			FOREACH j IN ARRAY judged
+			LOOP
+				CONTINUE WHEN j.verdict <> 'ADJUSTED';
+				BEGIN
+					made := made || (SELECT a.adjustment_id FROM trading.apply_adjustments(ARRAY[j]) AS a);
+					refusals := refusals || NULL::text;
+				EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege OR lock_not_available THEN
+					made := made || NULL::bigint;
+					refusals := refusals || SQLERRM;
+				END;
+			END LOOP;
+		END;
+	END IF;
+	FOREACH j IN ARRAY judged
 	LOOP
 		adjustment_id := NULL;
 		company_id := j.company_id; user_id := j.user_id; strategy_id := j.strategy_id;
@@ -252,19 +319,12 @@ BEGIN
 		size_before := j.size; size_after := j.size_after; size_reason := j.size_reason;
 		closed_trades := j.closed_trades; new_trades := j.new_trades;
 		accuracy := j.accuracy; max_drawdown := j.max_drawdown; drawdown := j.drawdown;
-		IF j.verdict = 'ADJUSTED' AND adjust_strategies.dry_run IS NOT TRUE THEN
-			BEGIN
-				adjustment_id := trading.apply_adjustment(j);
-				IF adjustment_id IS NULL THEN
-					verdict := 'CHANGED_MEANWHILE';
-					detail := 'somebody has changed the strategy since it was judged';
-				END IF;
-			EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege OR lock_not_available THEN
-				-- One strategy that the guards refuse doesn't keep the others from it.
-				verdict := 'REFUSED';
-				detail := SQLERRM;
-			END;
+		IF j.verdict = 'ADJUSTED' AND NOT is_dry THEN
+			n := n + 1;
+			adjustment_id := made[n];
 			IF adjustment_id IS NULL THEN
+				verdict := CASE WHEN refusals[n] IS NULL THEN 'CHANGED_MEANWHILE' ELSE 'REFUSED' END;
+				detail := COALESCE(refusals[n], 'somebody has changed the strategy since it was judged');
 				threshold_after := NULL; threshold_reason := NULL;
 				size_after := NULL; size_reason := NULL;
 			END IF;
@@ -275,38 +335,6 @@ END
 $$;
 COMMENT ON FUNCTION trading.adjust_strategies(boolean, text, text, text) IS
 	'moves min_confidence_threshold and position_size_multiplier of strategies that adjust themselves after their results, within bounds, and says what it did, or (dry_run) would do, and why; each change is a row of trading.strategy_adjustments';
-
--- Change the row that was judged, unless it isn't that row any more.
-CREATE FUNCTION trading.apply_adjustment(j record) RETURNS bigint
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
-AS $$
-DECLARE
-	made record;
-	id bigint;
-BEGIN
-	UPDATE trading.strategies AS s
-	   SET min_confidence_threshold = COALESCE(j.threshold_after, s.min_confidence_threshold),
-	       position_size_multiplier = COALESCE(j.size_after, s.position_size_multiplier)
-	 WHERE s.company_id = j.company_id AND s.user_id = j.user_id AND s.strategy_id = j.strategy_id
-	   AND s.auto_adjust AND s.min_confidence_threshold IS NOT DISTINCT FROM j.own_threshold AND s.position_size_multiplier = j.size
-	RETURNING s.version INTO made;
-	IF NOT FOUND THEN
-		RETURN NULL;
-	END IF;
-	INSERT INTO trading.strategy_adjustments (company_id, user_id, strategy_id, adjusted_at, version,
-		threshold_before, threshold_from, threshold_after, threshold_reason, threshold_limit,
-		size_before, size_after, size_reason, size_limit,
-		closed_trades, new_trades, accuracy, max_drawdown, drawdown)
-	VALUES (j.company_id, j.user_id, j.strategy_id, clock_timestamp(), made.version,
-		CASE WHEN j.threshold_after IS NOT NULL THEN j.own_threshold END, CASE WHEN j.threshold_after IS NOT NULL THEN j.threshold END,
-		j.threshold_after, j.threshold_reason, j.threshold_limit,
-		CASE WHEN j.size_after IS NOT NULL THEN j.size END, j.size_after, j.size_reason, j.size_limit,
-		j.closed_trades, j.new_trades, j.accuracy, j.max_drawdown, j.drawdown)
-	RETURNING adjustment_id INTO id;
-	RETURN id;
-END
-$$;
-COMMENT ON FUNCTION trading.apply_adjustment(record) IS 'part of trading.adjust_strategies(): makes one adjustment; NULL: the strategy was changed meanwhile';
 
 -- The way back.  What was adjusted more than once goes back step by step, the last one first.
 CREATE FUNCTION trading.undo_adjustment(adjustment_id bigint, reason text DEFAULT NULL) RETURNS void

@@ -217,8 +217,10 @@ BEGIN
 		-- Every half day somebody looks, and the second of two at once finds nothing to do.
 		PERFORM trading.adjust_strategies();
 		PERFORM later('12 hours');
+		COMMIT;
 		PERFORM trading.adjust_strategies();
 		PERFORM later('12 hours');
+		COMMIT;
 		INSERT INTO steps SELECT live.day, s.strategy_id, s.min_confidence_threshold, s.position_size_multiplier FROM trading.strategies AS s, (SELECT day) AS live WHERE s.user_id = 'ann';
 	END LOOP;
 END
@@ -248,6 +250,7 @@ DECLARE
 BEGIN
 	FOR id IN SELECT adjustment_id FROM trading.strategy_adjustments ORDER BY adjustment_id DESC LOOP
 		PERFORM trading.undo_adjustment(id);
+		COMMIT;
 	END LOOP;
 END
 $$;
