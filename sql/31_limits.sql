@@ -95,7 +95,7 @@ BEGIN
 		'lock_for', 'how long it locks, from the close of the last trade that counts',
 		'unlock_at', 'instead of lock_for: locks until this time of day, in whole minutes of UTC',
 		'trade_limit', 'trades that it takes; not of COOL_DOWN',
-		'required_profit', 'trades with less count (STOP_LOSS_GUARD), or trades that sum to less lock (LOW_PROFIT); profit over what was risked',
+		'required_profit', 'trades with less count (STOP_LOSS_GUARD), or trades that sum to less lock (LOW_PROFIT); in profit_ratio of trading.trades',
 		'max_drawdown', 'MAX_DRAWDOWN: locks beyond it; EQUITY: share of the peak, SUM_OF_RATIOS: in the unit of required_profit',
 		'method', 'how MAX_DRAWDOWN measures: EQUITY or SUM_OF_RATIOS',
 		'only_per_symbol', 'STOP_LOSS_GUARD: locks symbols alone, never everything',
@@ -126,6 +126,7 @@ BEGIN
 		FOREIGN KEY (company_id, user_id) REFERENCES trading.users ON DELETE CASCADE
 	)$table$, trading.enum_labels('protection'));
 	CREATE INDEX ON trading.protection_locks (company_id, protection, locked_until);
+	CREATE INDEX ON trading.protection_locks (locked_until) WHERE lifted_at IS NULL;
 	PERFORM trading.describe('trading.protection_locks',
 		'what protections have locked; trading.lift_lock() lifts a lock before its time', jsonb_build_object(
 		'lock_id', 'number of the lock',
@@ -207,6 +208,32 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.create_limit_tables() IS 'part of trading.setup(): limits, protections, the kill switch and news';
+
+-- For whoever watches: a rule that requires a calendar rejects all signals without one.  "It
+-- looks as far as" is before, from now on.
+CREATE FUNCTION trading.create_limit_views() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CREATE OR REPLACE VIEW trading.missing_calendars WITH (security_invoker) AS
+		WITH known AS (
+			SELECT range_agg(tstzrange(c.known_from, c.known_until)) AS spans FROM trading.news_calendar AS c)
+		SELECT r.scope, r.authority, r.company_id, r.user_id, r.strategy_id, r.symbol, now() + r.before AS looks_until,
+		       (SELECT max(upper(s.span)) FROM known AS k, unnest(k.spans) AS s (span) WHERE lower(s.span) <= now()) AS known_until
+		  FROM trading.news_rules AS r
+		 WHERE r.required
+		   AND NOT EXISTS (SELECT FROM known AS k
+			WHERE k.spans @> tstzrange(now() - r.after + interval '1 microsecond', now() + r.before, '[]'));
+	COMMENT ON VIEW trading.missing_calendars IS
+		'rules of trading.news_rules that reject every signal now, because the calendar that they require (trading.news_calendar) doesn''t reach as far as they look';
+	PERFORM trading.describe_like('trading.missing_calendars', 'trading.news_rules');
+	COMMENT ON COLUMN trading.missing_calendars.looks_until IS 'how far the rule looks now';
+	COMMENT ON COLUMN trading.missing_calendars.known_until IS 'how far the calendar reaches; NULL: there is none';
+	PERFORM trading.revoke_all('trading.missing_calendars');
+	GRANT SELECT ON trading.missing_calendars TO trading_tenant, trading_admin;
+END
+$$;
+COMMENT ON FUNCTION trading.create_limit_views() IS 'part of trading.setup(): trading.missing_calendars';
 
 -- A switch that is there, so that one UPDATE of it stops everything.
 CREATE FUNCTION trading.seed_switches() RETURNS void

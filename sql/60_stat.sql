@@ -15,7 +15,7 @@ CREATE FUNCTION trading.read_workers(
 	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
 	OUT notify_errors bigint, OUT risk_questions bigint, OUT risk_waits bigint, OUT risk_strays bigint,
-	OUT rule_errors bigint, OUT errors bigint, OUT reloads bigint, OUT stats_reset timestamptz)
+	OUT rule_errors bigint, OUT errors bigint, OUT news_missing bigint, OUT reloads bigint, OUT stats_reset timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'te_sql_stat_workers'
 	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 16 SET search_path = pg_catalog, pg_temp;
@@ -99,6 +99,7 @@ COMMENT ON COLUMN trading.stat_workers.risk_waits IS 'batches that waited for it
 COMMENT ON COLUMN trading.stat_workers.risk_strays IS 'its answers that were late, came twice, or answered nothing: they are ignored';
 COMMENT ON COLUMN trading.stat_workers.rule_errors IS 'custom rules that could not be evaluated, which counts as not true; trading.decision_counts has them per strategy';
 COMMENT ON COLUMN trading.stat_workers.errors IS 'batches that failed and were tried again message by message';
+COMMENT ON COLUMN trading.stat_workers.news_missing IS 'signals rejected because the calendar that trading.news_rules requires isn''t there: trading.missing_calendars';
 COMMENT ON COLUMN trading.stat_workers.reloads IS 'loads of changed strategies and reference data';
 COMMENT ON COLUMN trading.stat_workers.stats_reset IS 'when the counters began at 0';
 

@@ -175,6 +175,8 @@ static void take_candidate(TeCandidate *c, const Question *q, const TeCachedStra
 	}
 	if (c->decision.outcome == TE_OUTCOME_SIGNAL)
 		te_policy_apply(te_cache_policy(lane->cache), lane->exposure, c);
+	if (c->assessment.cancelled && c->assessment.cancellation == TE_RISK_NOTE_NEWS_MISSING)
+		te_count(&lane->slot->counters.news_missing, 1);
 	te_exposure_take(lane->exposure, c);
 	te_candidates_keep(lane->candidates);
 	batch->signals++;

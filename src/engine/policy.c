@@ -83,32 +83,37 @@ static bool pass_news(Question *q)
  * Limits
  *----------------------------------------------------------------------*/
 
+/* In the book, of the scope within the signal's company. */
+static TeBookTotals totals_of(const Question *q, const char *user, const char *strategy,
+                              const char *account, const char *symbol)
+{
+	return te_exposure_totals(q->exposure, &(TeExposureScope){.company_id = q->c->of.company_id,
+	                                                          .user_id = user,
+	                                                          .strategy_id = strategy,
+	                                                          .account_id = account,
+	                                                          .symbol = symbol});
+}
+
 static int64 positions(const Question *q, const TeScope *scope)
 {
 	const TeCachedStrategy *of = &q->c->of;
-	int64 open = te_exposure_totals(q->exposure, &(TeExposureScope){.company_id = of->company_id,
-	                                                                .user_id = scope->user,
-	                                                                .strategy_id = scope->strategy,
-	                                                                .symbol = scope->symbol})
-	                 .entries;
+	int64 open = totals_of(q, scope->user, scope->strategy, NULL, scope->symbol).entries;
 
 	/* What the account has beside, nobody knows of which strategy or symbol. */
-	return scope->strategy == NULL && scope->symbol == NULL ? open + of->account->open_positions
-	                                                        : open;
+	if (scope->strategy == NULL && scope->symbol == NULL)
+		open += q->c->account.open_positions -
+		        totals_of(q, of->user_id, NULL, of->account_id, NULL).entries;
+	return open;
 }
 
 /* Money of different accounts isn't one pot: what is a share of equity is one account's. */
 static TeBookTotals amounts(const Question *q, const TeScope *scope)
 {
 	const TeCachedStrategy *of = &q->c->of;
-	TeExposureScope s = {.company_id = of->company_id,
-	                     .user_id = of->user_id,
-	                     .strategy_id = scope->strategy,
-	                     .symbol = scope->symbol};
+	bool of_account = scope->strategy == NULL && scope->symbol == NULL;
 
-	if (scope->strategy == NULL && scope->symbol == NULL)
-		s.account_id = of->account_id;
-	return te_exposure_totals(q->exposure, &s);
+	return totals_of(q, of->user_id, scope->strategy, of_account ? of->account_id : NULL,
+	                 scope->symbol);
 }
 
 static double exposure_to(const Question *q, const char *currency)
@@ -127,11 +132,11 @@ static void read_equity(const Question *q, TeOpenState *open)
 	const TeCachedStrategy *of = &q->c->of;
 	TeAccountResults r =
 		te_exposure_results(q->exposure, of->company_id, of->user_id, of->account_id);
-	double began_with = of->account->equity;
+	double began_with = q->c->account.equity - te_book_currency(r.realised);
 	bool today =
 		r.day_starts_at != TE_NO_TIME && q->c->in.at - r.day_starts_at < 86400 * TE_USEC_PER_SEC;
 
-	open->equity = began_with + te_book_currency(r.realised);
+	open->equity = q->c->account.equity;
 	open->peak_equity = began_with + te_book_currency(r.peak);
 	open->day_start_equity = today ? began_with + te_book_currency(r.day_start) : open->equity;
 }

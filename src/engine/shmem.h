@@ -70,6 +70,7 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(risk_strays)    /* answers that were late, came twice, or answered nothing */                \
 	X(rule_errors)    /* custom rules that could not be evaluated */                               \
 	X(errors)         /* batches that failed and were tried again */                               \
+	X(news_missing)   /* signals rejected because a calendar of news is required and not there */  \
 	X(reloads)        /* loads of strategies and reference data */
 
 /* What is now.  X(name) for a number, T(name) for a TimestampTz, 0 meaning none. */
