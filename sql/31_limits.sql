@@ -209,21 +209,23 @@ END
 $$;
 COMMENT ON FUNCTION trading.create_limit_tables() IS 'part of trading.setup(): limits, protections, the kill switch and news';
 
--- For whoever watches: a rule that requires a calendar rejects all signals without one.  "It
--- looks as far as" is before, from now on.
+-- For whoever watches: a rule that requires a calendar rejects all signals without one.
 CREATE FUNCTION trading.create_limit_views() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	CREATE OR REPLACE VIEW trading.missing_calendars WITH (security_invoker) AS
-		WITH known AS (
-			SELECT range_agg(tstzrange(c.known_from, c.known_until)) AS spans FROM trading.news_calendar AS c)
-		SELECT r.scope, r.authority, r.company_id, r.user_id, r.strategy_id, r.symbol, now() + r.before AS looks_until,
-		       (SELECT max(upper(s.span)) FROM known AS k, unnest(k.spans) AS s (span) WHERE lower(s.span) <= now()) AS known_until
-		  FROM trading.news_rules AS r
-		 WHERE r.required
-		   AND NOT EXISTS (SELECT FROM known AS k
-			WHERE k.spans @> tstzrange(now() - r.after + interval '1 microsecond', now() + r.before, '[]'));
+	-- Nothing in it belongs to the extension, so that DROP EXTENSION leaves it behind.
+	IF to_regclass('trading.missing_calendars') IS NULL THEN
+		CREATE VIEW trading.missing_calendars WITH (security_invoker) AS
+			WITH known AS (
+				SELECT range_agg(tstzrange(c.known_from, c.known_until)) AS spans FROM trading.news_calendar AS c)
+			SELECT r.scope, r.authority, r.company_id, r.user_id, r.strategy_id, r.symbol, now() + r.before AS looks_until,
+			       (SELECT max(upper(s.span)) FROM known AS k, unnest(k.spans) AS s (span) WHERE lower(s.span) <= now()) AS known_until
+			  FROM trading.news_rules AS r
+			 WHERE r.required
+			   AND NOT EXISTS (SELECT FROM known AS k
+				WHERE k.spans @> tstzrange(now() - r.after + interval '1 microsecond', now() + r.before, '[]'));
+	END IF;
 	COMMENT ON VIEW trading.missing_calendars IS
 		'rules of trading.news_rules that reject every signal now, because the calendar that they require (trading.news_calendar) doesn''t reach as far as they look';
 	PERFORM trading.describe_like('trading.missing_calendars', 'trading.news_rules');

@@ -8,6 +8,7 @@
 
 #include "engine/guc.h"
 #include "engine/ledgers.h"
+#include "engine/protect.h"
 #include "engine/results.h"
 #include "engine/trades.h"
 #include "sql/sqltime.h"
@@ -451,6 +452,30 @@ static void add_fills(TeBatch *batch)
 	}
 }
 
+static bool lane_is_simulated(void)
+{
+	return te_guc_clock == TE_CLOCK_INPUT;
+}
+
+/* Orders that the batch has closed may have protections lock. */
+static void protect(TeBatch *batch, int64 batch_no)
+{
+	const TeTrades *trades = &batch->results->trades;
+	TeClosedOrder *closed = palloc(sizeof(TeClosedOrder) * Max(trades->count, 1));
+	int count = 0;
+
+	for (int i = 0; i < trades->count; i++) {
+		const TeTrade *t = trades->trades[i];
+
+		if (t->sum.state == TE_TRADE_STATE_CLOSED && t->ended_batch_no == batch_no &&
+		    t->simulated == lane_is_simulated())
+			closed[count++] = (TeClosedOrder){t->company_id,  t->user_id, t->account_id,
+			                                  t->strategy_id, t->symbol,  t->side};
+	}
+	te_protections_apply(te_cache_policy(batch->lane->cache), closed, count,
+	                     lane_is_simulated() ? batch->lane->memory->staged.clock : batch->at);
+}
+
 static void store(TeBatch *batch)
 {
 	struct TeResults *results = batch->results;
@@ -468,6 +493,7 @@ static void store(TeBatch *batch)
 	te_ledgers_begin(&results->ledgers, batch->context);
 	add_fills(batch);
 	te_ledgers_store(&results->ledgers, lane, batch_no);
+	protect(batch, batch_no);
 }
 
 void te_results_store(TeBatch *batch)
@@ -510,11 +536,6 @@ static void tell_trade(TeExposure *exposure, const TeCache *cache, const TeTrade
 	if (t->stopped_out && !t->was_stopped)
 		te_exposure_ban(exposure, t->company_id, t->user_id, t->strategy_id, t->prediction_id,
 		                t->sum.closed_at);
-}
-
-static bool lane_is_simulated(void)
-{
-	return te_guc_clock == TE_CLOCK_INPUT;
 }
 
 void te_results_committed(TeBatch *batch)
