@@ -21,7 +21,7 @@ typedef struct TeLaneBreaker
 {
 	char company_id[TE_BREAKER_COMPANY_SIZE];
 	TeBreaker breaker;
-	uint64 calls, failures; /* ever */
+	uint64 calls, failures; /* ever, without excluded ones */
 	int shown_at;           /* place in shared memory, or -1 */
 	bool touched;           /* since it was shown */
 	struct TeLaneBreaker *next_touched;
@@ -158,7 +158,6 @@ bool te_breakers_ask(TeBreakers *all, const char *company_id, TeTime now, TeBrea
 
 	all->busy += idle - is_idle(b);
 	call->breaker = may ? b : NULL;
-	b->calls += may;
 	touch(all, b);
 	tell(all, b, &change);
 	return may;
@@ -171,6 +170,7 @@ void te_breakers_report(TeBreakers *all, const TeBreakerCall *call, TeCallResult
 	TeBreakerChange change;
 	bool idle = is_idle(b);
 
+	b->calls += result != TE_CALL_EXCLUDED;
 	b->failures += result == TE_CALL_FAILED;
 	te_breaker_report(&b->breaker, &s, now, call->ticket, result, &change);
 	all->busy += idle - is_idle(b);

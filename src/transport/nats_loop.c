@@ -213,9 +213,9 @@ static bool socket_is(int fd, short events)
 }
 
 /* True when the socket has nothing more, so that missing answers are really missing. */
-static bool read_socket(TeNats *n, bool readable, int64_t now)
+static bool read_socket(TeNats *n, bool readable, int reads, int64_t now)
 {
-	for (int i = 0; i < READS_MAX; i++) {
+	for (int i = 0; i < reads; i++) {
 		if ((i > 0 || !readable) && !socket_is(n->link->fd, POLLIN))
 			return true;
 		te_nats_link_read(n->link);
@@ -246,14 +246,17 @@ static void nats_flush(TeTransport *t, int64_t now)
 		te_nats_output_flushed(n, now);
 }
 
-/* Events stay for the next process(). */
+/*
+ * Events stay for the next process().  A little at a time: who waits for replies has no time for a
+ * flood of input.
+ */
 static void nats_read_replies(TeTransport *t, int64_t now)
 {
 	TeNats *n = (TeNats *)t;
 
 	nats_flush(t, now);
 	if (n->link != NULL)
-		read_socket(n, false, now);
+		read_socket(n, false, 1, now);
 }
 
 static void watch_ask(TeNats *n, int64_t now)
@@ -287,7 +290,7 @@ static void process_link(TeNats *n, bool readable, int64_t now)
 	nats_flush(&n->base, now);
 	if (n->link == NULL)
 		return;
-	if ((readable || now >= nats_deadline(&n->base)) && read_socket(n, readable, now)) {
+	if ((readable || now >= nats_deadline(&n->base)) && read_socket(n, readable, READS_MAX, now)) {
 		watch_ask(n, now);
 		if (n->link != NULL)
 			te_nats_input_watch(n, now);

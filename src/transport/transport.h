@@ -434,9 +434,9 @@ static inline uint64_t te_transport_ask(TeTransport *t, const char *subject, con
 }
 
 /*
- * Gives the socket the questions and takes from it what has come, without waiting, for a caller
- * that waits for replies on the descriptor of te_transport_poll().  What else has come is told by
- * the next process().
+ * Gives the socket the questions and takes from it some of what has come, without waiting, for a
+ * caller that waits for replies on the descriptor of te_transport_poll().  What else has come is
+ * told by the next process().
  */
 static inline void te_transport_read_replies(TeTransport *t, int64_t now)
 {
