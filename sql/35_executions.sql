@@ -296,7 +296,7 @@ BEGIN
 	 WHERE n.company_id = a.company_id AND n.user_id = a.user_id AND n.account_id = a.account_id AND n.simulated = s.simulated
 	 ORDER BY n.batch_no DESC LIMIT 1) AS h ON true
 	 CROSS JOIN LATERAL (
-	SELECT count(*) AS trades, COALESCE(sum(t.risk * (t.filled - t.closed) / t.position_size), 0) AS risk FROM trading.trades AS t
+	SELECT count(*) AS trades, COALESCE(sum(round((t.risk * (t.filled - t.closed) / t.position_size)::numeric, 4)), 0) AS risk FROM trading.trades AS t
 	 WHERE t.company_id = a.company_id AND t.user_id = a.user_id AND t.account_id = a.account_id AND t.simulated = s.simulated
 	   AND t.state = 'OPEN') AS o
 	 WHERE NOT s.simulated OR h.realised IS NOT NULL OR o.trades > 0;

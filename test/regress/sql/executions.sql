@@ -37,7 +37,7 @@ SELECT count(DISTINCT substring(payload FROM position('x1'::bytea IN payload) FO
 
 -- Several at once: all or none, in their order.
 \c - te_bob
-SELECT trading.report_executions(jsonb_agg(public.report(jsonb_build_object('execution_id', 'y' || n)) ORDER BY n)) FROM generate_series(1, 1000) AS n;
+SELECT trading.report_executions(jsonb_agg(public.report(jsonb_build_object('execution_id', 'several-' || n)) ORDER BY n)) FROM generate_series(1, 1000) AS n;
 SELECT trading.report_executions('[]');
 SELECT trading.report_executions(jsonb_build_array(public.report(), public.report('{"executed_size": -1}')));
 SELECT trading.report_executions('{}');
@@ -45,8 +45,8 @@ SELECT trading.report_executions('"x"');
 SELECT trading.report_executions('[1]');
 SELECT trading.report_execution('[]');
 \c - te_admin
-SELECT count(*), bool_and(position(convert_to('y' || n, 'UTF8') IN payload) > 0) AS in_order
-  FROM (SELECT i.payload, row_number() OVER (ORDER BY i.inbox_id) AS n FROM trading.inbox AS i WHERE position('y'::bytea IN i.payload) > 0) AS i;
+SELECT count(*), bool_and(position(convert_to('several-' || n, 'UTF8') IN payload) > 0) AS in_order
+  FROM (SELECT i.payload, row_number() OVER (ORDER BY i.inbox_id) AS n FROM trading.inbox AS i WHERE position('several-'::bytea IN i.payload) > 0) AS i;
 
 -- An unknown signal is no error: the report is kept and flagged.  It has to say what else the signal would.
 \c - te_bob
