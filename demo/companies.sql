@@ -24,6 +24,9 @@ INSERT INTO trading.accounts (company_id, user_id, currency, equity) VALUES
 
 -- Anybody's predictions are accepted from the predictor, and from nobody else.
 INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'predictor');
+-- And reports about a company's orders from its terminal.
+INSERT INTO trading.producers (company_id, producer_id) VALUES
+	('alder', 'terminal'), ('birch', 'terminal'), ('cedar', 'terminal');
 
 -- Whoever has no row of parameters trades by the tier's defaults.
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, name) VALUES

@@ -8,7 +8,7 @@
  *	--producer ID     who reports (terminal)
  *	--latency-ms N    from a signal's decision to the order at the market (150)
  *	--depth LOTS      what one price fills at most; the rest follows at the next prices (5)
- *	--seconds X       stop after this time; by default it goes on until it is killed
+ *	--seconds X       stop after this time; by default it goes on until it is told to stop
  *	--patience X      seconds without an acknowledgement before giving up (60)
  *
  * It listens to prices and to signals of all lanes, and reports what becomes of each as
@@ -21,6 +21,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <nats/nats.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,14 @@ typedef struct Terminal
 	TeArena arena;
 	uint64_t signals, fills, closes, cancelled, unreadable;
 } Terminal;
+
+static volatile sig_atomic_t stopping;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopping = 1;
+}
 
 static void fail(const char *what, const char *why) __attribute__((noreturn));
 
@@ -467,13 +476,14 @@ int main(int argc, char **argv)
 	natsSubscription *prices, *signals;
 	double start = monotonic_seconds();
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
 	read_options(&t.options, argc, argv);
 	te_arena_init(&t.arena, 1 << 20, 1 << 26);
 	t.publisher = publisher_create(&t.options.publisher);
 	prices = subscribe(&t, "market.>");
 	signals = subscribe(&t, "signals.>");
-	while (monotonic_seconds() - start < t.options.seconds) {
+	while (!stopping && monotonic_seconds() - start < t.options.seconds) {
 		/* Prices first: a signal's own are there when it comes. */
 		if (drain(&t, prices, 5) + drain(&t, signals, 5) == 0)
 			continue;

@@ -14,6 +14,14 @@ SELECT to_char(s.decided_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS market_time,
  ORDER BY s.recorded_at DESC, s.lane, s.batch_no DESC, s.position DESC
  LIMIT 6;
 
+\echo '-- what became of signals'
+SELECT t.company_id || '/' || t.user_id || '/' || t.strategy_id AS strategy,
+       count(*) FILTER (WHERE t.state = 'OPEN') AS open, count(*) FILTER (WHERE t.state = 'CLOSED') AS closed,
+       count(*) FILTER (WHERE t.state = 'CANCELLED') AS expired,
+       round(100.0 * count(*) FILTER (WHERE t.profit > 0) / NULLIF(count(*) FILTER (WHERE t.profit <> 0), 0), 1) AS "wins, %",
+       round(sum(t.profit)::numeric, 2) AS profit
+  FROM trading.trades AS t GROUP BY 1 ORDER BY 1;
+
 \echo '-- outcomes of decisions (a prediction below the confidence that a strategy asks for never reaches it)'
 SELECT string_agg(o.outcome || ' ' || o.count, ', ' ORDER BY o.count DESC) AS so_far
   FROM (SELECT d.outcome, sum(d.count) AS count FROM trading.stat_decisions AS d GROUP BY d.outcome) AS o
