@@ -14,6 +14,17 @@ SELECT s.company_id || '/' || s.user_id || '/' || s.strategy_id AS strategy, c.t
   FROM trading.signals AS s JOIN trading.companies AS c ON c.company_id = s.company_id
  GROUP BY 1, 2 ORDER BY min(c.created_at), 2, 1;
 
+\echo '== what became of them: paper trades'
+SELECT p.company_id || '/' || p.user_id || '/' || p.strategy_id AS strategy, p.filled, p.cancelled AS expired, p.trades,
+       round(p.accuracy::numeric, 3) AS accuracy, round(p.profit::numeric, 2) AS profit, round(p.profit_factor::numeric, 2) AS profit_factor,
+       round(p.sharpe_ratio::numeric, 3) AS sharpe, round(p.max_drawdown::numeric, 3) AS max_drawdown, p.losing_streak
+  FROM trading.performance AS p WHERE p.level = 'strategy' AND p.period = 'all' ORDER BY 1;
+SELECT a.company_id || '/' || a.user_id AS account, a.starting_equity, round(a.equity::numeric, 2) AS equity, a.open_trades
+  FROM trading.account_equity AS a WHERE a.simulated ORDER BY 1;
+
+\echo '== what confidence meant: models of the ensemble and the ensemble itself'
+SELECT * FROM trading.model_performance LIMIT 8;
+
 \echo '== risk service'
 SELECT COALESCE(s.risk_status, 'nobody asked') AS asked, COALESCE(s.risk_level, '-') AS level, s.outcome, count(*) AS signals,
        round(avg(s.original_position_size)::numeric, 2) AS lots_before, round(avg(s.position_size)::numeric, 2) AS lots

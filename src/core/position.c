@@ -95,6 +95,7 @@ void te_position_add(TePosition *p, const TePositionTerms *terms, const TeFill *
 
 	p->fills++;
 	p->total_commission += f->commission;
+	earn(p, f->difference);
 
 	if (p->owed_steps * f->side < 0 && !te_known(f->profit)) {
 		double settles = fmin(fabs(p->owed_steps), left);
@@ -173,7 +174,7 @@ static bool same_fill(const TeFill *a, const TeFill *b)
 {
 	return a->at == b->at && a->side == b->side && a->lots == b->lots &&
 	       same_number(a->price, b->price) && same_number(a->profit, b->profit) &&
-	       a->commission == b->commission;
+	       a->commission == b->commission && a->difference == b->difference;
 }
 
 /* The place of a fill: how many entries come before it. */

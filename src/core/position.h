@@ -24,6 +24,7 @@ typedef struct TeFill
 	double profit;     /* told by the terminal, as of a close; NAN: follows from prices */
 	double commission; /* a cost is positive */
 	double rate;       /* account currency per unit of quote currency; NAN only with a profit */
+	double difference; /* what the terminal's profit is above that of prices, 0: nothing is told */
 } TeFill;
 
 /* The first field that isn't sound, with a lower-case reason, or NULL. */

@@ -136,20 +136,38 @@ static void add_fill(TeLedgerAccount *a, const TeLedgerFill *fill)
 	a->fills[a->count++] = *fill;
 }
 
-/*
- * An old close that says no size closes what other reports leave.  With a new one it closes
- * something else, and what was folded from it isn't right any more.
- */
-static bool changes_old_close(const TeTrade *t, const bool *is_new)
+static void fills_of(const TeTrade *t, const TeExecution *reports, int count, TeFill *fills)
 {
-	bool any_new = false, any_old_unsized = false;
+	const TeTradeTerms terms = {t->side, t->contract_size, t->conversion_rate};
 
-	for (int i = 0; i < t->count; i++) {
-		any_new = any_new || is_new[i];
-		any_old_unsized =
-			any_old_unsized || (!is_new[i] && te_trade_closes_unsized(&t->reports[i]));
-	}
-	return any_new && any_old_unsized;
+	te_trade_fills(reports, count, &terms, fills);
+}
+
+static bool same_fill(const TeFill *a, const TeFill *b)
+{
+	return a->lots == b->lots && a->difference == b->difference &&
+	       te_known(a->profit) == te_known(b->profit) &&
+	       (a->price == b->price || !te_known(a->price));
+}
+
+/*
+ * What a close does depends on the other reports about its order.  Where a new one changes what an
+ * old one did, what was folded from that isn't right any more.
+ */
+static bool changes_old(const TeTrade *t, const bool *is_new, const TeFill *fills)
+{
+	TeExecution *old = palloc(sizeof(TeExecution) * t->count);
+	TeFill *before = palloc(sizeof(TeFill) * t->count);
+	int count = 0;
+
+	for (int i = 0; i < t->count; i++)
+		if (!is_new[i])
+			old[count++] = t->reports[i];
+	fills_of(t, old, count, before);
+	for (int i = 0, o = 0; i < t->count; i++)
+		if (!is_new[i] && !same_fill(&fills[i], &before[o++]))
+			return true;
+	return false;
 }
 
 void te_ledgers_add(TeLedgers *ledgers, const TeTrade *t, const bool *is_new)
@@ -158,7 +176,7 @@ void te_ledgers_add(TeLedgers *ledgers, const TeTrade *t, const bool *is_new)
 	TeFill *fills = palloc(sizeof(TeFill) * t->count);
 	TeLedgerAccount *a = NULL;
 
-	te_trade_fills(t->reports, t->count, t->side, t->conversion_rate, fills);
+	fills_of(t, t->reports, t->count, fills);
 	for (int i = 0; i < t->count; i++) {
 		const TeLedgerFill fill = {fills[i], t->symbol, t->lot_step, t->contract_size};
 
@@ -167,7 +185,7 @@ void te_ledgers_add(TeLedgers *ledgers, const TeTrade *t, const bool *is_new)
 		a = account_of(ledgers, t);
 		add_fill(a, &fill);
 	}
-	if (a != NULL && changes_old_close(t, is_new))
+	if (a != NULL && changes_old(t, is_new, fills))
 		a->anew = true;
 	MemoryContextSwitchTo(old);
 }
@@ -473,7 +491,7 @@ static void end_signal(Reading *r)
 		return;
 	t->count = te_executions_settle(t->reports, t->count, &repeats);
 	fills = palloc(sizeof(TeFill) * t->count);
-	te_trade_fills(t->reports, t->count, t->side, t->conversion_rate, fills);
+	fills_of(t, t->reports, t->count, fills);
 	for (int i = 0; i < t->count; i++) {
 		const TeLedgerFill fill = {fills[i], r->symbol, t->lot_step, t->contract_size};
 

@@ -626,30 +626,56 @@ static bool is_fill(const TeExecution *e)
 	return e->status == TE_EXECUTION_FILLED || e->status == TE_EXECUTION_PARTIALLY_FILLED;
 }
 
-bool te_trade_closes_unsized(const TeExecution *e)
-{
-	return e->status == TE_EXECUTION_CLOSED && !te_known(e->executed_size);
-}
-
 bool te_trade_fill_counts(const TeExecution *e)
 {
 	return is_fill(e) || e->status == TE_EXECUTION_CLOSED ||
 	       (te_known(e->commission) && e->commission != 0);
 }
 
-void te_trade_fills(const TeExecution *reports, int count, int side, double rate, TeFill *out)
+/* What is filled of an order, and its mean price. */
+static double filled_lots(const TeExecution *reports, int count, double *price)
 {
-	double left = 0;
+	double lots = 0, cost = 0;
 
-	for (int i = 0; i < count; i++) {
-		const TeExecution *e = &reports[i];
+	for (int i = 0; i < count; i++)
+		if (is_fill(&reports[i])) {
+			lots += reports[i].executed_size;
+			cost += reports[i].executed_size * reports[i].executed_price;
+		}
+	*price = lots > 0 ? cost / lots : NAN;
+	return lots;
+}
 
-		if (is_fill(e))
-			left += e->executed_size;
-		else if (e->status == TE_EXECUTION_CLOSED && te_known(e->executed_size))
-			left -= e->executed_size;
+/* What the sized closes leave to those that say no size. */
+static double unsized_lots(const TeExecution *reports, int count, double filled)
+{
+	for (int i = 0; i < count; i++)
+		if (reports[i].status == TE_EXECUTION_CLOSED && te_known(reports[i].executed_size))
+			filled -= reports[i].executed_size;
+	return fmax(filled, 0);
+}
+
+static void close_fill(const TeExecution *e, const TeTradeTerms *terms, double opened, double lots,
+                       TeFill *f)
+{
+	f->side = -terms->side;
+	f->lots = lots;
+	if (lots == 0) {
+		/* Nothing is filled that it could close, as far as is known: what is told counts. */
+		f->price = NAN;
+		f->profit = e->profit;
+		return;
 	}
-	left = fmax(left, 0);
+	f->price = te_known(e->executed_price) ? e->executed_price : opened;
+	f->difference =
+		e->profit - terms->side * (f->price - opened) * lots * terms->contract_size * f->rate;
+}
+
+void te_trade_fills(const TeExecution *reports, int count, const TeTradeTerms *terms, TeFill *out)
+{
+	double opened, open = filled_lots(reports, count, &opened);
+	double unsized = unsized_lots(reports, count, open);
+
 	for (int i = 0; i < count; i++) {
 		const TeExecution *e = &reports[i];
 		TeFill *f = &out[i];
@@ -657,17 +683,20 @@ void te_trade_fills(const TeExecution *reports, int count, int side, double rate
 		*f = (TeFill){
 			.id = e->id,
 			.at = e->at,
-			.side = is_fill(e) ? side : -side,
-			.lots = is_fill(e) || te_known(e->executed_size) ? e->executed_size : left,
+			.side = terms->side,
+			.lots = e->executed_size,
 			.price = e->executed_price,
-			.profit = is_fill(e) ? NAN : e->profit,
+			.profit = NAN,
 			.commission = te_known(e->commission) ? e->commission : 0,
-			.rate = te_known(rate) ? rate : 0,
+			.rate = te_known(terms->rate) ? terms->rate : 0,
 		};
-		if (te_trade_closes_unsized(e))
-			left = 0;
-		/* An order that wasn't filled may have cost something. */
-		if (!is_fill(e) && e->status != TE_EXECUTION_CLOSED) {
+		if (e->status == TE_EXECUTION_CLOSED) {
+			double lots = fmin(open, te_known(e->executed_size) ? e->executed_size : unsized);
+
+			open -= lots;
+			close_fill(e, terms, opened, lots, f);
+		} else if (!is_fill(e)) {
+			/* An order that wasn't filled may have cost something. */
 			f->lots = 0;
 			f->price = NAN;
 			f->profit = 0;

@@ -71,12 +71,21 @@ extern TeTrade *te_trades_find(const TeTrades *trades, const char *company_id,
 extern void te_trades_store(TeTrades *trades, int lane, int64 batch_no);
 
 /*
- * What settled reports about an order do to a position, one for one in out[].  A close that says
- * no size closes what the others leave.
+ * What settled reports about an order do to a position, one for one in out[].  A close is a
+ * fill of the other side, at its price or else at the order's own: of opposite orders on one
+ * account one closes what the other opened.  What its terminal's profit is above that of its prices
+ * is told with it, so that an account that is flat has made what its terminals say.  Closes take
+ * what is filled in their order, one that says no size all that the sized ones leave; beyond what
+ * is filled there is nothing to close.
  */
-extern void te_trade_fills(const TeExecution *reports, int count, int side, double rate,
+typedef struct TeTradeTerms
+{
+	int side;
+	double contract_size;
+	double rate; /* account currency per unit of quote currency; NAN: not known */
+} TeTradeTerms;
+extern void te_trade_fills(const TeExecution *reports, int count, const TeTradeTerms *terms,
                            TeFill *out);
-extern bool te_trade_closes_unsized(const TeExecution *e);
 
 /* Whether a report's fill is anything to a position. */
 extern bool te_trade_fill_counts(const TeExecution *e);

@@ -26,7 +26,7 @@ static void start(void)
 
 static TeFill fill(uint64_t id, int minute, int side, double lots, double price)
 {
-	return (TeFill){{0, id}, NOON + minute * MINUTE, side, lots, price, NAN, 0, 1};
+	return (TeFill){{0, id}, NOON + minute * MINUTE, side, lots, price, NAN, 0, 1, 0};
 }
 
 static const TePosition *after(TeFill f)
@@ -133,6 +133,26 @@ static void told_profit(void)
 	is_exactly(lots(), 0.1, "and opens the rest");
 	p = after(fill(3, 1, -1, 0.4, 1.1));
 	is_exactly(lots(), -0.3, "as any other");
+}
+
+/* Two opposite orders at once: one closes what the other opened, and each terminal tells its profit. */
+static void opposite_orders(void)
+{
+	const TePosition *p;
+	TeFill close;
+
+	start();
+	(void)after(fill(1, 0, 1, 0.1, 1.1));
+	p = after(fill(2, 1, -1, 0.1, 1.102));
+	is_near(p->total_realised, 20, 1e-9, "a sale closes what was bought");
+	close = fill(3, 2, -1, 0.1, 1.101);
+	close.difference = 9.5 - 10; /* 10 pips are 10 USD; told are 9.5 */
+	p = after(close);
+	is_exactly(lots(), -0.1, "the close of the first order is a sale");
+	is_near(p->total_realised, 19.5, 1e-9, "what is told beyond the prices counts at once");
+	p = after(fill(4, 3, 1, 0.1, 1.103));
+	is_exactly(lots(), 0, "the close of the second ends it all");
+	is_near(p->total_realised, 9.5 - 10, 1e-9, "flat, the profits of both orders have been made");
 }
 
 static void ledgers(void)
@@ -435,6 +455,7 @@ int main(void)
 	netting();
 	flips();
 	told_profit();
+	opposite_orders();
 	ledgers();
 	check();
 	nautilus_vectors();
