@@ -89,6 +89,9 @@ void te_strategy_defaults(TeStrategy *out)
 		.duplicate_window_seconds = 300,
 		.duplicate_distance_pips = 5,
 		.signal_ttl_seconds = 300,
+		.twap_slices = 5,
+		.twap_seconds = 300,
+		.iceberg_visible_lots = 1,
 	};
 
 	*out = defaults;

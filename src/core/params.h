@@ -76,7 +76,10 @@
 	X(execution_algorithm, ENUM, &te_algorithm_enum, 0, false, 0, REPLACE, ALGORITHMIC, "how a large order is worked") \
 	X(duplicate_window_seconds, INT, NULL, 0, false, 86400, REPLACE, FREELY, "a like signal within this time is a duplicate, seconds") \
 	X(duplicate_distance_pips, NUMBER, NULL, 0, false, TE_NO_BOUND, REPLACE, FREELY, "a like signal within this distance is a duplicate, pips") \
-	X(signal_ttl_seconds, INT, NULL, 1, false, 86400, REPLACE, FREELY, "life of a signal, seconds")
+	X(signal_ttl_seconds, INT, NULL, 1, false, 86400, REPLACE, FREELY, "life of a signal, seconds") \
+	X(twap_slices, INT, NULL, 2, false, 256, REPLACE, FREELY, "most parts of an order that is worked by TWAP") \
+	X(twap_seconds, INT, NULL, 1, false, 86400, REPLACE, FREELY, "time over which TWAP spreads an order, seconds") \
+	X(iceberg_visible_lots, NUMBER, NULL, 0, true, TE_NO_BOUND, REPLACE, FREELY, "most that ICEBERG shows of an order at a time, lots")
 /* clang-format on */
 
 typedef enum {

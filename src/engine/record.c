@@ -250,6 +250,7 @@ static void fill_record(TeBatch *batch, const TeCandidate *c, const Notes *notes
 		.decision_latency = is_simulated() ? 0 : te_monotonic_us() - c->read_at,
 		.prediction = c->in.prediction,
 		.strategy = &c->strategy,
+		.instrument = c->in.instrument,
 		.decision = &c->decision,
 		.decided_at = c->in.at,
 		.simulated = is_simulated(),

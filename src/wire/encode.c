@@ -3,6 +3,7 @@
  */
 #include "encode.h"
 
+#include "core/slices.h"
 #include "json.h"
 #include "proto.h"
 
@@ -202,6 +203,73 @@ bool te_encode_signal(const TeSignalRecord *record, TeArena *arena, const uint8_
 	return wrap(record, TE_MESSAGE_SIGNALS, &batch.base, arena, data, len, err);
 }
 
+/* The parts of one order; 0: it goes out whole. */
+static int slice_order(const TeSignalRecord *r, double lots, TeSlice out[TE_MAX_SLICES])
+{
+	const TeStrategy *s = r->strategy;
+	const TeInstrument *i = r->instrument;
+	TeSliceTerms terms = {.lot_step = i->lot_step, .lot_min = i->lot_min};
+	double visible = s->iceberg_visible_lots;
+	int count;
+
+	switch ((TeAlgorithm)s->execution_algorithm) {
+	case TE_ALGORITHM_TWAP:
+		return te_slices_twap(&terms, lots, s->twap_slices, r->decided_at,
+		                      s->twap_seconds * TE_USEC_PER_SEC, out);
+	case TE_ALGORITHM_ICEBERG:
+		/* No part is below lot_min, and there is an end to their number: then more is shown. */
+		visible = fmax(visible, i->lot_min);
+		while ((count = te_slices_iceberg(&terms, lots, visible, r->decided_at, out)) == 0 &&
+		       visible < lots)
+			visible *= 2;
+		return count;
+	default:
+		return 0;
+	}
+}
+
+/* Add the parts of one order to those of the command. */
+static bool add_slices(const TeSignalRecord *r, int leg, double lots, TeArena *arena,
+                       TradingEngine__ExecutionCommand *command)
+{
+	TeSlice slices[TE_MAX_SLICES];
+	int count = slice_order(r, lots, slices);
+	TradingEngine__CommandSlice *list;
+
+	if (count == 0)
+		return true;
+	list = te_arena_array(arena, (size_t)count, sizeof(*list));
+	if (list == NULL)
+		return false;
+	for (int i = 0; i < count; i++) {
+		trading_engine__command_slice__init(&list[i]);
+		list[i].leg = (uint32_t)leg;
+		list[i].not_before = te_proto_from_time(slices[i].at);
+		TE_PROTO_SET(TRADING_ENGINE__COMMAND_SLICE, &list[i], position_size, POSITION_SIZE,
+		             slices[i].lots);
+		command->slices[command->n_slices++] = &list[i];
+	}
+	return true;
+}
+
+/* Every leg is worked by itself. */
+static bool fill_slices(const TeSignalRecord *r, TeArena *arena,
+                        TradingEngine__ExecutionCommand *command)
+{
+	const TeDecision *d = r->decision;
+	size_t orders = d->leg_count > 0 ? (size_t)d->leg_count : 1;
+	bool done = true;
+
+	if (r->strategy->execution_algorithm == TE_ALGORITHM_NONE)
+		return true;
+	command->slices = te_arena_array(arena, orders * TE_MAX_SLICES, sizeof(*command->slices));
+	if (command->slices == NULL)
+		return false;
+	for (int i = 0; done && i < d->leg_count; i++)
+		done = add_slices(r, i, d->legs[i].position_size, arena, command);
+	return d->leg_count > 0 ? done : add_slices(r, 0, d->position_size, arena, command);
+}
+
 bool te_encode_command(const TeSignalRecord *record, TeArena *arena, const uint8_t **data,
                        size_t *len, TeWireError *err)
 {
@@ -232,6 +300,8 @@ bool te_encode_command(const TeSignalRecord *record, TeArena *arena, const uint8
 	command.n_legs = (size_t)d->leg_count;
 	command.legs = parts.leg_list;
 	command.execution = &parts.execution;
+	if (!fill_slices(record, arena, &command))
+		return te_wire_fail(err, TE_WIRE_NO_MEMORY, "slices", "need too much memory");
 	command.decided_at = record->decided_at;
 	command.expires_at = te_proto_from_time(d->expires_at);
 	return wrap(record, TE_MESSAGE_COMMAND, &command.base, arena, data, len, err);

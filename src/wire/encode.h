@@ -34,6 +34,7 @@ typedef struct TeSignalRecord
 
 	const TePrediction *prediction;
 	const TeStrategy *strategy;
+	const TeInstrument *instrument;
 	const TeDecision *decision; /* an order goes with outcome SIGNAL only */
 	TeTime decided_at;
 	bool simulated;

@@ -46,7 +46,7 @@ static void the_table(void)
 	TeParamSet all;
 	const char *reason;
 
-	ok(TE_PARAM_COUNT == 51, "51 parameters, as the contract has");
+	ok(TE_PARAM_COUNT == 54, "54 parameters, as the contract has");
 	ok(te_param_find("risk_percent") == TE_PARAM_risk_percent && te_param_find("risk") == -1,
 	   "are found by name");
 	is_text(te_params[TE_PARAM_volatility_mode].labels->labels[0], "CONSERVATIVE",
@@ -88,7 +88,8 @@ static void the_table(void)
 	ok(s.leg_count == 3 && s.leg_spacing_pips == 5 && s.timing_extension_atr == 2 &&
 	       !s.auto_execute && s.max_slippage_pips == 2 && s.time_in_force == TE_TIF_GTC &&
 	       s.execution_algorithm == TE_ALGORITHM_NONE && s.duplicate_window_seconds == 300 &&
-	       s.duplicate_distance_pips == 5 && s.signal_ttl_seconds == 300,
+	       s.duplicate_distance_pips == 5 && s.signal_ttl_seconds == 300 &&
+	       s.twap_slices == 5 && s.twap_seconds == 300 && s.iceberg_visible_lots == 1,
 	   "defaults: legs and execution");
 }
 
@@ -399,6 +400,9 @@ static void ranges(void)
 	REASON(leg_count, 1, "must be from 2 to 5");
 	REASON(leg_count, 5, SOUND);
 	REASON(signal_ttl_seconds, 86401, "must be from 1 to 86400");
+	REASON(twap_slices, 1, "must be from 2 to 256");
+	REASON(twap_seconds, 0, "must be from 1 to 86400");
+	REASON(iceberg_visible_lots, 0, "must be finite and > 0");
 	REASON(volatility_mode, 3, "is unknown");
 	REASON(allowed_regimes, 0, SOUND);
 	REASON(allowed_regimes, 32, "has an unknown regime");

@@ -2,6 +2,7 @@
  * wire_encode.c - what goes out: signals, commands, gap records and heartbeats say
  * what was decided, and can be read with the generated code.
  */
+#include "core/slices.h"
 #include "wire/encode.h"
 
 #include "core_fixture.h"
@@ -48,6 +49,7 @@ static void prepare(Encoded *e)
 		.decision_latency = 150,
 		.prediction = &e->fixture.p,
 		.strategy = &e->fixture.s,
+		.instrument = &e->fixture.i,
 		.decision = &e->fixture.out,
 		.decided_at = NOON + 250,
 		.core_version = "1.0",
@@ -183,6 +185,90 @@ static void a_command_is_the_order(void)
 	te_arena_free(&e.arena);
 }
 
+static TradingEngine__ExecutionCommand *encode_command(Encoded *e)
+{
+	decide(&e->fixture);
+	if (!ok(te_encode_command(&e->record, &e->arena, &e->data, &e->len, &e->err) &&
+	            te_envelope_decode(e->data, e->len, &e->arena, &e->envelope, &e->err),
+	        "a command is encoded"))
+		return NULL;
+	return trading_engine__execution_command__unpack(
+		te_arena_protobuf(&e->arena), e->envelope.payload_len, e->envelope.payload);
+}
+
+static double sum_of_slices(const TradingEngine__ExecutionCommand *c, uint32_t leg)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < c->n_slices; i++)
+		if (c->slices[i]->leg == leg)
+			sum += c->slices[i]->position_size;
+	return sum;
+}
+
+static void a_large_order_is_sent_with_its_parts(void)
+{
+	Encoded e;
+	TradingEngine__ExecutionCommand *c;
+
+	prepare(&e);
+	c = encode_command(&e);
+	ok(c->n_slices == 0, "without an algorithm the order goes out whole");
+	e.fixture.s.execution_algorithm = TE_ALGORITHM_TWAP;
+	e.fixture.s.twap_slices = 4;
+	e.fixture.s.twap_seconds = 120;
+	c = encode_command(&e);
+	ok(c->n_slices == 4 && c->slices[0]->not_before == e.record.decided_at &&
+	       c->slices[3]->not_before == e.record.decided_at + 90 * TE_USEC_PER_SEC,
+	   "TWAP: so many parts, at equal distances from the decision on");
+	ok(fabs(sum_of_slices(c, 0) - c->position_size) < 1e-9, "they add up to the order");
+	e.fixture.s.execution_algorithm = TE_ALGORITHM_ICEBERG;
+	e.fixture.s.iceberg_visible_lots = 0.2;
+	c = encode_command(&e);
+	ok(c->n_slices == 3 && c->slices[0]->not_before == e.record.decided_at &&
+	       c->slices[1]->not_before == 0,
+	   "ICEBERG: the first at once, the others one after the other");
+	ok(fabs(sum_of_slices(c, 0) - c->position_size) < 1e-9, "they add up to the order");
+	for (size_t i = 0; i < c->n_slices; i++)
+		ok(c->slices[i]->position_size <= 0.2, "no part is larger than what may be seen");
+	te_arena_free(&e.arena);
+}
+
+static void an_iceberg_of_too_many_parts_shows_more(void)
+{
+	Encoded e;
+	TradingEngine__ExecutionCommand *c;
+
+	prepare(&e);
+	e.fixture.s.execution_algorithm = TE_ALGORITHM_ICEBERG;
+	e.fixture.s.iceberg_visible_lots = 0.0001;
+	e.fixture.s.position_sizing = TE_SIZING_FIXED_LOT;
+	e.fixture.s.fixed_lot = 9;
+	c = encode_command(&e);
+	ok(c->n_slices > 1 && c->n_slices <= TE_MAX_SLICES, "no more parts than a terminal is told");
+	ok(fabs(sum_of_slices(c, 0) - 9) < 1e-9, "they add up to the order");
+	te_arena_free(&e.arena);
+}
+
+static void every_leg_is_worked_by_itself(void)
+{
+	Encoded e;
+	TradingEngine__ExecutionCommand *c;
+
+	prepare(&e);
+	e.fixture.s.advanced_features_enabled = e.fixture.s.enable_multi_leg_strategies = true;
+	e.fixture.s.leg_count = 2;
+	e.fixture.s.execution_algorithm = TE_ALGORITHM_TWAP;
+	e.fixture.s.twap_slices = 3;
+	c = encode_command(&e);
+	if (!ok(c->n_legs == 2 && c->n_slices == 6, "three parts of each of two legs"))
+		return;
+	for (uint32_t leg = 0; leg < 2; leg++)
+		ok(fabs(sum_of_slices(c, leg) - c->legs[leg]->position_size) < 1e-9,
+		   "they add up to the leg");
+	te_arena_free(&e.arena);
+}
+
 static void equal_records_have_equal_bytes(void)
 {
 	Encoded a, b;
@@ -261,6 +347,9 @@ int main(void)
 	legs_and_risk_go_along();
 	a_hold_has_no_order();
 	a_command_is_the_order();
+	a_large_order_is_sent_with_its_parts();
+	an_iceberg_of_too_many_parts_shows_more();
+	every_leg_is_worked_by_itself();
 	equal_records_have_equal_bytes();
 	gap_records_name_what_is_missing();
 	heartbeats_are_read_back();
