@@ -1,0 +1,213 @@
+# What a lane remembers of its signals: repetitions, decided predictions, reservations. It
+# counts the same right after a crash.  And the commands of approved signals.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TradingEngine;
+use TradingEngineNats;
+use TradingEngineRun;
+
+my $start = 1767614400; # 2026-01-05 12:00:00 UTC
+my $serial = 0;
+
+# Submit predictions for a company in one message, $at seconds after the start, which is the
+# time they are decided at.  A prediction: [ id, symbol, price, direction ].
+sub submit
+{
+	my ($node, $company, $at, @predictions) = @_;
+	$serial++;
+	my $list = join ', ', map {
+		my ($id, $symbol, $price, $direction) = @$_;
+		my $aim = ($direction // 'BUY') eq 'BUY' ? $price * 1.01 : $price * 0.99;
+		"jsonb_build_object('prediction_id', '$id', 'symbol', '$symbol', 'current_price', $price, 'predicted_price', $aim, "
+		  . "'direction', '" . ($direction // 'BUY') . "', 'confidence', 0.9)"
+	} @predictions;
+	my $time = sprintf '%.6f', $start + $at;
+	$node->safe_psql('postgres', <<"SQL");
+SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_all', 'batch_id', 'b$serial', 'producer_id', 'model',
+	'generated_at', to_timestamp($time), 'predictions', jsonb_build_array($list)));
+SQL
+	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = 'b$serial'", '1', "decided at $at s");
+}
+
+# Predictions that became signals so far, in their order.
+sub signals
+{
+	my ($node, $company) = @_;
+	return value($node, "SELECT string_agg(prediction_id, ' ' ORDER BY batch_no, ordinal) FROM trading.signals WHERE company_id = '$company' AND outcome = 'SIGNAL'");
+}
+
+# Decisions by outcome since the workers' statistics began, as far as they aren't signals.
+sub outcomes
+{
+	my ($node) = @_;
+	return value($node, "SELECT string_agg(outcome || ' ' || count, ', ' ORDER BY outcome) FROM trading.stat_decisions WHERE count > 0 AND outcome <> 'SIGNAL'");
+}
+
+# A worker's end by a signal makes PostgreSQL start anew.
+sub crash
+{
+	my ($node) = @_;
+	my ($pid) = worker_pids($node);
+	kill 'KILL', $pid;
+	return wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running' AND pid <> $pid", '1', 'a worker was killed, another runs');
+}
+
+# With wal_level = minimal, as tests have it, a sequence made by CREATE EXTENSION can forget after a crash
+# what it gave out before its first WAL record.
+my %crashing = ('restart_after_crash' => 'on', 'wal_level' => 'replica', 'trading_engine.clock' => 'input');
+my %strategy = (
+	allowed_regimes => "trading.enum_labels('regime')",
+	prefer_market_orders => 'true',
+	position_sizing => "'FIXED_LOT'",
+	fixed_lot => 1,
+	max_position_count => 50);
+
+my $node = engine('repeats', repeats => 0, lanes => 1, conf => \%crashing);
+company($node, 'acme', tier => 'ENTERPRISE', strategy => \%strategy);
+company($node, 'tiny', tier => 'ENTERPRISE', strategy => { %strategy, duplicate_window_seconds => 0, max_position_count => 2, signal_ttl_seconds => 60 });
+
+#----------------------------------------------------------------------
+# Repetitions
+#----------------------------------------------------------------------
+
+submit($node, 'acme', 0, [ 'p1', 'EURUSD', 1.1 ]);
+submit($node, 'acme', 10, [ 'p2', 'EURUSD', 1.1005 ]);
+is(signals($node, 'acme'), 'p1', 'a signal 5 pips away is a repetition');
+submit($node, 'acme', 20, [ 'p3', 'EURUSD', 1.10051 ]);
+is(signals($node, 'acme'), 'p1 p3', 'one 5.1 pips away is not');
+submit($node, 'acme', 30, [ 'p4', 'EURUSD', 1.1, 'SELL' ]);
+is(signals($node, 'acme'), 'p1 p3 p4', 'nor one of the other side');
+submit($node, 'acme', 40, [ 'j1', 'USDJPY', 150 ], [ 'j2', 'USDJPY', 150.05 ], [ 'j3', 'USDJPY', 150.051 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3', 'another symbol has its own, pips of USDJPY are 0.01, and signals of one message count');
+is(outcomes($node), 'DUPLICATE 2', 'repetitions are counted');
+is(value($node, "SELECT count(*) FROM trading.signals WHERE outcome = 'DUPLICATE'"), '0', 'and not recorded');
+
+crash($node);
+submit($node, 'acme', 299.999999, [ 'p5', 'EURUSD', 1.1 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3', 'right after a crash the window still holds, to its end');
+submit($node, 'acme', 300, [ 'p6', 'EURUSD', 1.1 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3 p6', 'and not longer: 300 s later a signal is new');
+is(outcomes($node), 'DUPLICATE 1', 'a repetition doesn\'t prolong the window');
+
+#----------------------------------------------------------------------
+# Decided once
+#----------------------------------------------------------------------
+
+my $life = value($node, "SELECT greatest(30, floor(signal_strength * 120)) FROM trading.signals WHERE prediction_id = 'p6'");
+cmp_ok($life, '>', 30, 'the outcome of a strong prediction is remembered for longer than the least time');
+submit($node, 'acme', 301, [ 'p6', 'EURUSD', 1.2 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3 p6', 'a prediction that comes again, with another price, is not decided again');
+crash($node);
+submit($node, 'acme', 300 + $life - 0.000001, [ 'p6', 'EURUSD', 1.2 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3 p6', 'nor after a crash');
+submit($node, 'acme', 300 + $life, [ 'p6', 'EURUSD', 1.2 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3 p6 p6', 'until its outcome is forgotten');
+is(outcomes($node), 'DUPLICATE 1', 'that counts as a repetition');
+
+# A window of 0 turns the rule off, at once.
+value($node, "UPDATE trading.strategies SET duplicate_window_seconds = 0 WHERE company_id = 'acme'");
+submit($node, 'acme', 500, [ 'p7', 'EURUSD', 1.2 ], [ 'p8', 'EURUSD', 1.2 ]);
+is(signals($node, 'acme'), 'p1 p3 p4 j1 j3 p6 p6 p7 p8', 'a window of 0 lets repetitions through');
+
+#----------------------------------------------------------------------
+# Holds are alike by their reason
+#----------------------------------------------------------------------
+
+value($node, "UPDATE trading.strategies SET duplicate_window_seconds = 60 WHERE company_id = 'acme'");
+submit($node, 'acme', 510, [ 'h1', 'EURUSD', 1.2, 'HOLD' ], [ 'h2', 'EURUSD', 1.9, 'HOLD' ], [ 'h3', 'GBPUSD', 1.2, 'HOLD' ]);
+submit($node, 'acme', 570, [ 'h4', 'EURUSD', 1.2, 'HOLD' ]);
+is(value($node, "SELECT string_agg(prediction_id, ' ' ORDER BY batch_no, ordinal) FROM trading.signals WHERE outcome = 'HOLD'"), 'h1 h3 h4',
+	'holds for the same reason are alike, whatever the price');
+
+#----------------------------------------------------------------------
+# Reservations
+#----------------------------------------------------------------------
+
+sub open_positions
+{
+	return value($node, "SELECT string_agg(trading.decision_inputs(inputs) #>> '{account,open_positions}', ' ' ORDER BY batch_no, ordinal) FROM trading.signals WHERE company_id = 'tiny'");
+}
+submit($node, 'tiny', 600, [ 't1', 'EURUSD', 1.1 ], [ 't2', 'GBPUSD', 1.3 ], [ 't3', 'USDJPY', 150 ]);
+is(signals($node, 'tiny'), 't1 t2', 'signals of one message count for each other: two positions, and not three');
+is(open_positions(), '0 1', 'a decision records how many it saw');
+crash($node);
+submit($node, 'tiny', 659.999999, [ 't4', 'USDJPY', 150 ]);
+is(signals($node, 'tiny'), 't1 t2', 'right after a crash, too');
+is(outcomes($node), 'MAX_POSITIONS 1', 'they are counted');
+submit($node, 'tiny', 660, [ 't5', 'USDJPY', 150 ]);
+is(signals($node, 'tiny'), 't1 t2 t5', 'expired signals count no more');
+submit($node, 'tiny', 661, [ 't6', 'EURUSD', 1.1 ], [ 't7', 'EURUSD', 1.1 ]);
+is(signals($node, 'tiny'), 't1 t2 t5 t6', 'one place is free');
+is(open_positions(), '0 1 0 1', 'decisions saw what was reserved then');
+is(value($node, 'SELECT memory_lost FROM trading.stat_workers'), '0', 'nothing of interest was forgotten');
+
+is(value($node, 'SELECT count(*) FROM trading.signals WHERE command_seq IS NOT NULL'), '0', 'no signal of history is a command');
+$node->stop;
+
+#----------------------------------------------------------------------
+# A broadcast for more strategies than a batch is sized for
+#----------------------------------------------------------------------
+
+$node = engine('broadcast', repeats => 0, lanes => 1, conf => \%crashing);
+company($node, 'crowd', tier => 'ENTERPRISE', strategy => \%strategy);
+value($node, <<'SQL');
+INSERT INTO trading.users (company_id, user_id) SELECT 'crowd', 'u' || n FROM generate_series(1, 7000) AS n;
+INSERT INTO trading.accounts (company_id, user_id, currency, equity) SELECT 'crowd', 'u' || n, 'USD', 10000 FROM generate_series(1, 7000) AS n;
+INSERT INTO trading.strategies (company_id, user_id, strategy_id, allowed_regimes, position_sizing, fixed_lot)
+	SELECT 'crowd', 'u' || n, 'main', trading.enum_labels('regime'), 'FIXED_LOT', 1 FROM generate_series(1, 7000) AS n;
+SQL
+wait_for($node, 'SELECT strategies, pending_changes FROM trading.stat_workers', '7001|0', 'the lane has 7001 strategies');
+submit($node, '_all', 0, [ 'all', 'EURUSD', 1.1 ], [ 'again', 'EURUSD', 1.1 ]);
+is(value($node, 'SELECT count(*), count(DISTINCT ordinal), max(ordinal), count(DISTINCT batch_no), count(DISTINCT user_id) FROM trading.signals'),
+	'7001|7001|7000|1|7001', 'one message makes 7001 signals in one batch, numbered in order');
+is(outcomes($node), 'DUPLICATE 7001', 'the second prediction of the message repeats them all');
+is(value($node, 'SELECT reserved FROM trading.stat_workers'), '7001', 'all are reserved');
+crash($node);
+wait_for($node, 'SELECT reserved FROM trading.stat_workers', '7001', 'right after a crash, too');
+submit($node, '_all', 1, [ 'later', 'EURUSD', 1.1 ]);
+is(outcomes($node), 'DUPLICATE 7001', 'and nothing repeats itself');
+submit($node, '_all', 300, [ 'new', 'EURUSD', 1.1 ]);
+is(value($node, 'SELECT count(*) FROM trading.signals'), '14002', 'until the window is over');
+$node->stop;
+
+#----------------------------------------------------------------------
+# Commands
+#----------------------------------------------------------------------
+
+my $nats = TradingEngineNats->new('commands')->start;
+$node = engine('commands', nats => $nats, lanes => 1);
+my %loose = (%strategy, max_prediction_age_ms => 600000);
+company($node, 'auto', tier => 'ENTERPRISE', users => ['whole'], strategy => { %loose, auto_execute => 'true' });
+company($node, 'slow', tier => 'ENTERPRISE', users => ['twap'], strategy => {
+	%loose, auto_execute => 'true', execution_algorithm => "'TWAP'", twap_slices => 3, twap_seconds => 90 });
+company($node, 'cold', tier => 'ENTERPRISE', users => ['iceberg'], strategy => {
+	%loose, auto_execute => 'true', execution_algorithm => "'ICEBERG'", iceberg_visible_lots => 0.4 });
+company($node, 'hand', tier => 'ENTERPRISE', users => ['alone'], strategy => \%loose);
+$nats->publish($nats->batch(predictions => [ $nats->prediction(prediction_id => 'go') ]));
+wait_for($node, 'SELECT count(*), count(command_seq) FROM trading.signals', '4|3', 'three of four strategies execute by themselves');
+wait_for_output($node, $nats);
+my @messages = $nats->dump('trading_output_0');
+is(scalar @messages, 7, 'four signals and three commands are sent');
+my %command = map { ($_->{envelope}{payload}{company_id} => $_) } grep { $_->{subject} =~ /\.commands\./ } @messages;
+is(join(' ', sort keys %command), 'auto cold slow', 'a command for each of them');
+is($command{auto}{subject}, 'trading.commands.0.auto.whole', 'on its subject');
+is(value($node, "SELECT command_seq = out_seq + 1 AND signal_id = '$command{auto}{envelope}{payload}{signal_id}' FROM trading.signals WHERE company_id = 'auto'"), 't',
+	'right after its signal');
+is($command{auto}{headers}{'te-seq'}, value($node, "SELECT command_seq FROM trading.signals WHERE company_id = 'auto'"), 'at the place that the row names');
+is($command{auto}{envelope}{payload}{position_size}, 1, 'with its size');
+is($command{auto}{envelope}{payload}{account_id}, 'main', 'for the account');
+ok(!exists $command{auto}{envelope}{payload}{slices}, 'whole, without an algorithm');
+is(join(' ', map { sprintf '%.2f', $_->{position_size} } @{ $command{slow}{envelope}{payload}{slices} }), '0.34 0.33 0.33', 'TWAP: equal parts');
+is(join(' ', map { sprintf '%.2f', $_->{position_size} } @{ $command{cold}{envelope}{payload}{slices} }), '0.34 0.33 0.33', 'ICEBERG: parts that may be seen');
+is(join(' ', map { $_->{not_before} // 'then' } @{ $command{cold}{envelope}{payload}{slices} }[1, 2]), 'then then', 'one after the other');
+is(value($node, 'SELECT commands FROM trading.stat_workers'), '3', 'they are counted');
+ok($nats->check('trading_output_0')->{clean}, 'the stream is without gap');
+$node->stop;
+
+done_testing();
