@@ -17,7 +17,7 @@ DELETE FROM trading.strategies WHERE user_id = '_all';
 \set ECHO all
 
 -- For each parameter two values, the rest of the strategy, and the inputs (as changes to a plain decision) where
--- they make a difference.  The engine's own windows come after a decision.
+-- they make a difference.  Windows for repetitions and the parts of an order count after a decision: 140_duplicates.pl has them.
 CREATE TEMP TABLE pair (name text PRIMARY KEY, one text NOT NULL, other text NOT NULL, rest jsonb DEFAULT '{}',
 	prediction jsonb DEFAULT '{}', market jsonb DEFAULT '{}', account jsonb DEFAULT '{}');
 INSERT INTO pair (name, one, other) VALUES

@@ -35,7 +35,7 @@ INSERT INTO parameter
 	('risk_percent', '1', '0.5', '100'), ('target_volatility_percent', '1', '0.1', '2'), ('kelly_fraction', '0.25', '0.1', '1'), ('kelly_max_percent', '2', '1', '3'),
 	('max_position_size', '10', '5', '20'), ('weak_signal_size_factor', '0.5', '0.25', '1'), ('leg_count', '3', '2', '5'), ('leg_spacing_pips', '5', '0', '6'),
 	('timing_extension_atr', '2', '1', '3'), ('max_slippage_pips', '2', '0', '3'), ('duplicate_window_seconds', '300', '0', '600'), ('duplicate_distance_pips', '5', '0', '6'),
-	('signal_ttl_seconds', '300', '1', '86400')) AS n (name, standard, less, more);
+	('signal_ttl_seconds', '300', '1', '86400'), ('twap_slices', '5', '2', '256'), ('twap_seconds', '300', '1', '3600'), ('iceberg_visible_lots', '1', '0.1', '5')) AS n (name, standard, less, more);
 SELECT name FROM trading.strategy_parameters() EXCEPT SELECT name FROM parameter
 UNION ALL
 SELECT name FROM parameter EXCEPT SELECT name FROM trading.strategy_parameters();
