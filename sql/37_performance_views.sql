@@ -81,14 +81,13 @@ BEGIN
 	 WHERE l.level_user <> '*' OR (SELECT trading.sees_all_users());
 	COMMENT ON VIEW trading.performance_stale IS 'days and months of levels whose trades have changed since they were rolled up';
 
+	-- NOT IN is looked up in a hash table, whatever the planner expects to be in it.
 	CREATE OR REPLACE VIEW trading.performance_pieces WITH (security_invoker) AS
 	SELECT p.company_id, p.level, p.grain, p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, p.starts_on,
 	       p.piece, 0::bigint AS signals, 0::bigint AS risk_rejected
 	  FROM trading.performance_parts AS p
-	 WHERE NOT EXISTS (
-		SELECT FROM trading.performance_stale AS s
-		 WHERE s.company_id = p.company_id AND s.level = p.level AND s.grain = p.grain AND s.user_id = p.user_id
-		   AND s.strategy_id = p.strategy_id AND s.symbol = p.symbol AND s.starts_on = p.starts_on)
+	 WHERE (p.company_id, p.level, p.grain, p.user_id, p.strategy_id, p.symbol, p.starts_on) NOT IN (
+		SELECT s.company_id, s.level, s.grain, s.user_id, s.strategy_id, s.symbol, s.starts_on FROM trading.performance_stale AS s)
 	UNION ALL
 	SELECT p.company_id, p.level, 'month', p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, p.starts_on, p.piece, 0, 0
 	  FROM trading.performance_stale AS m
@@ -97,10 +96,8 @@ BEGIN
 	   AND m.strategy_id = p.strategy_id AND m.symbol = p.symbol
 	   AND p.starts_on >= m.starts_on AND p.starts_on < (m.starts_on + interval '1 month')::date
 	 WHERE m.grain = 'month' AND p.grain = 'day'
-	   AND NOT EXISTS (
-		SELECT FROM trading.performance_stale AS s
-		 WHERE s.company_id = p.company_id AND s.level = p.level AND s.grain = 'day' AND s.user_id = p.user_id
-		   AND s.strategy_id = p.strategy_id AND s.symbol = p.symbol AND s.starts_on = p.starts_on)
+	   AND (p.company_id, p.level, p.grain, p.user_id, p.strategy_id, p.symbol, p.starts_on) NOT IN (
+		SELECT s.company_id, s.level, s.grain, s.user_id, s.strategy_id, s.symbol, s.starts_on FROM trading.performance_stale AS s)
 	UNION ALL
 	SELECT e.company_id, l.level, g.grain, l.level_user, l.level_strategy, l.level_symbol, e.simulated, e.currency, e.day,
 	       trading.performance_piece(e.closed_at, e.profit, e.r_multiple, e.confidence, e.fate, e.latency_ms, e.slippage_pips
