@@ -315,12 +315,37 @@ $$;
 COMMENT ON FUNCTION trading.prune(interval, interval) IS
 	'deletes rows of trading.inbox that are older than keep and that every lane has read, and versions that were followed by others longer than keep_history ago and that no stored prediction needs; returns how many';
 
+-- Bars and market state as old as the predictions that were decided on them.  The newest state
+-- of a symbol is what a lane goes on from, and what newer bars follow.
+CREATE FUNCTION trading.prune_market(keep interval) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	states bigint;
+	bars bigint;
+BEGIN
+	WITH newest AS (SELECT c.lane, c.symbol, max(c.bar_start) AS bar_start FROM trading.market_conditions AS c GROUP BY c.lane, c.symbol)
+	DELETE FROM trading.market_conditions AS c USING newest AS n
+	 WHERE n.lane = c.lane AND n.symbol = c.symbol AND c.bar_start < n.bar_start AND c.recorded_at < now() - keep;
+	GET DIAGNOSTICS states = ROW_COUNT;
+	WITH newest AS (SELECT b.lane, b.symbol, max(b.bar_start) AS bar_start FROM trading.market_bars AS b GROUP BY b.lane, b.symbol)
+	DELETE FROM trading.market_bars AS b USING newest AS n
+	 WHERE n.lane = b.lane AND n.symbol = b.symbol AND b.bar_start < n.bar_start AND b.recorded_at < now() - keep;
+	GET DIAGNOSTICS bars = ROW_COUNT;
+	RETURN states + bars;
+END
+$$;
+COMMENT ON FUNCTION trading.prune_market(interval) IS 'part of trading.upkeep(): deletes bars and market states recorded longer ago, but the newest of each symbol; returns how many';
+
 CREATE FUNCTION trading.upkeep(keep interval DEFAULT '30 days', keep_history interval DEFAULT '7 years') RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM trading.ensure_partitions();
+	PERFORM trading.roll_up(); -- counts what is dropped now
+	PERFORM trading.score_predictions();
 	PERFORM trading.drop_partitions(upkeep.keep);
+	PERFORM trading.prune_market(upkeep.keep);
 	PERFORM trading.prune(keep_history => upkeep.keep_history);
 END
 $$;

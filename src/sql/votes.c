@@ -83,9 +83,12 @@ Datum te_sql_decode_votes(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (!te_wire_decode((const uint8_t *)VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &limits,
 	                    te_sql_arena(ARENA_BLOCK, ARENA_LIMIT), message, &error) ||
-	    message->kind != TE_MESSAGE_PREDICTIONS)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-		                errmsg("no message of predictions")));
+	    message->kind != TE_MESSAGE_PREDICTIONS) {
+		/* The lanes store what they have read; if it is damaged, others are scored all the same. */
+		ereport(WARNING,
+		        (errcode(ERRCODE_DATA_CORRUPTED), errmsg("a stored message can't be read")));
+		return (Datum)0;
+	}
 	for (size_t i = 0; i < batch->count; i++) {
 		if (batch->faults[i].code == TE_WIRE_OK)
 			put_prediction(result, &batch->predictions[i], batch->horizon[i]);
