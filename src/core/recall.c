@@ -54,25 +54,23 @@ TeMemo *te_recall_entry(const TeRecall *r, uint64_t number)
 	return number <= r->newest && held(r, number) ? memo(r, number) : NULL;
 }
 
-void te_recall_move(TeRecall *r, void *memory, uint32_t capacity, uint32_t room)
+void te_recall_move(TeRecall *r, void *memory, uint32_t room)
 {
 	TeRecall from = *r;
-	uint64_t first = from.newest > capacity ? from.newest - capacity + 1 : 1;
+	/* What staged entries would push out comes back when they are discarded. */
+	uint64_t first = from.kept > from.capacity ? from.kept - from.capacity + 1 : 1;
 
-	te_recall_init(r, memory, capacity, room);
+	te_recall_init(r, memory, from.capacity, room);
 	r->kept = from.kept;
 	r->lost = from.lost;
+	r->newest = from.newest;
 	for (uint64_t number = first; number <= from.newest; number++) {
-		uint64_t *head;
+		uint64_t *head = head_of(r, memo(&from, number)->key);
 
-		if (!held(&from, number))
-			continue;
-		head = head_of(r, memo(&from, number)->key);
 		*memo(r, number) = *memo(&from, number);
 		memo(r, number)->older = *head;
 		*head = number;
 	}
-	r->newest = from.newest;
 }
 
 /* The first entry of the key in a chain that starts with that number. */

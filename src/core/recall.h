@@ -55,11 +55,10 @@ extern size_t te_recall_size(uint32_t capacity, uint32_t room);
 extern void te_recall_init(TeRecall *r, void *memory, uint32_t capacity, uint32_t room);
 
 /*
- * Move everything to other memory, laid out for another size; what doesn't fit into a smaller
- * capacity is forgotten, and "room" must hold what is staged.  Entries keep their numbers,
- * pointers to them end.
+ * Move everything to other memory, laid out for the same capacity and more room.  Entries keep
+ * their numbers, pointers to them end.
  */
-extern void te_recall_move(TeRecall *r, void *memory, uint32_t capacity, uint32_t room);
+extern void te_recall_move(TeRecall *r, void *memory, uint32_t room);
 
 /* Stage an entry; its number is then r->newest.  NULL: there is no room left. */
 extern TeMemo *te_recall_stage(TeRecall *r, TeKey key);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/decide.h"
+#include "wire/assessment.h"
 #include "wire/inputs.h"
 #include "wire/outbox.h"
 #include "wire/state.h"
@@ -73,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	TeSavedState state;
 	TeMarketState market;
 	TeDecidedOn *decided_on;
+	TeRiskActions actions;
 	size_t count;
 
 	if (arena.limit == 0)
@@ -83,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_subject(data, size);
 	te_lane_state_unpack(data, size, &arena, &state, NULL);
 	te_market_state_unpack(data, size, &arena, &market, NULL);
+	te_assessment_unpack(data, size, &arena, &actions, NULL);
 	te_markets_unpack(data, size, &arena, &decided_on, &count, NULL);
 	return 0;
 }

@@ -184,6 +184,23 @@ static void random_put(TeTime at)
 	}
 }
 
+/* Other memory, for as much or more than there is; a batch in hand goes on. */
+static void move(void)
+{
+	TeBookLimits limits = {book.count + 1 + (uint32_t)below(100),
+	                       book.sums_used + (uint32_t)below(100) + TAGS,
+	                       book.changes + 60 + (uint32_t)below(100)};
+	void *old = memory;
+
+	if (limits.entries < 200)
+		limits.entries = 200;
+	if (limits.totals < 2 * TAGS)
+		limits.totals = 2 * TAGS;
+	memory = malloc(te_book_size(&limits));
+	te_book_move(&book, memory, &limits);
+	free(old);
+}
+
 static void property(void)
 {
 	TeTime at = NOON;
@@ -213,6 +230,8 @@ static void property(void)
 				break;
 			default:
 				random_put(at);
+				if (below(50) == 0)
+					move();
 			}
 		if ((int)book.count > most)
 			most = (int)book.count;

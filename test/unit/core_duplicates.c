@@ -250,13 +250,24 @@ static TeDuplicateSignal random_signal(TeTime at)
 }
 
 /* Random batches, a third of them aborted, against the list; and again from the kept ones alone. */
+/* Other memory with more room, while a batch is staged. */
+static void move(TeDuplicateLimits *limits)
+{
+	void *old = memory;
+
+	limits->batch = (uint32_t)(16 + below(20));
+	memory = malloc(te_duplicates_size(limits));
+	te_duplicates_move(&d, memory, limits);
+	free(old);
+}
+
 static void property(void)
 {
-	const TeDuplicateLimits limits = {48, 1, 1, 16};
+	TeDuplicateLimits limits = {48, 1, 1, 16};
 	TeTime at = NOON;
 	int wrong = 0, duplicates = 0;
 	TeDuplicates warm;
-	void *other = malloc(te_duplicates_size(&limits));
+	void *other;
 
 	start(&limits);
 	model.count = model.kept = 0;
@@ -270,6 +281,8 @@ static void property(void)
 			if (found)
 				continue;
 			wrong += add(s) == NULL;
+			if (below(40) == 0)
+				move(&limits);
 			model.all[model.count++] = s;
 		}
 		if (below(3) == 0) {
@@ -282,6 +295,7 @@ static void property(void)
 	}
 	ok(wrong == 0 && duplicates > 1000, "15,000 signals in random batches are judged as by a list");
 
+	other = malloc(te_duplicates_size(&limits));
 	te_duplicates_init(&warm, other, &limits);
 	for (int i = model.count - (int)limits.signals; i < model.count; i++) {
 		te_duplicates_add_signal(&warm, &model.all[i], &spec_rule);
