@@ -41,6 +41,7 @@ AS $$
 		('producers', 'producer', 'company_id', '', '', 'producer_id', 'token_sha256'),
 		('instruments', 'instrument', '', '', '', 'symbol', ''),
 		('rates', 'rate', '', '', '', 'pair', ''),
+		('model_weights', 'model_weight', 'company_id', '', '', 'model', ''),
 		('instrument_sessions', 'session', '', '', '', 'session', ''),
 		('market_holidays', 'holiday', '', '', '', 'holiday', ''),
 		('accounts', 'account', 'company_id', 'user_id', '', 'account_id', ''),

@@ -247,7 +247,7 @@ BEGIN
 		'change_id', 'order of insertion; of one row''s versions, order of commits; says nothing about the order of other commits',
 		'xid', 'transaction that made the change',
 		'system_identifier', 'of the cluster that xid belongs to',
-		'kind', 'tier, company, user, producer, instrument, rate, session, holiday, account, strategy, limit, protection, lock, switch, news_rule, news, calendar; all: this cluster took the log over from another',
+		'kind', 'tier, company, user, producer, instrument, rate, model_weight, session, holiday, account, strategy, limit, protection, lock, switch, news_rule, news, calendar; all: this cluster took the log over from another',
 		'company_id', 'company that the row belongs to; NULL: none',
 		'user_id', 'user of the company; _all: the company''s override; NULL: none',
 		'strategy_id', 'strategy of the user; _all: the company''s override; NULL: none',

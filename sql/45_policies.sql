@@ -94,6 +94,7 @@ BEGIN
 			('score_days', format('company_id = ''_all'' OR %s', company), NULL),
 			('decision_counts', own, NULL),
 			('strategy_adjustments', own, NULL),
+			('model_weights', format('(company_id = ''_all'' OR %s)', company), NULL),
 			('prediction_batches', own_or_shared, NULL),
 			('breaker_changes', company, NULL),
 			('dead_letters', own, NULL)
@@ -124,7 +125,7 @@ AS $$
 		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays',
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
-		'strategy_adjustments', 'job_settings', 'job_runs',
+		'strategy_adjustments', 'job_settings', 'job_runs', 'model_weights',
 		'performance_changes', 'performance_parts', 'performance_signals', 'performance_marks', 'score_marks', 'pending_scores', 'prediction_scores', 'score_days',
 		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
@@ -204,6 +205,7 @@ BEGIN
 	GRANT SELECT, UPDATE ON trading.lanes TO trading_worker;
 	GRANT SELECT ON trading.strategy_changes, trading.inbox TO trading_worker;
 	GRANT SELECT ON trading.strategy_adjustments TO trading_tenant, trading_admin;
+	GRANT SELECT ON trading.model_weights TO trading_tenant, trading_admin, trading_worker;
 	GRANT SELECT, INSERT, UPDATE ON trading.job_settings TO trading_admin;
 	GRANT SELECT ON trading.job_runs TO trading_admin;
 END

@@ -93,7 +93,7 @@ COMMENT ON FUNCTION trading.json_time(timestamptz) IS 'a time as trading.decide(
 -- which rows that were.  missing: what wasn't there, so that nothing was decided.
 CREATE FUNCTION trading.decided_with(company text, owner text, strategy text, symbol text, snapshot pg_snapshot, system bigint,
 		OUT strategy_input jsonb, OUT account_input jsonb, OUT instrument_input jsonb,
-		OUT layers jsonb, OUT versions jsonb, OUT tier text, OUT version bigint, OUT missing text)
+		OUT layers jsonb, OUT versions jsonb, OUT tier text, OUT version bigint, OUT missing text, OUT follows boolean)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET timezone = 'UTC'
 AS $$
 DECLARE
@@ -142,6 +142,7 @@ BEGIN
 		jsonb_populate_record(NULL::trading.strategies, own.row_data),
 		jsonb_populate_record(NULL::trading.strategies, override.row_data),
 		trading.is_extra_strategy(company, owner, strategy, (own.row_data ->> 'created_at')::timestamptz, snapshot, system, log_begin)) AS m;
+	follows := COALESCE((own.row_data ->> 'follow_model_accuracy')::boolean, false);
 	layers := merged.layers;
 	strategy_input := jsonb_strip_nulls(to_jsonb(merged) - 'layers');
 	account_input := jsonb_strip_nulls(jsonb_build_object(
@@ -384,7 +385,8 @@ BEGIN
 	account := jsonb_strip_nulls(jsonb_build_object('conversion_rate', it.rates -> (as_of.account_input ->> 'currency')))
 		|| as_of.account_input;
 	RETURN trading.explanation(facts, jsonb_build_object(
-			'prediction', it.prediction, 'strategy', as_of.strategy_input, 'market', it.market,
+			'prediction', CASE WHEN as_of.follows THEN trading.weighed_prediction(it.prediction, it.for_company, it.snapshot, it.system)
+				ELSE it.prediction END, 'strategy', as_of.strategy_input, 'market', it.market,
 			'instrument', as_of.instrument_input, 'account', account, 'at', trading.json_time(it.at)),
 		trading.layers_of(as_of.layers, as_of.account_input, account));
 END

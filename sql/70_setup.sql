@@ -67,6 +67,7 @@ BEGIN
 	PERFORM trading.create_limit_tables();
 	PERFORM trading.create_lane_tables();
 	PERFORM trading.create_adjustment_tables();
+	PERFORM trading.create_weight_tables();
 	PERFORM trading.create_job_tables();
 	PERFORM trading.create_execution_tables();
 	PERFORM trading.create_breaker_tables();

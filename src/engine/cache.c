@@ -65,6 +65,8 @@ void te_cache_empty(TeCache *cache)
 	cache->slot_count = cache->slot_capacity = 0;
 	cache->free_slots = NULL;
 	cache->free_slot_count = cache->free_slot_capacity = 0;
+	cache->weights = NULL;
+	cache->weight_context = NULL;
 	cache->dead = NULL;
 	cache->garbage = NULL;
 	cache->garbage_count = cache->garbage_capacity = 0;

@@ -19,6 +19,7 @@
 #include "core/recall.h"
 #include "engine/rates.h"
 #include "sql/rule.h"
+#include "wire/arena.h"
 
 #define TE_ID_SIZE 65 /* a company's or user's id, with its NUL */
 
@@ -78,8 +79,8 @@ typedef struct TeCachedStrategy
 	TeStrategyResults results;
 	const char *account_id;
 	TeKey *account_key; /* a place for a key made of its names; zeros until somebody writes it */
-	TeRule *rule; /* compiled custom_rule, or NULL */
-	uint32 slot;  /* the same for as long as the cache isn't brought to another snapshot */
+	TeRule *rule;       /* compiled custom_rule, or NULL */
+	uint32 slot;        /* the same for as long as the cache isn't brought to another snapshot */
 } TeCachedStrategy;
 
 typedef void (*TeStrategyVisitor)(const TeCachedStrategy *strategy, void *arg);
@@ -196,6 +197,14 @@ extern void te_cache_visit_company(TeCache *cache, const TeCachedCompany *compan
 
 /* The account as the strategy decides with it: its own hit rate, and both multipliers. */
 extern void te_strategy_account(const TeCachedStrategy *strategy, TeAccount *out);
+
+/*
+ * A prediction for a company or "_all" as strategies with follow_model_accuracy decide on it: a
+ * copy whose models weigh as trading.model_weights has it, or the prediction itself where none
+ * does.
+ */
+extern const TePrediction *te_cache_weigh(const TeCache *cache, const char *company_id,
+                                          const TePrediction *prediction, TeArena *arena);
 
 /* The tally of a strategy that is visited; made when there is none. */
 extern TeTally *te_cache_tally(TeCache *cache, const TeCachedStrategy *strategy);

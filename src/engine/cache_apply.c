@@ -470,6 +470,7 @@ static void change_reference_data(Apply *apply)
 		change_instrument(apply->cache, lfirst(cell));
 	foreach (cell, apply->pending->staged_producers)
 		change_producer(apply->cache, lfirst(cell));
+	te_cache_apply_weights(apply->cache);
 }
 
 /*----------------------------------------------------------------------

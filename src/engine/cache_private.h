@@ -8,6 +8,7 @@
  *   cache_apply.c    records that were read take the place of those that are there
  *   cache_index.c    strategies per symbol
  *   cache_records.c  making and freeing records
+ *   cache_weights.c  weights of models
  */
 #ifndef TE_ENGINE_CACHE_PRIVATE_H
 #define TE_ENGINE_CACHE_PRIVATE_H
@@ -17,6 +18,7 @@
 #include "engine/news.h"
 #include "engine/policy_rows.h"
 #include "engine/pool.h"
+#include "engine/query.h"
 
 #include "nodes/pg_list.h"
 #include "utils/array.h"
@@ -193,8 +195,12 @@ typedef struct CachePending
 	char *target;      /* and is being read up to this one; or NULL */
 	char page_xid[24]; /* last row of the log that was read on the way */
 	int64 page_change;
-	bool everything; /* read all again, whatever the log says */
-	bool rates;      /* what currencies are converted with has to be read */
+	bool everything;     /* read all again, whatever the log says */
+	bool weights_wanted; /* weights of models have to be read */
+	bool weights_read;
+	MemoryContext weight_context;
+	HTAB *weights; /* NULL: there are none */
+	bool rates;    /* what currencies are converted with has to be read */
 	HTAB *tiers, *companies, *instruments, *producers; /* keys of rows to read */
 	HTAB *users;                                       /* of DirtyUser */
 	const char **queue;                                /* keys of users, in their order */
@@ -230,6 +236,8 @@ struct TeCache
 	int64 strategy_count;
 	CacheUser **garbage; /* users that were replaced, to be freed bit by bit */
 	long garbage_count, garbage_capacity;
+	MemoryContext weight_context; /* in data; NULL: no model has a weight */
+	HTAB *weights;
 	TeLaneRates *rates; /* of SOURCE_TABLES */
 	TePolicyRows *policy;
 	TeHolds *holds; /* NULL: none */
@@ -296,6 +304,11 @@ extern void te_cache_read_users(TeCache *cache, ArrayType *companies, ArrayType 
 extern void te_cache_read_accounts(TeCache *cache, ArrayType *companies, ArrayType *users);
 extern void te_cache_read_instruments(TeCache *cache, ArrayType *symbols);
 extern void te_cache_read_producers(TeCache *cache, ArrayType *scopes, ArrayType *producers);
+extern void te_cache_query_weights(TeCache *cache, TeRowReader read, void *arg);
+
+/* cache_weights.c */
+extern void te_cache_read_weights(TeCache *cache);
+extern void te_cache_apply_weights(TeCache *cache);
 
 /* cache_pending.c */
 extern CachePending *te_cache_make_pending(TeCache *cache);

@@ -54,6 +54,8 @@ static void read_change(TeRow *row, void *arg)
 		(void)hash_search(p->instruments, item, HASH_ENTER, NULL);
 	else if (strcmp(kind, "rate") == 0)
 		p->rates = true;
+	else if (strcmp(kind, "model_weight") == 0)
+		p->weights_wanted = true;
 	else if (current)
 		return; /* the rest is as this transaction sees it */
 	else if (strcmp(kind, "strategy") == 0 && strcmp(user_id, "_all") != 0)
@@ -268,6 +270,8 @@ static void read_reference_data(TeCache *cache)
 	if (cache->source == SOURCE_TABLES && (cache->pending->rates || symbols != NULL))
 		te_lane_rates_load(cache->rates);
 	cache->pending->rates = false;
+	if (cache->pending->weights_wanted)
+		te_cache_read_weights(cache);
 	te_policy_rows_read(cache->policy);
 	hash_seq_init(&scan, cache->pending->producers);
 	while ((key = hash_seq_search(&scan)) != NULL) {

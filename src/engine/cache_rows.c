@@ -36,6 +36,7 @@ static const RowKind user_rows = {"user", "trading.users", false};
 static const RowKind strategy_rows = {"strategy", "trading.strategies", false};
 static const RowKind account_rows = {"account", "trading.accounts", true};
 static const RowKind instrument_rows = {"instrument", "trading.instruments", true};
+static const RowKind weight_rows = {"model_weight", "trading.model_weights", true};
 static const RowKind producer_rows = {"producer", "trading.producers", false};
 
 /* Parameters of every query. */
@@ -93,7 +94,7 @@ static void query(TeCache *cache, const RowKind *rows, bool from_log, const char
 	char nulls[PARAM_COUNT + 1] = "        ";
 	TeQueryArgs args = {PARAM_COUNT, types, values, nulls};
 	const TeCacheScope *scope = &cache->scope;
-	bool by_company = rows != &tier_rows && rows != &instrument_rows;
+	bool by_company = rows != &tier_rows && rows != &instrument_rows && rows != &weight_rows;
 	StringInfoData sql;
 	int level = 0;
 
@@ -541,6 +542,19 @@ void te_cache_read_producers(TeCache *cache, ArrayType *scopes, ArrayType *produ
 	          &keys, read_producer, cache);
 }
 
+/* All weights of the scope, and those for everybody. */
+void te_cache_query_weights(TeCache *cache, TeRowReader read, void *arg)
+{
+	Keys all = {0};
+
+	read_rows(cache, &weight_rows, "x.company_id, x.model_id, x.symbol, x.factor",
+	          " WHERE x.company_id OPERATOR(pg_catalog.=) '_all' OR ("
+	          "($1 OPERATOR(pg_catalog.<) 0"
+	          "  OR trading.lane_of(x.company_id, $2) OPERATOR(pg_catalog.=) $1)"
+	          " AND ($7 IS NULL OR x.company_id OPERATOR(pg_catalog.=) $7))",
+	          &all, read, arg);
+}
+
 void te_cache_read_everything(TeCache *cache)
 {
 	Keys all = {0};
@@ -550,6 +564,7 @@ void te_cache_read_everything(TeCache *cache)
 	read_users(cache, &all);
 	te_cache_read_instruments(cache, NULL);
 	te_cache_read_producers(cache, NULL, NULL);
+	te_cache_read_weights(cache);
 	if (cache->source != SOURCE_TABLES)
 		return;
 	te_lane_rates_load(cache->rates);

@@ -132,6 +132,8 @@ typedef struct Question
 	const TePrediction *prediction;
 	const TeInstrument *instrument;
 	const TeMarket *market;
+	const TePrediction
+		*weighed; /* as those see it who follow its models' accuracy; NULL: nobody yet */
 } Question;
 
 static void count_decision(TeBatch *batch, const TeCachedStrategy *s, const TeDecision *d)
@@ -184,9 +186,21 @@ static void take_candidate(TeCandidate *c, const Question *q, const TeCachedStra
 		te_evaluate_settle(batch);
 }
 
+static const TePrediction *seen_by(Question *q, const TeCachedStrategy *s)
+{
+	TeBatch *batch = q->evaluation->batch;
+
+	if (!s->results.follow_model_accuracy)
+		return q->prediction;
+	if (q->weighed == NULL)
+		q->weighed = te_cache_weigh(batch->lane->cache, q->evaluation->subject->company,
+		                            q->prediction, batch->arena);
+	return q->weighed;
+}
+
 static void decide(const TeCachedStrategy *s, void *arg)
 {
-	const Question *q = arg;
+	Question *q = arg;
 	TeEvaluation *e = q->evaluation;
 	TeBatch *batch = e->batch;
 	TeLaneCounters *counters = &batch->lane->slot->counters;
@@ -194,7 +208,7 @@ static void decide(const TeCachedStrategy *s, void *arg)
 
 	te_exposure_account(batch->lane->exposure, s, &c->account);
 	c->in = (TeDecisionInput){
-		.prediction = q->prediction,
+		.prediction = seen_by(q, s),
 		.strategy = s->params,
 		.market = q->market,
 		.instrument = q->instrument,
@@ -236,7 +250,7 @@ static void decide_all(TeEvaluation *e, int index, const TeInstrument *instrumen
 	TeCache *cache = e->batch->lane->cache;
 	const char *company_id = e->subject->company, *user_id = e->subject->user;
 	const TePrediction *prediction = &e->message->as.batch.predictions[index];
-	Question q = {e, index, prediction, instrument, market};
+	Question q = {e, index, prediction, instrument, market, NULL};
 
 	if (strcmp(company_id, TE_ALL) == 0)
 		te_cache_visit_broadcast(cache, prediction, decide, &q);

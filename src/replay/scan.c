@@ -113,6 +113,7 @@ typedef struct Process
 	TeDecision decision;
 	TeRiskAssessment assessment;
 	TeReplayCandidate candidate;
+	const TePrediction *weighed; /* see seen_by */
 	const TeAccountRates *rates;
 	uint64 since_look;
 } Process;
@@ -274,6 +275,21 @@ static void see_account(Process *process, const TeCachedStrategy *strategy)
 	process->in.account = &process->account;
 }
 
+/* The prediction at hand, as a strategy sees it that may follow its models' accuracy. */
+static const TePrediction *seen_by(Process *process, const TeCachedStrategy *strategy)
+{
+	const TeReplayMessage *message = process->now.message;
+	const TePrediction *prediction =
+		&message->message->as.batch.predictions[process->now.prediction];
+
+	if (!strategy->results.follow_model_accuracy)
+		return prediction;
+	if (process->weighed == NULL)
+		process->weighed = te_cache_weigh(process->sources[process->now.source].cache,
+		                                  message->company_id, prediction, process->arena);
+	return process->weighed;
+}
+
 /*
  * Most decisions end before the account is looked at, and looking costs more than they do: it is
  * seen when it matters, to the decision or to who gets it.
@@ -282,6 +298,7 @@ static void make_decision(Process *process, const TeCachedStrategy *strategy)
 {
 	TeDecision *d = &process->decision;
 
+	process->in.prediction = seen_by(process, strategy);
 	process->in.strategy = strategy->params;
 	process->in.rule_context = strategy->rule;
 	if (strategy->params->custom_rule != NULL)
@@ -368,6 +385,7 @@ static void decide_source(Process *process, int source, const TePrediction *pred
 	TeCachedCompany *company;
 
 	process->now.source = source;
+	process->weighed = NULL;
 	process->in.instrument = te_cache_instrument(cache, prediction->symbol);
 	if (process->in.instrument == NULL)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),

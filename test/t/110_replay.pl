@@ -112,6 +112,13 @@ my @changes = (
 	qq{UPDATE trading.strategies SET hit_rate = 0.61, position_size_multiplier = 0.8, position_sizing = 'KELLY' WHERE $fred},
 	qq{UPDATE trading.strategies SET hit_rate = 0.62, position_sizing = NULL WHERE $fred},
 	qq{UPDATE trading.strategies SET hit_rate = NULL, position_size_multiplier = 0.64 WHERE $fred},
+	# models whose weight follows their accuracy, for whom follows it
+	qq{UPDATE trading.strategies SET follow_model_accuracy = true WHERE $gus OR $fred},
+	q{INSERT INTO trading.model_weights (company_id, model_id, factor) VALUES ('_all', 'm1', 0.5), ('_all', 'm2', 1.1), ('bank', 'm2', 1.5)},
+	q{INSERT INTO trading.model_weights (company_id, model_id, symbol, factor) VALUES ('_all', 'm1', 'EURUSD', 1.25), ('fund', 'm1', 'GBPUSD', 0.8)},
+	q{UPDATE trading.model_weights SET factor = 0.75 WHERE model_id = 'm2'},
+	q{DELETE FROM trading.model_weights WHERE symbol = 'EURUSD'},
+	qq{UPDATE trading.strategies SET follow_model_accuracy = false WHERE $fred},
 	# accounts
 	q{UPDATE trading.accounts SET equity = equity / 3, open_positions = 2 WHERE company_id = 'fund'},
 	q{UPDATE trading.accounts SET position_size_multiplier = 0.9 WHERE company_id = 'desk'},
@@ -163,6 +170,9 @@ is(value($node, q{SELECT string_agg(DISTINCT trading.decision_inputs(inputs) #>>
 	'a strategy decides with the hit rate that was measured of it');
 cmp_ok(value($node, q{SELECT count(*) FROM trading.signals WHERE (trading.decision_inputs(inputs) #>> '{account,position_size_multiplier}')::float8 = 0.64}),
 	'>', 0, "and with its own size");
+like(value($node, q{SELECT string_agg(DISTINCT m ->> 'weight', ' ' ORDER BY m ->> 'weight') FROM trading.signals AS s,
+	jsonb_array_elements(trading.decision_inputs(s.inputs) #> '{prediction,models}') AS m WHERE m ->> 'weight' IS NOT NULL}),
+	qr/^(?=.*\b0\.5\b)(?=.*\b0\.75\b)(?=.*\b1\.1\b)(?=.*\b1\.25\b)/, 'who follows the accuracy of models decides with their weights');
 replay_is_live($node, 'changes');
 
 #----------------------------------------------------------------------

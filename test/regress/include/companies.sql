@@ -67,6 +67,7 @@ INSERT INTO trading.trading_switches (authority, company_id, user_id) SELECT aut
 INSERT INTO trading.news_rules (authority, company_id, user_id) SELECT authority, company_id, user_id FROM scopes;
 INSERT INTO trading.protection_locks (authority, company_id, user_id, protection, kind, locked_at, locked_until)
 SELECT authority, company_id, user_id, '', 'COOL_DOWN', now(), now() FROM scopes WHERE company_id IS NOT NULL;
+INSERT INTO trading.model_weights (company_id, model_id, factor) SELECT company_id, 'm', 1.2 FROM trading.companies UNION ALL SELECT '_all', 'm', 1.1;
 INSERT INTO trading.strategy_adjustments (company_id, user_id, strategy_id, adjusted_at, version, size_before, size_after, size_reason, closed_trades, new_trades)
 SELECT company_id, user_id, 'main', now(), 1, 1, 0.8, 'HIGH_DRAWDOWN', 30, 30 FROM trading.users;
 INSERT INTO trading.performance_parts (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, piece)
