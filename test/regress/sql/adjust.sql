@@ -17,10 +17,10 @@ DELETE FROM trading.strategy_adjustments;
 CREATE FUNCTION trade(company text, owner text, strategy text, n integer, profit float8, simulated boolean DEFAULT false, state text DEFAULT 'CLOSED')
 	RETURNS void LANGUAGE sql SET search_path = trading, pg_catalog AS $$
 	INSERT INTO trades (company_id, signal_id, user_id, account_id, strategy_id, symbol, side, prediction_id, simulated, generated_at, decided_at,
-		confidence, position_size, pip_size, lot_step, contract_size, currency, state, filled, closed, commission, stopped_out, reports, lane, batch_no,
+		confidence, position_size, pip_size, lot_step, contract_size, base_currency, quote_currency, currency, state, filled, closed, commission, working, stopped_out, reports, lane, batch_no,
 		profit, closed_at)
 	SELECT company, gen_random_uuid(), owner, 'main', strategy, 'EURUSD', 1, 'p', simulated, now(), now(),
-	       0.9, 0.1, 0.0001, 0.01, 100000, 'USD', state, 0.1, 0.1, 0, false, 1, 0, 1, profit,
+	       0.9, 0.1, 0.0001, 0.01, 100000, 'EUR', 'USD', 'USD', state, 0.1, 0.1, 0, false, false, 1, 0, 1, profit,
 	       '2026-01-05Z'::timestamptz + (g.n + (SELECT count(*) FROM trades AS t WHERE (t.company_id, t.user_id, t.strategy_id) = (company, owner, strategy))) * interval '1 minute'
 	  FROM generate_series(1, n) AS g (n)
 $$;
@@ -205,10 +205,10 @@ CREATE PROCEDURE live(days integer) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR day IN 1 .. days LOOP
 		INSERT INTO trading.trades (company_id, signal_id, user_id, account_id, strategy_id, symbol, side, prediction_id, simulated, generated_at, decided_at,
-			confidence, position_size, pip_size, lot_step, contract_size, currency, state, filled, closed, commission, stopped_out, reports, lane, batch_no,
+			confidence, position_size, pip_size, lot_step, contract_size, base_currency, quote_currency, currency, state, filled, closed, commission, working, stopped_out, reports, lane, batch_no,
 			profit, closed_at)
 		SELECT 'acme', gen_random_uuid(), 'ann', 'main', s.strategy_id, 'EURUSD', 1, 'p', false, now(), now(),
-		       0.9, 0.1, 0.0001, 0.01, 100000, 'USD', 'CLOSED', 0.1, 0.1, 0, false, 1, 0, 1,
+		       0.9, 0.1, 0.0001, 0.01, 100000, 'EUR', 'USD', 'USD', 'CLOSED', 0.1, 0.1, 0, false, false, 1, 0, 1,
 		       CASE WHEN random() < luck.p THEN 80 ELSE -100 * random() END, '2026-01-05Z'::timestamptz + day * interval '1 day' + n * interval '1 minute'
 		  FROM trading.strategies AS s
 		 CROSS JOIN LATERAL (SELECT abs(sin(hashtext(s.strategy_id) + day / 4)) AS p, (random() * 25)::integer AS trades) AS luck
