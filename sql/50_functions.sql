@@ -349,4 +349,4 @@ BEGIN
 	PERFORM trading.prune(keep_history => upkeep.keep_history);
 END
 $$;
-COMMENT ON FUNCTION trading.upkeep(interval, interval) IS 'makes partitions, drops those older than keep, prunes. Run it daily, with pg_cron: SELECT cron.schedule(''trading_engine'', ''17 3 * * *'', ''SELECT trading.upkeep()'')';
+COMMENT ON FUNCTION trading.upkeep(interval, interval) IS 'makes partitions, drops those older than keep, prunes. The job retention runs it daily: trading.schedule_jobs()';
