@@ -88,8 +88,8 @@ static void the_table(void)
 	ok(s.leg_count == 3 && s.leg_spacing_pips == 5 && s.timing_extension_atr == 2 &&
 	       !s.auto_execute && s.max_slippage_pips == 2 && s.time_in_force == TE_TIF_GTC &&
 	       s.execution_algorithm == TE_ALGORITHM_NONE && s.duplicate_window_seconds == 300 &&
-	       s.duplicate_distance_pips == 5 && s.signal_ttl_seconds == 300 &&
-	       s.twap_slices == 5 && s.twap_seconds == 300 && s.iceberg_visible_lots == 1,
+	       s.duplicate_distance_pips == 5 && s.signal_ttl_seconds == 300 && s.twap_slices == 5 &&
+	       s.twap_seconds == 300 && s.iceberg_visible_lots == 1,
 	   "defaults: legs and execution");
 }
 

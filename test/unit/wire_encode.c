@@ -192,8 +192,8 @@ static TradingEngine__ExecutionCommand *encode_command(Encoded *e)
 	            te_envelope_decode(e->data, e->len, &e->arena, &e->envelope, &e->err),
 	        "a command is encoded"))
 		return NULL;
-	return trading_engine__execution_command__unpack(
-		te_arena_protobuf(&e->arena), e->envelope.payload_len, e->envelope.payload);
+	return trading_engine__execution_command__unpack(te_arena_protobuf(&e->arena),
+	                                                 e->envelope.payload_len, e->envelope.payload);
 }
 
 static double sum_of_slices(const TradingEngine__ExecutionCommand *c, uint32_t leg)
