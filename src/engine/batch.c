@@ -538,8 +538,8 @@ void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epo
 	te_store_commit(&batch->rows, &slot->latencies, store_results, batch);
 	MemoryContextSwitchTo(old);
 	te_memory_apply(batch->lane->memory);
-	te_exposure_apply(batch->lane->exposure, batch_time(batch));
 	te_results_committed(batch);
+	te_exposure_apply(batch->lane->exposure, batch_time(batch));
 	te_assess_recorded(batch->lane);
 	if (batch->messages > 0)
 		te_latency_record_many(&slot->latencies, TE_LATENCY_READ_TO_COMMIT, batch->message_read_at,

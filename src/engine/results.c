@@ -600,4 +600,5 @@ void te_results_load(TeExposure *exposure, const TeCache *cache, int lane, int l
 
 	te_query_each(LOAD_TRADES, &args, load_trade, &load);
 	te_ledgers_load(exposure, lane, lane_count, lane_is_simulated());
+	te_exposure_apply(exposure, now);
 }

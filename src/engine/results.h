@@ -18,7 +18,7 @@ extern bool te_results_take(TeBatch *batch, const TeInput *input, const TeSubjec
 /* Write the batch's reports and what follows from them; in the batch's transaction. */
 extern void te_results_store(TeBatch *batch);
 
-/* After the commit: tell the lane's exposure. */
+/* After the commit: stage it in the lane's exposure, which is applied next. */
 extern void te_results_committed(TeBatch *batch);
 
 /*
