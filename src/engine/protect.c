@@ -5,9 +5,11 @@
 
 #include "engine/protect.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "engine/guc.h"
@@ -95,6 +97,7 @@ static List *find_cases(const TePolicyRows *rows, const TeClosedOrder *closed, i
 
 typedef struct History
 {
+	MemoryContext context; /* of what is kept of rows */
 	TeClosedTrade *trades;
 	int count, capacity;
 	double equity;
@@ -107,10 +110,10 @@ static void read_trade(TeRow *row, void *arg)
 	if (h->count == h->capacity) {
 		h->capacity = Max(32, 2 * h->capacity);
 		h->trades = h->trades ? repalloc_huge(h->trades, sizeof(TeClosedTrade) * h->capacity)
-		                      : palloc(sizeof(TeClosedTrade) * h->capacity);
+		                      : MemoryContextAlloc(h->context, sizeof(TeClosedTrade) * h->capacity);
 	}
 	h->trades[h->count++] = (TeClosedTrade){
-		.symbol = te_row_text(row, "symbol"),
+		.symbol = MemoryContextStrdup(h->context, te_row_text(row, "symbol")),
 		.side = (int)te_row_int(row, "side"),
 		.closed_at = te_row_time(row, "closed_at"),
 		.profit_ratio = te_row_double(row, "profit_ratio"),
@@ -250,7 +253,7 @@ static bool was_asked(const Case *c, const TeClosedOrder *order, bool per_side)
 static void judge(const Case *c, TeTime now)
 {
 	const TeProtection *p = &c->row->as.protection.protection;
-	History read = {0};
+	History read = {.context = CurrentMemoryContext};
 	TeTradeHistory history;
 	ListCell *cell;
 	TeLock lock;
@@ -275,8 +278,13 @@ void te_protections_apply(const TePolicyRows *rows, const TeClosedOrder *closed,
 {
 	ListCell *cell;
 
-	if (!te_policy_has(rows, TE_POLICY_PROTECTION))
+	if (count == 0 || !te_policy_has(rows, TE_POLICY_PROTECTION))
 		return;
+	/* Reading queries see what the transaction has written only by a newer snapshot. */
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
 	foreach (cell, find_cases(rows, closed, count))
 		judge(lfirst(cell), now);
+	PopActiveSnapshot();
 }
