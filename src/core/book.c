@@ -14,12 +14,39 @@ typedef struct TeBookSlot
 	uint32_t in_heap; /* place in the heap, or NONE */
 } Slot;
 
+/* A sum of amounts, exact for as many as there can be: high * 2^32 + low. */
+typedef struct Wide
+{
+	int64_t high, low;
+} Wide;
+
 typedef struct TeBookSum
 {
 	TeKey tag;
-	TeBookTotals totals;
+	int64_t entries;
+	Wide risk, notional, margin, net;
 	uint32_t next;
 } Sum;
+
+/* Beyond this a total is as good as without end. */
+#define MOST_TOTAL (INT64_C(1) << 61)
+
+static void wide_add(Wide *w, int direction, int64_t amount)
+{
+	int64_t low = amount & 0xffffffff;
+
+	w->high += direction * ((amount - low) / (INT64_C(1) << 32));
+	w->low += direction * low;
+}
+
+static int64_t wide_value(const Wide *w)
+{
+	double about = (double)w->high * 0x1p32 + (double)w->low;
+
+	if (fabs(about) >= (double)MOST_TOTAL)
+		return about > 0 ? MOST_TOTAL : -MOST_TOTAL;
+	return w->high * (INT64_C(1) << 32) + w->low;
+}
 
 /* A journal entry with so many tags says: there was no such entry. */
 #define WAS_ABSENT (-1)
@@ -102,7 +129,18 @@ TeBookTotals te_book_totals(const TeBook *b, TeKey tag)
 {
 	uint32_t link = *sum_link(b, tag);
 
-	return link != 0 ? b->sums[link - 1].totals : (TeBookTotals){0, 0, 0, 0, 0};
+	const Sum *s;
+
+	if (link == 0)
+		return (TeBookTotals){0, 0, 0, 0, 0};
+	s = &b->sums[link - 1];
+	return (TeBookTotals){
+		.entries = s->entries,
+		.risk = wide_value(&s->risk),
+		.notional = wide_value(&s->notional),
+		.margin = wide_value(&s->margin),
+		.net = wide_value(&s->net),
+	};
 }
 
 /* How many tags of an entry have no sum yet. */
@@ -129,12 +167,12 @@ static void post(TeBook *b, const TeBookEntry *e, const TeBookTag *tag, int dire
 		b->sums_used++;
 	}
 	s = &b->sums[found - 1];
-	s->totals.entries += direction;
-	s->totals.risk += direction * e->risk;
-	s->totals.notional += direction * e->notional;
-	s->totals.margin += direction * e->margin;
-	s->totals.net += direction * tag->net * e->notional;
-	if (s->totals.entries == 0) {
+	s->entries += direction;
+	wide_add(&s->risk, direction, e->risk);
+	wide_add(&s->notional, direction, e->notional);
+	wide_add(&s->margin, direction, e->margin);
+	wide_add(&s->net, direction * tag->net, e->notional);
+	if (s->entries == 0) {
 		*link = s->next;
 		s->next = b->free_sum;
 		b->free_sum = found;

@@ -37,6 +37,7 @@ typedef struct TeBookEntry
 	TeBookTag tags[TE_BOOK_TAGS]; /* no key twice */
 } TeBookEntry;
 
+/* Exact; a total beyond 2^61 counts as that. */
 typedef struct TeBookTotals
 {
 	int64_t entries;

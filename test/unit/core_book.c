@@ -85,6 +85,26 @@ static void counting(void)
 }
 
 /* A burst within one batch can't overshoot a limit of 3. */
+/* So many amounts that aren't known that their sum is beyond 64 bits. */
+static void unknown_amounts(void)
+{
+	const uint32_t n = 20000;
+	TeBookEntry e = entry(1, NOON);
+
+	start(n, 8, 2 * n);
+	e.risk = e.notional = te_book_amount(NAN);
+	for (uint32_t i = 0; i < n; i++) {
+		e.id = key(1000 + i);
+		put(e);
+	}
+	ok(te_book_currency(te_book_totals(&book, key(1)).risk) > 1e13, "many unknowns are no less");
+	ok(te_book_currency(te_book_totals(&book, key(201)).net) < -1e13, "nor on the other side");
+	for (uint32_t i = 1; i < n; i++)
+		te_book_remove(&book, key(1000 + i));
+	is_exactly((double)te_book_totals(&book, key(1)).risk, TE_BOOK_MOST / TE_BOOK_UNIT,
+	           "and what remains of them is exact");
+}
+
 static void burst(void)
 {
 	int let = 0;
@@ -252,6 +272,7 @@ static void property(void)
 int main(void)
 {
 	counting();
+	unknown_amounts();
 	burst();
 	bounds();
 	property();

@@ -135,7 +135,8 @@ static void told_profit(void)
 	is_exactly(lots(), -0.3, "as any other");
 }
 
-/* Two opposite orders at once: one closes what the other opened, and each terminal tells its profit. */
+/* Two opposite orders at once: one closes what the other opened, and each terminal tells its
+ * profit. */
 static void opposite_orders(void)
 {
 	const TePosition *p;
@@ -271,7 +272,8 @@ static int nautilus_case(json_t *row)
 		            number(given, "price"),
 		            NAN,
 		            number(given, "commission"),
-		            1};
+		            1,
+		            0};
 		const TePosition *p = after(f);
 		double open = isnan(last) ? NAN : te_position_unrealised(p, &terms, last, 1);
 
