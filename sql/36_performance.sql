@@ -279,10 +279,12 @@ AS $$
 DECLARE
 	made bigint;
 BEGIN
+	-- By the whole key: one relation, so that no join is made of a part of it first.
 	DELETE FROM trading.performance_parts AS p
-	 USING unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l
-	 WHERE p.company_id = k.company_id AND p.level = l.level AND p.grain = 'day' AND p.user_id = l.level_user
-	   AND p.strategy_id = l.level_strategy AND p.symbol = l.level_symbol AND p.starts_on = roll_up_day.day;
+	 USING (SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
+		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l) AS t
+	 WHERE p.company_id = t.company_id AND p.level = t.level AND p.grain = 'day' AND p.user_id = t.level_user
+	   AND p.strategy_id = t.level_strategy AND p.symbol = t.level_symbol AND p.starts_on = roll_up_day.day;
 
 	WITH touched AS MATERIALIZED (
 		SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
@@ -307,10 +309,12 @@ CREATE FUNCTION trading.roll_up_month(month date, keys trading.performance_key[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	-- By the whole key: one relation, so that no join is made of a part of it first.
 	DELETE FROM trading.performance_parts AS p
-	 USING unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l
-	 WHERE p.company_id = k.company_id AND p.level = l.level AND p.grain = 'month' AND p.user_id = l.level_user
-	   AND p.strategy_id = l.level_strategy AND p.symbol = l.level_symbol AND p.starts_on = month;
+	 USING (SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
+		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l) AS t
+	 WHERE p.company_id = t.company_id AND p.level = t.level AND p.grain = 'month' AND p.user_id = t.level_user
+	   AND p.strategy_id = t.level_strategy AND p.symbol = t.level_symbol AND p.starts_on = month;
 
 	INSERT INTO trading.performance_parts (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, piece)
 	SELECT p.company_id, p.level, 'month', p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, month,

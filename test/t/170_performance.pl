@@ -213,12 +213,12 @@ is(sql(q{
 
 # The newest trades of a strategy.
 is(sql(q{
-	WITH recent AS (SELECT * FROM trading.trades WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1') AND state = 'CLOSED' AND simulated ORDER BY closed_at DESC, signal_id DESC LIMIT 20)
+	WITH recent AS (SELECT * FROM trading.trades WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1') AND state = 'CLOSED' AND simulated ORDER BY closed_at DESC, signal_id DESC LIMIT 5)
 	SELECT f.trades, f.accuracy = (SELECT trading.win_rate(profit) FROM recent), abs(f.max_drawdown - d.max_drawdown) < 1e-12
-	  FROM trading.strategy_figures('acme', 'tom', 's1', 20) AS f,
-	       (SELECT trading.max_drawdown(profit, closed_at, 4000 + (SELECT sum(t.profit) FROM trading.trades AS t WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1')
+	  FROM trading.strategy_figures('acme', 'tom', 's1', 5) AS f,
+	       (SELECT trading.max_drawdown(profit, closed_at, 4000 + (SELECT COALESCE(sum(t.profit), 0) FROM trading.trades AS t WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1')
 			AND t.state = 'CLOSED' AND t.simulated AND t.signal_id NOT IN (SELECT signal_id FROM recent)) ORDER BY closed_at, signal_id) AS max_drawdown FROM recent) AS d}),
-	'20|t|t', 'the newest trades of a strategy by themselves');
+	'5|t|t', 'the newest trades of a strategy by themselves');
 
 # Each sees his own.
 sub as { my ($role, $query) = @_; return $node->safe_psql('postgres', $query, extra_params => [ '-U', $role ]); }
