@@ -34,15 +34,15 @@ sql(q{
 	-- Trades as the lanes would leave them; closes fall together now and then.
 	CREATE FUNCTION make_trades(how_many integer) RETURNS void LANGUAGE sql AS $$
 		INSERT INTO trading.trades (company_id, signal_id, user_id, account_id, strategy_id, symbol, side, prediction_id, simulated, generated_at,
-			decided_at, confidence, position_size, risk, pip_size, lot_step, contract_size, currency, state, filled, closed, entry_slippage_pips,
-			profit, commission, r_multiple, latency_ms, closed_at, stopped_out, reports, lane, batch_no)
+			decided_at, confidence, position_size, risk, pip_size, lot_step, contract_size, base_currency, quote_currency, currency, state, filled, closed, entry_slippage_pips,
+			profit, commission, r_multiple, latency_ms, closed_at, working, stopped_out, reports, lane, batch_no)
 		SELECT s.company_id, gen_random_uuid(), s.user_id, s.account_id, s.strategy_id, (ARRAY['EURUSD', 'GBPUSD', 'USDJPY'])[1 + floor(random() * 3)::integer],
-		       1, 'p', random() < 0.1, d.at, d.at, round(random()::numeric, 3)::float8, 1, 50, 0.0001, 0.01, 100000, a.currency, t.state,
+		       1, 'p', random() < 0.1, d.at, d.at, round(random()::numeric, 3)::float8, 1, 50, 0.0001, 0.01, 100000, 'EUR', 'USD', a.currency, t.state,
 		       (t.state IN ('OPEN', 'CLOSED'))::integer, (t.state = 'CLOSED')::integer,
 		       CASE WHEN t.state IN ('OPEN', 'CLOSED') AND random() < 0.9 THEN round((random() * 4 - 1)::numeric, 1)::float8 END,
 		       CASE WHEN t.state = 'CLOSED' THEN t.profit END, 0, CASE WHEN t.state = 'CLOSED' AND random() < 0.8 THEN t.profit / 50 END,
 		       CASE WHEN t.state IN ('OPEN', 'CLOSED') THEN random() * 400 END,
-		       CASE WHEN t.state = 'CLOSED' THEN date_trunc('hour', d.at + random() * interval '3 days') END, false, 1, 0, 1
+		       CASE WHEN t.state = 'CLOSED' THEN date_trunc('hour', d.at + random() * interval '3 days') END, false, false, 1, 0, 1
 		  FROM generate_series(1, how_many) AS n
 		 CROSS JOIN LATERAL (SELECT y.* FROM trading.strategies AS y WHERE n > 0 ORDER BY random() LIMIT 1) AS s
 		  JOIN trading.accounts AS a USING (company_id, user_id, account_id)
