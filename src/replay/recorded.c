@@ -90,7 +90,11 @@ typedef struct Pass
 {
 	PassKey key;
 	int64 count;
+	bool done; /* of OTHERS: what comes now comes later */
 } Pass;
+
+/* Signals of strategies that the run isn't about; a series of their own. */
+#define OTHERS 0
 
 struct TeRecorded
 {
@@ -707,18 +711,26 @@ static int64 realised(TeRecorded *r, Account *account, const TeCachedStrategy *s
 	return h->at > 0 ? h->made[h->at - 1].realised : 0;
 }
 
+static int64 passed(const TeRecorded *r, Account *account, uint32 series)
+{
+	PassKey key = {account, series};
+	const Pass *pass;
+
+	if (hash_get_num_entries(r->passes) == 0)
+		return 0;
+	pass = hash_search(r->passes, &key, HASH_FIND, NULL);
+	return pass != NULL ? pass->count : 0;
+}
+
 void te_recorded_account(TeRecorded *r, const TeCachedStrategy *s, uint32 series, TeAccount *out)
 {
-	PassKey key = {.series = series};
-	const Pass *pass = NULL;
+	Account *account;
 
 	be_there(r);
-	key.account = find_account(r, s->company_id, s->user_id, s->account_id);
-	if (hash_get_num_entries(r->passes) > 0)
-		pass = hash_search(r->passes, &key, HASH_FIND, NULL);
+	account = find_account(r, s->company_id, s->user_id, s->account_id);
 	te_strategy_account(s, out);
-	te_account_add(out, realised(r, key.account, s),
-	               key.account->orders + (pass != NULL ? pass->count : 0));
+	te_account_add(out, realised(r, account, s),
+	               account->orders + passed(r, account, OTHERS) + passed(r, account, series));
 }
 
 static const Row *find_row(const TeRecorded *r, const TeCachedStrategy *s)
@@ -748,18 +760,52 @@ const TeRecordedSignal *te_recorded_signal(TeRecorded *r, const TeCachedStrategy
 	return row != NULL ? &row->signal : NULL;
 }
 
+static Pass *find_pass(TeRecorded *r, Account *account, uint32 series)
+{
+	PassKey key = {account, series};
+	bool found;
+	Pass *pass = hash_search(r->passes, &key, HASH_ENTER, &found);
+
+	if (!found) {
+		pass->count = 0;
+		pass->done = false;
+	}
+	return pass;
+}
+
 void te_recorded_pass(TeRecorded *r, const TeCachedStrategy *s, uint32 series)
 {
 	const Row *row = find_row(r, s);
-	PassKey key = {.series = series};
-	Pass *pass;
-	bool found;
 
 	if (row == NULL || !row->signal.reserved)
 		return;
-	key.account = find_account(r, row->company_id, row->user_id, row->account_id);
-	pass = hash_search(r->passes, &key, HASH_ENTER, &found);
-	pass->count = found ? pass->count + 1 : 1;
+	find_pass(r, find_account(r, row->company_id, row->user_id, row->account_id), series)->count++;
+}
+
+bool te_recorded_has_others(TeRecorded *r)
+{
+	be_there(r);
+	for (int i = 0; i < r->sorted_count; i++)
+		if (strcmp(r->sorted[i]->strategy_id, r->run->strategy) != 0)
+			return true;
+	return false;
+}
+
+void te_recorded_pass_other(TeRecorded *r, const TeCachedStrategy *s)
+{
+	const Row *row = find_row(r, s);
+	Pass *pass;
+
+	if (row == NULL || !row->signal.reserved)
+		return;
+	pass = find_pass(r, find_account(r, row->company_id, row->user_id, row->account_id), OTHERS);
+	if (!pass->done)
+		pass->count++;
+}
+
+void te_recorded_own_turn(TeRecorded *r, const TeCachedStrategy *s)
+{
+	find_pass(r, find_account(r, s->company_id, s->user_id, s->account_id), OTHERS)->done = true;
 }
 
 TeRecorded *te_recorded_create(MemoryContext context, const TeReplayRun *run)

@@ -60,4 +60,13 @@ extern void te_recorded_account(TeRecorded *r, const TeCachedStrategy *strategy,
 extern const TeRecordedSignal *te_recorded_signal(TeRecorded *r, const TeCachedStrategy *strategy);
 extern void te_recorded_pass(TeRecorded *r, const TeCachedStrategy *strategy, uint32 series);
 
+/*
+ * For a run of one strategy: whether others have signals on this prediction that may have come
+ * before its own; one of them, in their order; and: it is the strategy's own turn.  What has been
+ * passed until then counts for every series.
+ */
+extern bool te_recorded_has_others(TeRecorded *r);
+extern void te_recorded_pass_other(TeRecorded *r, const TeCachedStrategy *strategy);
+extern void te_recorded_own_turn(TeRecorded *r, const TeCachedStrategy *strategy);
+
 #endif

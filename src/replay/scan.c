@@ -100,6 +100,7 @@ typedef struct Process
 
 	/* The strategies, and what they show. */
 	Source sources[TE_REPLAY_SOURCES];
+	TeCache *others;      /* of a run of one strategy: all of its users', as recorded; else NULL */
 	MemoryContext caches; /* of the lane at hand */
 	int lane, lane_count; /* -1: none yet */
 	struct varlena *snapshot;
@@ -115,6 +116,7 @@ typedef struct Process
 	TeReplayCandidate candidate;
 	const TePrediction *weighed; /* see seen_by */
 	const TeAccountRates *rates;
+	bool passed_others;
 	uint64 since_look;
 } Process;
 
@@ -192,6 +194,17 @@ static void open_lane(Process *process, int lane, int lane_count)
 		if (run->sources[i].strategies == TE_REPLAY_CURRENT)
 			te_cache_load_current(process->sources[i].cache);
 	}
+	if (run->strategy != NULL) {
+		TeCacheScope scope = {
+			.lane = lane,
+			.lane_count = lane_count,
+			.company = run->company,
+			.user = run->user,
+			.parent = process->caches,
+		};
+
+		process->others = te_cache_create(&scope);
+	}
 	process->lane = lane;
 	process->lane_count = lane_count;
 }
@@ -223,6 +236,8 @@ static void show_snapshot(Process *process, struct varlena *snapshot, int64 syst
 	text = OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, PointerGetDatum(snapshot));
 	for (int i = 0; i < process->run->source_count; i++)
 		te_cache_refresh_at(process->sources[i].cache, text, system);
+	if (process->others != NULL)
+		te_cache_refresh_at(process->others, text, system);
 	keep_snapshot(process, snapshot, system);
 }
 
@@ -264,9 +279,49 @@ static uint32 series_of(const Process *process, const TeCachedStrategy *strategy
 	       (uint32)strategy->variant * (uint32)process->run->source_count;
 }
 
+/* The strategies that a prediction is for, in the order in which the lane decided. */
+static void visit(Process *process, TeCache *cache, TeStrategyVisitor visitor)
+{
+	const TeReplayMessage *message = process->now.message;
+	TePrediction reach = *process->in.prediction;
+	TeCachedCompany *company;
+
+	if (strcmp(message->company_id, TE_ALL) == 0) {
+		if (process->every_strategy)
+			reach.confidence = 1;
+		te_cache_visit_broadcast(cache, &reach, visitor, process);
+		return;
+	}
+	company = te_cache_company(cache, message->company_id);
+	if (company != NULL)
+		te_cache_visit_company(cache, company,
+		                       strcmp(message->user_id, TE_ALL) == 0 ? NULL : message->user_id,
+		                       visitor, process);
+}
+
+static void pass_other(const TeCachedStrategy *strategy, void *arg)
+{
+	Process *process = arg;
+
+	if (strcmp(strategy->strategy_id, process->run->strategy) == 0)
+		te_recorded_own_turn(process->recorded, strategy);
+	else
+		te_recorded_pass_other(process->recorded, strategy);
+}
+
+/* What other strategies of the account had reserved on this prediction when its turn came. */
+static void pass_others(Process *process)
+{
+	process->passed_others = true;
+	if (te_recorded_has_others(process->recorded))
+		visit(process, process->others, pass_other);
+}
+
 /* The account as it was then.  A rate of its own wins; else the one that was known. */
 static void see_account(Process *process, const TeCachedStrategy *strategy)
 {
+	if (process->others != NULL && !process->passed_others)
+		pass_others(process);
 	te_recorded_account(process->recorded, strategy, series_of(process, strategy),
 	                    &process->account);
 	if (process->rates != NULL && !te_known(process->account.conversion_rate))
@@ -381,8 +436,6 @@ static void decide_source(Process *process, int source, const TePrediction *pred
 {
 	const TeReplayMessage *message = process->now.message;
 	TeCache *cache = process->sources[source].cache;
-	TePrediction reach = *prediction;
-	TeCachedCompany *company;
 
 	process->now.source = source;
 	process->weighed = NULL;
@@ -392,17 +445,7 @@ static void decide_source(Process *process, int source, const TePrediction *pred
 		                errmsg("instrument \"%s\", which batch " INT64_FORMAT
 		                       " of lane %d decided on, is not in the history",
 		                       prediction->symbol, message->batch_no, message->lane)));
-	if (strcmp(message->company_id, TE_ALL) == 0) {
-		if (process->every_strategy)
-			reach.confidence = 1;
-		te_cache_visit_broadcast(cache, &reach, decide, process);
-		return;
-	}
-	company = te_cache_company(cache, message->company_id);
-	if (company != NULL)
-		te_cache_visit_company(cache, company,
-		                       strcmp(message->user_id, TE_ALL) == 0 ? NULL : message->user_id,
-		                       decide, process);
+	visit(process, cache, decide);
 }
 
 static void run_prediction(Process *process, int i, const TeDecidedOn *decided_on, TeTime at)
@@ -410,6 +453,7 @@ static void run_prediction(Process *process, int i, const TeDecidedOn *decided_o
 	const TePrediction *prediction = &process->now.message->message->as.batch.predictions[i];
 
 	process->now.prediction = i;
+	process->passed_others = false;
 	process->in = (TeDecisionInput){
 		.prediction = prediction,
 		.market = decided_on->market,

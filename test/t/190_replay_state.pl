@@ -57,6 +57,9 @@ for my $percentile (0.3, 0.5, 0.8)
 	is(differences($node, $of_range->("p.decided_at >= '$from'"), from_time => "'$from'", workers => 2), '0|0', "from $percentile of the signals on");
 }
 is(differences($node, q{(company_id, user_id) = ('desk', 'carl')}, company_id => q{'desk'}, user_id => q{'carl'}), '0|0', 'one user');
+is(differences($node, q{(company_id, user_id, strategy_id) = ('desk', 'carl', 's1')},
+	company_id => q{'desk'}, user_id => q{'carl'}, strategy_id => q{'s1'}), '0|0', 'one strategy, beside another of the same account');
+
 #----------------------------------------------------------------------
 # What repeats what, by an independent formulation
 #----------------------------------------------------------------------
