@@ -12,6 +12,12 @@ CREATE FUNCTION trading.explain_decision(prediction jsonb, strategy jsonb, marke
 COMMENT ON FUNCTION trading.explain_decision(jsonb, jsonb, jsonb, jsonb, jsonb, timestamptz) IS
 	'a decision (as trading.decide returns it) with its gates, the inputs that set their thresholds, and every number on the way to strength, prices and size';
 
+CREATE FUNCTION trading.assessed_decision(inputs bytea, assessment bytea) RETURNS jsonb
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'te_sql_assessed_decision';
+COMMENT ON FUNCTION trading.assessed_decision(bytea, bytea) IS
+	'columns inputs and assessment of trading.signals made into the signal again: the decision after what was done to it, as trading.decide() writes it, and what that was';
+
 CREATE FUNCTION trading.decode_predictions(message bytea, OUT index integer, OUT prediction_id text, OUT prediction jsonb, OUT fault text)
 	RETURNS SETOF record
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10
@@ -203,6 +209,99 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.explanation(jsonb, jsonb, jsonb) IS 'part of trading.explain_json(): a decision made again, with the layer of each parameter';
 
+-- Further gates at the end of a document, with the layers of their parameters.
+CREATE FUNCTION trading.add_gates(document jsonb, gates jsonb, layers jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT document || jsonb_build_object('gates', (document -> 'gates') || COALESCE((
+		SELECT jsonb_agg(jsonb_strip_nulls((g.gate - 'source') || jsonb_build_object(
+				'step', jsonb_array_length(document -> 'gates') + g.n,
+				'parameter', s.path[2],
+				'layer', CASE s.path[1] WHEN 'strategy' THEN layers ->> s.path[2] ELSE upper(s.path[1]) END)) ORDER BY g.n)
+		  FROM jsonb_array_elements(gates) WITH ORDINALITY AS g (gate, n),
+		       LATERAL (SELECT string_to_array(g.gate ->> 'source', '.')) AS s (path)), '[]'))
+$$;
+COMMENT ON FUNCTION trading.add_gates(jsonb, jsonb, jsonb) IS 'part of trading.explain_json(): gates that come after the decision''s own';
+
+-- What limits and risk services did to a signal: the gates that it met, and each thing that was
+-- done, with what was before, what was advised and what was taken.
+CREATE FUNCTION trading.add_assessment(document jsonb, inputs bytea, assessment bytea, layers jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT trading.add_gates(document, a -> 'gates', layers) || jsonb_build_object(
+			'outcome', a #> '{decision,outcome}',
+			'decision', (a -> 'decision') - 'steps',
+			'decision_before', document -> 'decision',
+			'assessment', a -> 'assessment',
+			'derivation', (document -> 'derivation') || (
+				SELECT jsonb_agg(jsonb_strip_nulls(e.note || jsonb_build_object(
+						'step', jsonb_array_length(document -> 'derivation') + e.n, 'part', 'RISK')) ORDER BY e.n)
+				  FROM (
+					SELECT 0, jsonb_build_object('item', 'risk_status', 'value', a #> '{assessment,risk_status}',
+						'remark', 'risk level ' || (a #>> '{assessment,risk_level}'))
+					UNION ALL
+					SELECT n.n, jsonb_build_object('item', lower(n.note ->> 'note'), 'value', n.note -> 'after',
+						'remark', concat_ws('; ', n.note ->> 'text', 'before ' || (n.note ->> 'before'),
+							'advised ' || (n.note ->> 'advised'), 'leg ' || (n.note ->> 'leg')))
+					  FROM jsonb_array_elements(a #> '{assessment,notes}') WITH ORDINALITY AS n (note, n)
+				  ) AS e (n, note)))
+	  FROM trading.assessed_decision(inputs, assessment) AS a
+$$;
+COMMENT ON FUNCTION trading.add_assessment(jsonb, bytea, bytea, jsonb) IS 'part of trading.explain_json(): what was done to a signal after its gates';
+
+-- Which signal, hold or stop-out a decision repeats.  The newest that fits; of the same message,
+-- whose signals are recorded in order, the first.
+CREATE FUNCTION trading.repeated_signal(decision trading.replayed_decision, inputs jsonb)
+	RETURNS TABLE (gate jsonb)
+	LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
+AS $$
+	WITH rule AS (
+		SELECT (inputs #>> '{strategy,duplicate_window_seconds}')::integer AS seconds,
+		       (inputs #>> '{strategy,duplicate_distance_pips}')::float8 AS pips,
+		       (inputs #>> '{instrument,pip_size}')::float8 AS pip),
+	earlier AS (
+		SELECT s.*, extract(epoch FROM decision.decided_at - s.decided_at)::float8 AS age,
+		       (s.batch_no, s.position) < (decision.batch_no, decision.position) AS before
+		  FROM trading.signals AS s
+		 WHERE (s.company_id, s.user_id, s.strategy_id) = (decision.company_id, decision.user_id, decision.strategy_id)
+		   AND (s.batch_no, s.position) <= (decision.batch_no, decision.position)
+		   AND s.decided_at > decision.decided_at - interval '1 day'),
+	kinds AS (
+		SELECT 1 AS rank, e.before, e.batch_no, e.position, e.ordinal, jsonb_build_object('quantity', 'prediction decided',
+			'value', jsonb_build_object('signal_id', e.signal_id, 'seconds', e.age),
+			'threshold', jsonb_build_object('seconds', GREATEST(30, floor(COALESCE(e.signal_strength, 0) * 120 + 1e-6)))) AS gate
+		  FROM earlier AS e
+		 WHERE e.prediction_id = decision.prediction_id AND e.age < GREATEST(30, floor(COALESCE(e.signal_strength, 0) * 120 + 1e-6))
+		UNION ALL
+		SELECT 2, true, COALESCE(t.ended_batch_no, t.batch_no), 0, 0, jsonb_build_object('quantity', 'stopped out',
+			'value', jsonb_build_object('signal_id', t.signal_id, 'seconds', extract(epoch FROM decision.decided_at - t.closed_at)),
+			'threshold', jsonb_build_object('seconds', 86400))
+		  FROM trading.trades AS t
+		 WHERE (t.company_id, t.user_id, t.strategy_id, t.prediction_id)
+		       = (decision.company_id, decision.user_id, decision.strategy_id, decision.prediction_id)
+		   AND t.stopped_out AND COALESCE(t.ended_batch_no, t.batch_no) < decision.batch_no
+		   AND decision.decided_at < t.closed_at + interval '1 day'
+		UNION ALL
+		SELECT 3, e.before, e.batch_no, e.position, e.ordinal, jsonb_build_object('source', 'strategy.duplicate_window_seconds',
+			'quantity', CASE e.outcome WHEN 'HOLD' THEN 'like hold' ELSE 'like signal' END,
+			'value', jsonb_strip_nulls(jsonb_build_object('signal_id', e.signal_id, 'seconds', e.age,
+				'pips', abs(e.entry_price - decision.entry_price) / r.pip)),
+			'threshold', jsonb_strip_nulls(jsonb_build_object('seconds', r.seconds,
+				'pips', CASE WHEN e.outcome = 'SIGNAL' THEN r.pips END)))
+		  FROM earlier AS e, rule AS r
+		 WHERE e.symbol = decision.symbol AND e.age < r.seconds AND e.age > -r.seconds
+		   AND CASE WHEN decision.signal_type = 'HOLD' THEN e.outcome = 'HOLD' AND e.hold_reason = decision.hold_reason
+			    ELSE e.outcome = 'SIGNAL' AND (e.signal_type ~ 'BUY') = (decision.signal_type ~ 'BUY')
+				 AND abs(e.entry_price - decision.entry_price) / r.pip <= r.pips + 1e-6 END)
+	SELECT jsonb_build_object('gate', 'DUPLICATE', 'passed', false) || k.gate
+	  FROM kinds AS k
+	 ORDER BY k.rank, k.before DESC, CASE WHEN k.before THEN -k.batch_no ELSE k.batch_no END,
+	       CASE WHEN k.before THEN -k.position ELSE k.position END, CASE WHEN k.before THEN -k.ordinal ELSE k.ordinal END
+	 LIMIT 1
+$$;
+COMMENT ON FUNCTION trading.repeated_signal(trading.replayed_decision, jsonb) IS
+	'part of trading.explain_json(): the earlier signal that a decision of outcome DUPLICATE repeats, how far it is and how long ago';
+
 CREATE FUNCTION trading.explain_json(signal_id uuid) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET timezone = 'UTC'
 AS $$
@@ -212,6 +311,7 @@ DECLARE
 	inputs jsonb;
 	as_of record;
 	stored jsonb;
+	layers jsonb;
 	result jsonb;
 BEGIN
 	SELECT s.* INTO signal FROM trading.signals AS s
@@ -229,6 +329,9 @@ BEGIN
 		batch.change_snapshot, batch.system_identifier) AS w;
 
 	-- What the signal holds counts.  Where the log no longer has that, it has no layers to tell.
+	IF as_of.strategy_input = inputs -> 'strategy' THEN
+		layers := trading.layers_of(as_of.layers, as_of.account_input, inputs -> 'account');
+	END IF;
 	result := trading.explanation(jsonb_strip_nulls(jsonb_build_object(
 			'signal_id', signal.signal_id, 'prediction_id', signal.prediction_id, 'symbol', signal.symbol,
 			'company_id', signal.company_id, 'user_id', signal.user_id, 'strategy_id', signal.strategy_id,
@@ -237,8 +340,10 @@ BEGIN
 			'simulated', signal.simulated,
 			'tier', CASE WHEN as_of.strategy_input = inputs -> 'strategy' THEN as_of.tier END,
 			'versions', CASE WHEN as_of.strategy_input = inputs -> 'strategy' THEN as_of.versions END)),
-		inputs, CASE WHEN as_of.strategy_input = inputs -> 'strategy'
-			THEN trading.layers_of(as_of.layers, as_of.account_input, inputs -> 'account') END);
+		inputs, layers);
+	IF signal.assessment IS NOT NULL THEN
+		result := trading.add_assessment(result, signal.inputs, signal.assessment, layers);
+	END IF;
 
 	-- Another version of the code may decide otherwise than what was stored.
 	SELECT jsonb_object_agg(e.key, e.value) INTO stored
@@ -250,19 +355,52 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.explain_json(uuid) IS
-	'everything that is known of how a signal came about, as one document: facts, inputs, gates, derivation, versions';
+	'everything that is known of how a signal came about, as one document: facts, inputs, gates, derivation, versions, what was done to it';
+
+-- A signal made again from its row alone.
+CREATE FUNCTION trading.recompute(signal_id uuid) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signal record;
+BEGIN
+	SELECT s.inputs, s.assessment INTO signal FROM trading.signals AS s
+	 WHERE s.signal_id = recompute.signal_id AND trading.is_own_strategy(s.company_id, s.user_id)
+	 ORDER BY s.recorded_at DESC LIMIT 1;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no signal %', COALESCE(recompute.signal_id::text, 'NULL') USING ERRCODE = 'no_data_found';
+	END IF;
+	RETURN trading.assessed_decision(signal.inputs, signal.assessment) -> 'decision';
+END
+$$;
+COMMENT ON FUNCTION trading.recompute(uuid) IS
+	'a signal made again from its row: decided from its inputs, with what was done to it then, as trading.decide() writes it';
+
+-- One stored decision again, with what earlier ones have to do with it.
+CREATE FUNCTION trading.decided_again(lane integer, batch_no bigint, "position" integer, index integer, decided_at timestamptz,
+		company text, owner text, strategy text)
+	RETURNS trading.replayed_decision
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r FROM trading.replay(decided_at, decided_at + interval '1 microsecond', company_id => company, user_id => owner,
+		strategy_id => strategy, outcomes => trading.enum_labels('outcome'), workers => 0, with_inputs => true) AS r
+	 WHERE (r.lane, r.batch_no, r.position, r.prediction_index)
+	       = (decided_again.lane, decided_again.batch_no, decided_again."position", decided_again.index)
+$$;
+COMMENT ON FUNCTION trading.decided_again(integer, bigint, integer, integer, timestamptz, text, text, text) IS
+	'part of trading.explain_json(): a replay of one stored decision';
 
 -- The newest stored message that holds a prediction for a user, and which of its predictions
 -- that is: the message of the user, of its whole company or of everybody.  Newest first,
 -- through the index on (company_id, recorded_at), so that what is recent is found soon.
 CREATE FUNCTION trading.find_prediction(prediction_id text, company text, owner text, from_time timestamptz, to_time timestamptz,
-		OUT lane integer, OUT batch_no bigint, OUT source text, OUT input_seq bigint, OUT decided_at timestamptz, OUT for_company text, OUT for_user text,
+		OUT lane integer, OUT batch_no bigint, OUT "position" integer, OUT source text, OUT input_seq bigint, OUT decided_at timestamptz, OUT for_company text, OUT for_user text,
 		OUT index integer, OUT prediction jsonb, OUT fault text, OUT market jsonb, OUT rates jsonb, OUT at timestamptz,
 		OUT snapshot pg_snapshot, OUT system bigint)
 	RETURNS SETOF record
 	LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
 AS $$
-	SELECT p.lane, p.batch_no, p.source, p.input_seq, p.decided_at, p.company_id, p.user_id, p.index, p.prediction, p.fault, m.market, m.rates,
+	SELECT p.lane, p.batch_no, p.position, p.source, p.input_seq, p.decided_at, p.company_id, p.user_id, p.index, p.prediction, p.fault, m.market, m.rates,
 	       -- With trading_engine.clock = input every sound prediction moves the clock on; else it is the batch's.
 	       CASE WHEN p.decided_at = b.decided_at THEN p.decided_at
 		    ELSE GREATEST(p.decided_at, (
@@ -326,6 +464,10 @@ DECLARE
 	as_of record;
 	account jsonb;
 	facts jsonb;
+	layers jsonb;
+	result jsonb;
+	again trading.replayed_decision;
+	recorded record;
 	reason text;
 	why text;
 	may_see constant boolean := trading.is_own_strategy(company_id, user_id);
@@ -384,11 +526,28 @@ BEGIN
 	-- A rate of its own wins over one from the market.
 	account := jsonb_strip_nulls(jsonb_build_object('conversion_rate', it.rates -> (as_of.account_input ->> 'currency')))
 		|| as_of.account_input;
-	RETURN trading.explanation(facts, jsonb_build_object(
+	-- What earlier decisions and their results have to do with it, a replay of that message knows.
+	IF it.snapshot IS NOT NULL THEN
+		again := trading.decided_again(it.lane, it.batch_no, it.position, it.index, it.decided_at, company_id, user_id, strategy_id);
+	END IF;
+	IF again.inputs IS NOT NULL THEN
+		account := trading.decision_inputs(again.inputs) -> 'account';
+	END IF;
+	layers := trading.layers_of(as_of.layers, as_of.account_input, account);
+	result := trading.explanation(facts, jsonb_build_object(
 			'prediction', CASE WHEN as_of.follows THEN trading.weighed_prediction(it.prediction, it.for_company, it.snapshot, it.system)
 				ELSE it.prediction END, 'strategy', as_of.strategy_input, 'market', it.market,
-			'instrument', as_of.instrument_input, 'account', account, 'at', trading.json_time(it.at)),
-		trading.layers_of(as_of.layers, as_of.account_input, account));
+			'instrument', as_of.instrument_input, 'account', account, 'at', trading.json_time(it.at)), layers);
+	IF again.outcome = 'DUPLICATE' THEN
+		RETURN trading.add_gates(result, jsonb_build_array(COALESCE((SELECT d.gate FROM trading.repeated_signal(again, result -> 'inputs') AS d),
+			'{"gate": "DUPLICATE", "passed": false, "quantity": "repetition"}')), layers) || '{"outcome": "DUPLICATE"}';
+	END IF;
+	SELECT s.inputs, s.assessment INTO recorded FROM trading.signals AS s
+	 WHERE s.signal_id = again.signal_id AND (s.lane, s.batch_no, s.position) = (again.lane, again.batch_no, again.position);
+	IF recorded.assessment IS NOT NULL THEN
+		result := trading.add_assessment(result, recorded.inputs, recorded.assessment, layers);
+	END IF;
+	RETURN result;
 END
 $$;
 COMMENT ON FUNCTION trading.explain_json(text, text, text, text, timestamptz, timestamptz) IS

@@ -399,7 +399,7 @@ const TeReplaySink te_replay_rows_sink = {
 /* with_inputs comes after the arguments that are common. */
 enum { WITH_INPUTS = 10 };
 
-/* trading.replay(): see sql/56_replay.sql. */
+/* trading.replay(): see sql/54_replay.sql. */
 Datum te_sql_replay(PG_FUNCTION_ARGS)
 {
 	Parameters parameters = {.with_inputs =

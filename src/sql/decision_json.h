@@ -57,6 +57,9 @@ extern void te_read_decision_arguments(FunctionCallInfo fcinfo, TeDecisionArgume
 /* A key with what a step compared, or neither where that is nothing or infinite. */
 extern void te_jsonb_step_value_field(TeJsonbWriter *w, const char *key, const TeStepValue *value);
 
+/* The gates that ran, from the first-th on, as trading.explain_decision() has them, as an array. */
+extern void te_jsonb_put_gates(TeJsonbWriter *w, const TeDecision *d, int first);
+
 /* The legs of a signal, as an array. */
 extern void te_jsonb_put_legs(TeJsonbWriter *w, const TeDecision *d);
 

@@ -48,6 +48,7 @@ static const GateCheck gate_checks[] = {
      "instrument.quote_currency"},
 	{TE_OUTCOME_POSITION_TOO_SMALL, "position_size", "position_size", "instrument.lot_min"},
 	{TE_OUTCOME_MAX_POSITIONS, NULL, "open_positions", "strategy.max_position_count"},
+	{TE_OUTCOME_RISK_REJECTED, "position_size", "position_size", "instrument.lot_min"},
 };
 
 /* What the core calls it does for the others. */
@@ -63,11 +64,10 @@ static GateCheck find_gate_check(const TeStep *step)
 	return (GateCheck){step->gate, step->check, step->check, NULL};
 }
 
-static void put_gates(TeJsonbWriter *w, const TeDecision *d)
+void te_jsonb_put_gates(TeJsonbWriter *w, const TeDecision *d, int first)
 {
-	te_jsonb_key(w, "gates");
 	te_jsonb_begin_array(w);
-	for (int i = 0; i < d->step_count; i++) {
+	for (int i = first; i < d->step_count; i++) {
 		const TeStep *step = &d->steps[i];
 		GateCheck check = find_gate_check(step);
 
@@ -99,17 +99,6 @@ static void put_note(void *context, const TeNote *note)
 	te_jsonb_end_object(w);
 }
 
-static void put_jsonb(TeJsonbWriter *w, const char *key, Jsonb *jsonb)
-{
-	JsonbValue value;
-
-	te_jsonb_key(w, key);
-	value.type = jbvBinary;
-	value.val.binary.data = &jsonb->root;
-	value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	pushJsonbValue(&w->state, WJB_VALUE, &value);
-}
-
 /* explain_decision(prediction, strategy, market, instrument, account, at) */
 Datum te_sql_explain_decision(PG_FUNCTION_ARGS)
 {
@@ -124,10 +113,12 @@ Datum te_sql_explain_decision(PG_FUNCTION_ARGS)
 	te_jsonb_begin_array(&w);
 	te_decide_traced(&arguments.in, &decision, &trace);
 	te_jsonb_end_array(&w);
-	put_gates(&w, &decision);
+	te_jsonb_key(&w, "gates");
+	te_jsonb_put_gates(&w, &decision, 0);
 	te_jsonb_key(&w, "core_version");
 	te_jsonb_put_integer(&w, TE_CORE_VERSION);
-	put_jsonb(&w, "decision", te_jsonb_decision(&arguments.in, &decision));
+	te_jsonb_key(&w, "decision");
+	te_jsonb_put_jsonb(&w, te_jsonb_decision(&arguments.in, &decision));
 	te_jsonb_end_object(&w);
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(w.result));
 }

@@ -3,6 +3,10 @@
  */
 #include "sql/jsonb_io.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -256,6 +260,16 @@ void te_jsonb_put_regimes(TeJsonbWriter *w, uint8 regimes)
 			te_jsonb_put_text(w, te_regime_enum.labels[i]);
 	}
 	te_jsonb_end_array(w);
+}
+
+void te_jsonb_put_jsonb(TeJsonbWriter *w, Jsonb *value)
+{
+	JsonbValue binary;
+
+	binary.type = jbvBinary;
+	binary.val.binary.data = &value->root;
+	binary.val.binary.len = VARSIZE(value) - VARHDRSZ;
+	pushJsonbValue(&w->state, WJB_VALUE, &binary);
 }
 
 void te_jsonb_number_field(TeJsonbWriter *w, const char *key, double value)

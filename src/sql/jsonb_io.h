@@ -52,6 +52,7 @@ extern void te_jsonb_put_bool(TeJsonbWriter *w, bool value);
 extern void te_jsonb_put_text(TeJsonbWriter *w, const char *value);
 extern void te_jsonb_put_time(TeJsonbWriter *w, TeTime value);
 extern void te_jsonb_put_regimes(TeJsonbWriter *w, uint8 regimes);
+extern void te_jsonb_put_jsonb(TeJsonbWriter *w, Jsonb *value);
 
 /* A key with its value, or neither when the value is absent (NAN, NULL, TE_NO_TIME). */
 extern void te_jsonb_number_field(TeJsonbWriter *w, const char *key, double value);
