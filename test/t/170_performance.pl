@@ -236,7 +236,7 @@ for my $rolled (0, 1)
 # Scores of predictions
 #----------------------------------------------------------------------
 
-sql("INSERT INTO trading.producers (company_id, producer_id) VALUES ('acme', 'own'), ('_all', 'model')");
+sql("INSERT INTO trading.producers (company_id, producer_id) VALUES ('acme', 'own'), ('_all', 'predictor')");
 my $published = predict($nats, '--bars', 1500, '--seed', 5, '--start', '2025-03-03T00:00:00Z', 'GBPUSD', 'EURUSD');
 wait_for_input($node, $nats, 200);
 
