@@ -44,7 +44,7 @@ GRANT EXECUTE ON FUNCTION trading.session_authority(), trading.session_name(), t
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.explain(uuid), trading.explain(text, text, text, text, timestamptz, timestamptz),
 	trading.explain_derivation(uuid), trading.explain_derivation(text, text, text, text, timestamptz, timestamptz),
-	trading.explain_text(uuid), trading.explain_text(text, text, text, text, timestamptz, timestamptz),
+	trading.recompute(uuid), trading.explain_text(uuid), trading.explain_text(text, text, text, text, timestamptz, timestamptz),
 	trading.explain_json(uuid), trading.explain_json(text, text, text, text, timestamptz, timestamptz)
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),

@@ -104,9 +104,9 @@ SELECT p.lane, p.batch_no, 'inbox', p.input_seq, 'acme', 'tom', 'UNKNOWN_SYMBOL'
 INSERT INTO trading.dead_letters (lane, batch_no, source, input_seq, company_id, user_id, reason, detail, message) VALUES
 	(0, 1, 'nats', 5, 'acme', '_all', 'NOT_AUTHORISED', 'producer_id: "ghost" is not a producer of company "acme"', '\x0a08' || 'lettered'::bytea),
 	(0, 1, 'nats', 6, '_all', '_all', 'NOT_AUTHORISED', 'producer_id: "ghost" may not broadcast', '\x0a0c' || 'to everybody'::bytea);
-INSERT INTO trading.signals (lane, batch_no, position, out_epoch, signal_id, company_id, user_id, strategy_id, symbol, prediction_id,
+INSERT INTO trading.signals (lane, batch_no, position, ordinal, out_epoch, signal_id, company_id, user_id, account_id, strategy_id, symbol, prediction_id,
 	outcome, generated_at, decided_at, simulated, strategy_version, core_version, inputs)
-SELECT 0, 1, 0, 1, '01a00000-0000-7000-8000-000000000001', 'acme', 'tom', 'main', 'EURUSD', 'good', 'SIGNAL', now(), now(), false, 1, 1, '\x0a00';
+SELECT 0, 1, 0, 0, 1, '01a00000-0000-7000-8000-000000000001', 'acme', 'tom', 'main', 'main', 'EURUSD', 'good', 'SIGNAL', now(), now(), false, 1, 1, '\x0a00';
 
 \c - te_tom
 SET timezone = 'UTC';
