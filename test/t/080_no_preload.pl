@@ -17,7 +17,7 @@ is(value($node, q{
 	SELECT trading.decide(jsonb_build_object('prediction_id', 'p', 'symbol', 'EURUSD', 'direction', 'BUY', 'confidence', 0.9,
 			'current_price', 1.1, 'predicted_price', 1.105, 'generated_at', now()),
 		(SELECT to_jsonb(p) FROM (SELECT '{UNKNOWN}'::text[] AS allowed_regimes) AS p), '{}',
-		to_jsonb(i) - 'asset_class', '{"currency": "USD", "equity": 10000}', now()) ->> 'outcome'
+		to_jsonb(i) - '{asset_class, margin_rate}'::text[], '{"currency": "USD", "equity": 10000}', now()) ->> 'outcome'
 	  FROM trading.instruments AS i WHERE i.symbol = 'EURUSD'}), 'SIGNAL', 'trading.decide decides');
 is(value($node, q{SELECT trading.market_state(t, 1, 1.2, 0.9, 1.1) ->> 'bars' FROM generate_series(now(), now() + '1 hour', '5 minutes') AS t}),
 	'13', 'trading.market_state adds up bars');
