@@ -115,8 +115,9 @@ ROLLBACK;
 SELECT strategy_id, enabled, layers ->> 'enabled' AS enabled_from FROM trading.effective_strategies ORDER BY 1;
 \c - te_admin
 \set VERBOSITY terse
--- Such a row may be changed only into one that the tier allows.
+-- Such a row's parameters may be changed only into ones that the tier allows.
 UPDATE trading.strategies SET name = 'still too much' WHERE user_id = 'ann';
+UPDATE trading.strategies SET risk_percent = 0.3 WHERE user_id = 'ann';
 UPDATE trading.strategies SET name = 'less', enable_multi_leg_strategies = NULL, max_position_count = NULL WHERE user_id = 'ann';
 
 -- The log: one row per key, whatever the statement, in the transaction that made the change.
