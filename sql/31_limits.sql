@@ -262,8 +262,20 @@ COMMENT ON FUNCTION trading.session_name() IS 'who the session is: company/user,
 CREATE FUNCTION trading.guard_scope() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	most integer;
 BEGIN
 	NEW.authority := COALESCE(NEW.authority, trading.session_authority());
+	-- Of protections any number could have one scope, and a lane goes through them for each closed trade, while others wait.
+	IF TG_OP = 'INSERT' AND TG_TABLE_NAME = 'protections' AND trading.current_company() IS NOT NULL THEN
+		most := CASE NEW.authority WHEN 'USER' THEN 50 ELSE 500 END;
+		IF (SELECT count(*) FROM trading.protections AS p
+		     WHERE p.company_id = NEW.company_id AND p.authority = NEW.authority AND (NEW.authority <> 'USER' OR p.user_id = NEW.user_id)) >= most
+		THEN
+			RAISE EXCEPTION 'there are % protections of authority %, as many as there may be', most, NEW.authority
+				USING ERRCODE = 'program_limit_exceeded', HINT = 'Delete what isn''t needed any more, or use larger scopes.';
+		END IF;
+	END IF;
 	NEW.changed_at := now();
 	NEW.changed_by := trading.session_name();
 	IF NEW.strategy_id IS NOT NULL AND NEW.user_id IS NOT NULL
@@ -277,4 +289,4 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION trading.guard_scope() IS 'trigger: who made a row with a scope, and whether there is what it is about';
+COMMENT ON FUNCTION trading.guard_scope() IS 'trigger: who made a row with a scope, whether there is what it is about, and that nobody has too many';

@@ -138,6 +138,18 @@ SELECT trading.lift_lock(1000000, 'nothing');
 SELECT authority, user_id, lifted_at IS NOT NULL AS lifted, lifted_by, lift_reason FROM trading.protection_locks
  WHERE company_id = 'acme' AND lifted_at IS NOT NULL ORDER BY authority;
 
+-- A tenant has only so many protections, as a lane goes through all of them; an administrator any number.
+\c - te_tom
+INSERT INTO trading.protections (company_id, user_id, kind, name)
+SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 50 - (SELECT count(*)::integer FROM trading.protections WHERE authority = 'USER')) AS n;
+INSERT INTO trading.protections (company_id, user_id, kind, name) VALUES ('acme', 'tom', 'COOL_DOWN', 'one too many');
+\c - te_ann
+INSERT INTO trading.protections (company_id, user_id, kind, name)
+SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 501 - (SELECT count(*)::integer FROM trading.protections WHERE authority = 'COMPANY')) AS n;
+\c - te_admin
+INSERT INTO trading.protections (company_id, user_id, kind, name) SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 501) AS n;
+DELETE FROM trading.protections WHERE name ~ '^n[0-9]+$';
+
 \c - :superuser
 -- What a user or a company laid down goes with it, what is laid down for its strategy doesn't go with the strategy.
 INSERT INTO trading.trading_switches (company_id, user_id, strategy_id, state) VALUES ('acme', 'tom', 'main', 'HALTED');
