@@ -32,11 +32,14 @@ static uint64 last_generation = 0;
 /* The transaction has holds, whose end the lanes want to hear of. */
 static bool has_holds = false;
 
+/* The transaction wanted a hold for which there was no room. */
+static bool lacks_room = false;
+
 static void on_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (!has_holds || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
 		return;
-	has_holds = false;
+	has_holds = lacks_room = false;
 	te_shmem_wake_lanes(MyDatabaseId);
 }
 
@@ -79,12 +82,24 @@ static bool is_free(const TeHold *hold)
 	return true;
 }
 
-static TeHold *find_place(bool of_tenant)
+/* Whoever fills the places in a transaction that stays open leaves some to other companies. */
+static TeHold *find_place(bool of_tenant, const char *company)
 {
-	for (int i = 0; i < (of_tenant ? TE_HOLDS_OF_TENANTS : TE_HOLDS); i++)
-		if (is_free(&te_shmem->holds.holds[i]))
-			return &te_shmem->holds.holds[i];
-	return NULL;
+	TeHold *place = NULL;
+	int own = 0;
+
+	for (int i = 0; i < (of_tenant ? TE_HOLDS_OF_TENANTS : TE_HOLDS); i++) {
+		TeHold *hold = &te_shmem->holds.holds[i];
+
+		if (is_free(hold)) {
+			place = place != NULL ? place : hold;
+			if (!of_tenant)
+				break;
+		} else if (of_tenant && hold->of_tenant && strcmp(hold->company, company) == 0 &&
+		           ++own == TE_HOLDS_OF_COMPANY)
+			return NULL;
+	}
+	return place;
 }
 
 static void copy_name(char to[TE_HOLD_NAME_SIZE], const char *from)
@@ -101,7 +116,7 @@ bool te_hold_scope(const TeScope *scope, TeTradingState state, bool of_tenant)
 		return false;
 	hear_of_ends();
 	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
-	hold = find_place(of_tenant);
+	hold = find_place(of_tenant, scope->company != NULL ? scope->company : "");
 	if (hold != NULL) {
 		hold->dboid = MyDatabaseId;
 		hold->xid = xid;
@@ -118,7 +133,14 @@ bool te_hold_scope(const TeScope *scope, TeTradingState state, bool of_tenant)
 	LWLockRelease(te_shmem->lock);
 	if (hold != NULL)
 		te_shmem_wake_lanes(MyDatabaseId);
+	else
+		lacks_room = true;
 	return hold != NULL;
+}
+
+bool te_hold_lacks_room(void)
+{
+	return lacks_room;
 }
 
 static bool all_noted(int lane)

@@ -24,9 +24,10 @@
 
 #define TE_HOLD_PATIENCE_US INT64_C(2000000)
 
-/* Places on the board; tenants take none of the last ones. */
-#define TE_HOLDS 128
-#define TE_HOLDS_OF_TENANTS 96
+/* Places on the board; tenants take none of the last ones, and no company takes all of those. */
+#define TE_HOLDS 256
+#define TE_HOLDS_OF_TENANTS 224
+#define TE_HOLDS_OF_COMPANY 16
 
 #define TE_HOLD_NAME_SIZE 65
 
@@ -66,6 +67,9 @@ extern void te_holds_init_board(TeHoldBoard *board);
  * switch takes effect after the commit.
  */
 extern bool te_hold_scope(const TeScope *scope, TeTradingState state, bool of_tenant);
+
+/* Did this transaction set a switch that found no room?  Then no lane's word is about it. */
+extern bool te_hold_lacks_room(void);
 
 /*
  * Wait, at most so long, until the lanes (-1: all) of this database that run have taken note

@@ -128,6 +128,12 @@ Datum te_sql_held_lanes(PG_FUNCTION_ARGS)
 	    !(te_session_identity(&id) && company != NULL && strcmp(company, id.company) == 0))
 		ereport(ERROR,
 		        (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("company must be your own")));
+	if (te_hold_lacks_room())
+		ereport(ERROR,
+		        (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		         errmsg("too many switches are being set in transactions that have not ended"),
+		         errhint("Halt a larger scope instead, or UPDATE trading.trading_switches, which "
+		                 "takes effect once it is committed.")));
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

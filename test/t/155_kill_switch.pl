@@ -265,6 +265,28 @@ clean('under load');
 	is(receivers($id), $everybody, 'everybody is served');
 	$session->quit;
 }
+
+# A company that fills the board of what is being halted: it is told so, and others still halt at once.
+{
+	sql("CREATE ROLE te_ann LOGIN; CREATE ROLE te_ben LOGIN; GRANT trading_tenant TO te_ann, te_ben;
+		INSERT INTO trading.logins (role_name, company_id, user_id) VALUES ('te_ann', 'acme', 'ann'), ('te_ben', 'beta', 'ben')");
+	my $halts = "SELECT count(*) FROM (SELECT symbol FROM trading.instruments WHERE symbol NOT LIKE 'EURUSD' ORDER BY symbol LIMIT %d) AS i, "
+	  . "LATERAL trading.halt('acme/ann/*/' || i.symbol, 'greedy')";
+	my $session = $node->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'te_ann' ]);
+	$session->query('BEGIN');
+	is($session->query(sprintf $halts, 16), '16', 'a company halts sixteen scopes in one transaction');
+	my (undef, $out, $error) = $node->psql('postgres', "SELECT trading.halt('acme/ann/main', 'greedy')", extra_params => [ '-U', 'te_ann' ]);
+	like($error, qr/too many switches are being set/, 'and is told that there is no room for more');
+	my (undef, $words) = $node->psql('postgres', "SELECT lane, epoch, sequence FROM trading.halt('beta/ben', 'tested')", extra_params => [ '-U', 'te_ben' ]);
+	my %halted = map { my ($l, $e, $s) = split /\|/; ($l => [ $e, $s ]) } split /\n/, $words;
+	my $id = submit();
+	decided($id, 5);
+	all_sent('the others go on');
+	is(left_above(\%halted, sub { $_[0]{user} eq 'ben' }), 0, 'nothing of what another company halts meanwhile leaves above its place');
+	$session->query('ROLLBACK');
+	$session->quit;
+	resume('beta/ben');
+}
 sql("UPDATE trading.trading_switches SET state = 'HALTED', reason = 'by hand' WHERE company_id IS NULL AND symbol IS NULL");
 my $id = submit();
 decided($id, 5);
