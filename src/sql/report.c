@@ -185,6 +185,10 @@ static void submit_report(Reports *r, int i)
 	if (is_missing(x->user_id) && r->door.is_tenant)
 		x->user_id = unconstify(char *, r->door.identity.user);
 	te_door_authorise(&r->door, x->company_id, x->user_id, &words);
+	if (strcmp(x->company_id, TE_ALL) == 0)
+		refuse(r, "company_id", "must be a company's, as orders are");
+	if (strcmp(x->user_id, TE_ALL) == 0)
+		refuse(r, "user_id", "must be a user's, as orders are");
 	if (is_missing(x->symbol) && !is_missing(x->signal_id))
 		refuse(r, "symbol", "is missing, and the signal isn't known");
 	te_envelope_init(&envelope, TE_MESSAGE_EXECUTION);

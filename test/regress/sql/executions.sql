@@ -70,6 +70,7 @@ SELECT public.may('tom') AS tom, public.may('bob') AS bob;
 SELECT public.may('tom', '{"company_id": "nowhere"}');
 SELECT public.may('tom', '{"user_id": "noone"}');
 SELECT public.may('tom', '{"user_id": "_all"}');
+SELECT public.may('tom', '{"company_id": "_all", "user_id": "_all", "symbol": "EURUSD"}');
 \c - te_ann
 SELECT public.may('ann') AS herself, public.may('tom') AS colleague, public.may('bob') AS stranger, public.may('bob', '{"company_id": "beta"}') AS openly;
 \c - te_tom
