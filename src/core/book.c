@@ -24,7 +24,7 @@ typedef struct TeBookSum
 {
 	TeKey tag;
 	int64_t entries;
-	Wide risk, notional, margin, net;
+	Wide risk, notional, margin, pending, net;
 	uint32_t next;
 } Sum;
 
@@ -56,6 +56,13 @@ int64_t te_book_amount(double currency)
 	if (isnan(currency))
 		currency = TE_BOOK_MOST;
 	return (int64_t)round(fmin(fmax(currency, -TE_BOOK_MOST), TE_BOOK_MOST) / TE_BOOK_UNIT);
+}
+
+int64_t te_book_lots(double lots)
+{
+	if (isnan(lots))
+		lots = TE_BOOK_MOST_LOTS;
+	return (int64_t)round(fmin(fmax(lots, 0), TE_BOOK_MOST_LOTS) / TE_BOOK_LOT);
 }
 
 static uint32_t buckets_for(uint32_t count)
@@ -132,13 +139,14 @@ TeBookTotals te_book_totals(const TeBook *b, TeKey tag)
 	const Sum *s;
 
 	if (link == 0)
-		return (TeBookTotals){0, 0, 0, 0, 0};
+		return (TeBookTotals){0, 0, 0, 0, 0, 0};
 	s = &b->sums[link - 1];
 	return (TeBookTotals){
 		.entries = s->entries,
 		.risk = wide_value(&s->risk),
 		.notional = wide_value(&s->notional),
 		.margin = wide_value(&s->margin),
+		.pending = wide_value(&s->pending),
 		.net = wide_value(&s->net),
 	};
 }
@@ -171,6 +179,7 @@ static void post(TeBook *b, const TeBookEntry *e, const TeBookTag *tag, int dire
 	wide_add(&s->risk, direction, e->risk);
 	wide_add(&s->notional, direction, e->notional);
 	wide_add(&s->margin, direction, e->margin);
+	wide_add(&s->pending, direction, e->pending);
 	wide_add(&s->net, direction * tag->net, e->notional);
 	if (s->entries == 0) {
 		*link = s->next;

@@ -7,8 +7,8 @@
  * exposure to a currency, ...), each of which has totals.  A tag is a key that the caller
  * makes of the scope's names.
  *
- * Amounts are whole numbers of 1/10,000 of a unit of account currency, so that
- * totals are exact: they depend on the entries alone, not on what came and went.
+ * Amounts are whole numbers of 1/10,000 of a unit of account currency, and lots of
+ * 1e-8, so that totals are exact: they depend on the entries alone, not on what came and went.
  *
  * What a batch does is undone by te_book_discard.  The caller gives the memory.
  */
@@ -19,7 +19,9 @@
 
 #define TE_BOOK_UNIT 1e-4
 #define TE_BOOK_MOST 1e11 /* account currency; an amount beyond it counts as this */
-#define TE_BOOK_TAGS 11
+#define TE_BOOK_LOT 1e-8  /* unit of lots */
+#define TE_BOOK_MOST_LOTS 1e10
+#define TE_BOOK_TAGS 12
 
 /* A tag of an entry.  net: the entry's notional counts for (+1), against (-1), or not (0). */
 typedef struct TeBookTag
@@ -33,6 +35,7 @@ typedef struct TeBookEntry
 	TeKey id;          /* of the signal or position */
 	TeTime expires_at; /* TE_NO_TIME: never, as of a position */
 	int64_t risk, notional, margin;
+	int64_t pending; /* lots that aren't filled yet and still may be */
 	int tag_count;
 	TeBookTag tags[TE_BOOK_TAGS]; /* no key twice */
 } TeBookEntry;
@@ -42,6 +45,7 @@ typedef struct TeBookTotals
 {
 	int64_t entries;
 	int64_t risk, notional, margin;
+	int64_t pending;
 	int64_t net; /* of a currency: long less short */
 } TeBookTotals;
 
@@ -76,6 +80,13 @@ extern int64_t te_book_amount(double currency);
 static inline double te_book_currency(int64_t amount)
 {
 	return (double)amount * TE_BOOK_UNIT;
+}
+
+/* The same of lots. */
+extern int64_t te_book_lots(double lots);
+static inline double te_book_in_lots(int64_t count)
+{
+	return (double)count * TE_BOOK_LOT;
 }
 
 extern size_t te_book_size(const TeBookLimits *limits);

@@ -24,6 +24,8 @@ typedef enum {
 	KEY_SCOPE = 's',
 	KEY_CURRENCY = 'c',
 	KEY_POSITION = 'n',
+	KEY_BUYING = 'b',
+	KEY_SELLING = 'v',
 } KeyKind;
 
 typedef struct ResultsEntry
@@ -294,6 +296,11 @@ TeBookTotals te_exposure_totals(const TeExposure *e, const TeExposureScope *scop
 	return te_book_totals(&e->book, scope_key(scope));
 }
 
+static KeyKind kind_of_side(int side)
+{
+	return side > 0 ? KEY_BUYING : KEY_SELLING;
+}
+
 static void add_tag(TeBookEntry *entry, TeKey key, int net)
 {
 	entry->tags[entry->tag_count++] = (TeBookTag){key, (int8_t)net};
@@ -305,6 +312,7 @@ static void add_tags(TeBookEntry *entry, const TeExposureOrder *o)
 	const char *company = o->company_id, *user = o->user_id, *strategy = o->strategy_id;
 
 	add_tag(entry, KEY(KEY_ACCOUNT, company, user, o->account_id), 0);
+	add_tag(entry, KEY(kind_of_side(o->side), company, user, o->account_id, o->symbol), 0);
 	add_tag(entry, KEY(KEY_SCOPE, company), 0);
 	add_tag(entry, KEY(KEY_SCOPE, company, user), 0);
 	add_tag(entry, KEY(KEY_SCOPE, company, user, strategy), 0);
@@ -336,6 +344,7 @@ void te_exposure_put(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES],
 		.risk = te_book_amount(o->risk),
 		.notional = te_book_amount(o->notional),
 		.margin = te_book_amount(o->margin),
+		.pending = te_book_lots(o->pending_lots),
 	};
 
 	add_tags(&entry, o);
@@ -353,26 +362,6 @@ void te_exposure_remove(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES])
 const TeBookEntry *te_exposure_find(const TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES])
 {
 	return te_book_find(&e->book, signal_key(signal_id));
-}
-
-static int64 share_of(int64 amount, double share)
-{
-	return te_book_amount(te_book_currency(amount) * share);
-}
-
-void te_exposure_fill(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES], double share)
-{
-	const TeBookEntry *found = te_exposure_find(e, signal_id);
-	TeBookEntry entry;
-
-	if (found == NULL)
-		return;
-	entry = *found;
-	entry.expires_at = TE_NO_TIME;
-	entry.risk = share_of(entry.risk, share);
-	entry.notional = share_of(entry.notional, share);
-	entry.margin = share_of(entry.margin, share);
-	put(e, &entry);
 }
 
 void te_exposure_expire(TeExposure *e, TeTime now)
@@ -398,6 +387,7 @@ void te_exposure_order(const TeDecisionInput *in, const TeDecision *d, double ma
 		.risk = d->max_loss,
 		.notional = lot.notional * d->position_size,
 		.margin = lot.margin * d->position_size,
+		.pending_lots = d->position_size,
 		.expires_at = d->expires_at,
 	};
 }
@@ -490,6 +480,14 @@ void te_exposure_set_position(TeExposure *e, const char *company_id, const char 
 		((PositionEntry *)hash_search(e->positions, &key, HASH_ENTER, NULL))->lots = lots;
 	else
 		(void)hash_search(e->positions, &key, HASH_REMOVE, NULL);
+}
+
+double te_exposure_pending(const TeExposure *e, const char *company_id, const char *user_id,
+                           const char *account_id, const char *symbol, int side)
+{
+	TeKey key = KEY(kind_of_side(side), company_id, user_id, account_id, symbol);
+
+	return te_book_in_lots(te_book_totals(&e->book, key).pending);
 }
 
 /*----------------------------------------------------------------------

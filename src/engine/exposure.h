@@ -109,6 +109,7 @@ typedef struct TeExposureOrder
 	const char *base_currency, *quote_currency, *account_currency;
 	int side;                      /* +1 long, -1 short */
 	double risk, notional, margin; /* lost at the stop; value; bound.  NAN: not known */
+	double pending_lots;           /* not filled yet, and still may be */
 	TeTime expires_at;             /* TE_NO_TIME: never, because it is (partly) filled */
 } TeExposureOrder;
 
@@ -122,12 +123,6 @@ extern void te_exposure_put(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES
 extern void te_exposure_remove(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES]);
 extern const TeBookEntry *te_exposure_find(const TeExposure *e,
                                            const uint8_t signal_id[TE_UUID_BYTES]);
-
-/*
- * What is in the book is now (partly) filled, or is less than it was: "share" of its amounts
- * remain, and it doesn't expire.  Nothing happens where it isn't in the book.
- */
-extern void te_exposure_fill(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES], double share);
 
 /* Reservations end at their expiry. */
 extern void te_exposure_expire(TeExposure *e, TeTime now);
@@ -166,6 +161,10 @@ extern double te_exposure_position(const TeExposure *e, const char *company_id, 
                                    const char *account_id, const char *symbol);
 extern void te_exposure_set_position(TeExposure *e, const char *company_id, const char *user_id,
                                      const char *account_id, const char *symbol, double lots);
+
+/* Lots of an account's orders of a side in a symbol that aren't filled yet and still may be. */
+extern double te_exposure_pending(const TeExposure *e, const char *company_id, const char *user_id,
+                                  const char *account_id, const char *symbol, int side);
 
 /*----------------------------------------------------------------------
  * Staging

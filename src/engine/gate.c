@@ -57,7 +57,7 @@ int64 te_gate_due(const TeGate *gate)
 /* An order may leave; a hold (signal) does no harm unless all is halted. */
 static bool permits(const TeGate *gate, TeTradingState state, const TeOrder *order)
 {
-	double position;
+	double position, pending;
 
 	if (state != TE_TRADING_REDUCING)
 		return state == TE_TRADING_ACTIVE;
@@ -65,7 +65,10 @@ static bool permits(const TeGate *gate, TeTradingState state, const TeOrder *ord
 		return true;
 	position = te_exposure_position(gate->exposure, order->company_id, order->user_id,
 	                                order->account_id, order->symbol);
-	return te_trading_permits(state, position, order->side, order->lots);
+	/* The order is among what isn't filled, unless it has expired since. */
+	pending = te_exposure_pending(gate->exposure, order->company_id, order->user_id,
+	                              order->account_id, order->symbol, order->side);
+	return te_trading_permits(state, position, order->side, Max(order->lots, pending));
 }
 
 /*

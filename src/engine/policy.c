@@ -30,7 +30,7 @@ static bool pass_switches(Question *q)
 {
 	TeTradingState state = te_policy_state(q->rows, &q->target);
 	const TeCachedStrategy *of = &q->c->of;
-	double lots = q->c->decision.position_size, position;
+	double lots = q->c->decision.position_size, position, pending;
 
 	if (state == TE_TRADING_ACTIVE)
 		return true;
@@ -38,8 +38,11 @@ static bool pass_switches(Question *q)
 		return reject(q, TE_RISK_NOTE_HALTED, NAN, NAN);
 	position = te_exposure_position(q->exposure, of->company_id, of->user_id, of->account_id,
 	                                q->target.scope.symbol);
-	q->reduces = te_trading_permits(state, position, q->target.scope.side, lots);
-	return q->reduces || reject(q, TE_RISK_NOTE_REDUCING, lots, fabs(position));
+	/* Together with what was ordered before and isn't filled, it must not turn it round. */
+	pending = te_exposure_pending(q->exposure, of->company_id, of->user_id, of->account_id,
+	                              q->target.scope.symbol, q->target.scope.side);
+	q->reduces = te_trading_permits(state, position, q->target.scope.side, pending + lots);
+	return q->reduces || reject(q, TE_RISK_NOTE_REDUCING, pending + lots, fabs(position));
 }
 
 static bool pass_sessions(Question *q)

@@ -725,6 +725,7 @@ bool te_trade_order(const TeTrade *t, double margin_rate, TeExposureOrder *out)
 		.risk = t->risk * share,
 		.notional = t->notional * share,
 		.margin = t->notional * share * margin_rate,
+		.pending_lots = t->working ? fmax(t->position_size - t->sum.filled, 0) : 0,
 		.expires_at = TE_NO_TIME,
 	};
 	return true;

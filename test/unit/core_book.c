@@ -33,6 +33,7 @@ static TeBookEntry entry(uint64_t id, TeTime expires_at)
 	                     .risk = te_book_amount(100),
 	                     .notional = te_book_amount(54990),
 	                     .margin = te_book_amount(1099.8),
+	                     .pending = te_book_lots(0.5),
 	                     .tag_count = 4,
 	                     .tags = {{key(1), 0}, {key(100), 0}, {key(200), 1}, {key(201), -1}}};
 }
@@ -60,7 +61,10 @@ static void counting(void)
 
 	e.expires_at = TE_NO_TIME;
 	e.risk = te_book_amount(40);
+	e.pending = te_book_lots(0.2);
 	put(e);
+	is_near(te_book_in_lots(te_book_totals(&book, key(1)).pending), 0.7, 1e-12,
+	        "what isn't filled of it may still be");
 	ok(te_book_totals(&book, key(1)).entries == 2 &&
 	       te_book_currency(te_book_totals(&book, key(1)).risk) == 140,
 	   "one that is filled takes its own place");
@@ -81,7 +85,7 @@ static void counting(void)
 	te_book_remove(&book, key(11));
 	ok(te_book_remove(&book, key(12)) == TE_BOOK_DONE, "taking out what isn't there is nothing");
 	t = te_book_totals(&book, key(201));
-	ok(t.entries == 0 && t.net == 0 && book.sums_used == 0, "and nothing is left");
+	ok(t.entries == 0 && t.net == 0 && t.pending == 0 && book.sums_used == 0, "and nothing is left");
 }
 
 /* A burst within one batch can't overshoot a limit of 3. */
@@ -133,6 +137,9 @@ static void bounds(void)
 	   "nor for more tags than there is room for");
 	ok(te_book_expire(&book, NOON) == TE_BOOK_DONE && book.count == 0, "all expire");
 
+	is_exactly((double)te_book_lots(0.00001), 1000, "lots have eight decimals");
+	ok(te_book_lots(-1) == 0 && te_book_in_lots(te_book_lots(NAN)) == TE_BOOK_MOST_LOTS,
+	   "fewer than none are none, unknown ones the most");
 	is_exactly((double)te_book_amount(0.00004), 0, "amounts have four decimals");
 	is_exactly((double)te_book_amount(-0.00006), -1, "rounded");
 	ok(te_book_amount(INFINITY) == te_book_amount(NAN) &&
@@ -155,7 +162,7 @@ static Model now, kept;
 
 static TeBookTotals model_totals(TeKey tag)
 {
-	TeBookTotals t = {0, 0, 0, 0, 0};
+	TeBookTotals t = {0, 0, 0, 0, 0, 0};
 
 	for (int i = 0; i < IDS; i++)
 		for (int k = 0; now.there[i] && k < now.entries[i].tag_count; k++) {
@@ -167,6 +174,7 @@ static TeBookTotals model_totals(TeKey tag)
 			t.risk += e->risk;
 			t.notional += e->notional;
 			t.margin += e->margin;
+			t.pending += e->pending;
 			t.net += e->tags[k].net * e->notional;
 		}
 	return t;
@@ -194,6 +202,7 @@ static void random_put(TeTime at)
 	                 .risk = te_book_amount(between(0, 1000)),
 	                 .notional = te_book_amount(between(0, 1e6)),
 	                 .margin = te_book_amount(between(0, 1e4)),
+	                 .pending = te_book_lots(between(0, 10)),
 	                 .tag_count = below(6)};
 
 	for (int k = 0; k < e.tag_count; k++) /* tags share buckets, none comes twice */
