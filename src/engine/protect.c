@@ -144,13 +144,13 @@ static const char trades_sql[] =
 	" ORDER BY t.closed_at, t.signal_id";
 
 static const char equity_sql[] =
-	"SELECT a.equity OPERATOR(pg_catalog.+) COALESCE((SELECT h.realised"
+	"SELECT a.equity OPERATOR(pg_catalog.+) (COALESCE((SELECT h.realised"
 	"   FROM trading.account_history AS h"
 	"  WHERE h.company_id OPERATOR(pg_catalog.=) a.company_id"
 	"    AND h.user_id OPERATOR(pg_catalog.=) a.user_id"
 	"    AND h.account_id OPERATOR(pg_catalog.=) a.account_id"
 	"    AND h.simulated OPERATOR(pg_catalog.=) $6 ORDER BY h.batch_no DESC LIMIT 1), 0)"
-	"  OPERATOR(pg_catalog./) 10000.0::pg_catalog.float8 AS equity FROM trading.accounts AS a"
+	"  OPERATOR(pg_catalog./) 10000.0::pg_catalog.float8) AS equity FROM trading.accounts AS a"
 	" WHERE a.company_id OPERATOR(pg_catalog.=) $1 AND a.user_id OPERATOR(pg_catalog.=) $2"
 	"   AND a.account_id OPERATOR(pg_catalog.=) $5"
 	/* Told apart by their types only; the others are for the other query. */

@@ -172,10 +172,10 @@ fresh();
 $now += 4 * $hour;
 sql("INSERT INTO trading.protections (company_id, kind, lookback, lock_for, trade_limit, only_per_symbol) VALUES ('acme', 'STOP_LOSS_GUARD', '1 hour', '2 hours', 2, true)");
 trade('fay', -200, stop => 1);
-$now += $hour;
+$now += $hour - $second; # each trade begins with one
 trade('fay', -200, stop => 1);
 is(locks(), '', 'a trade that closed the lookback ago doesn\'t count');
-$now += $hour - 1;
+$now += $hour - $second - 1;
 trade('gus', -200, stop => 1);
 is(locks(), 'acme EURUSD 0 STOP_LOSS_GUARD 02:00:00 2.0000 2.0000', 'one right within it does; only_per_symbol: the symbol');
 
