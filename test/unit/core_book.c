@@ -85,7 +85,8 @@ static void counting(void)
 	te_book_remove(&book, key(11));
 	ok(te_book_remove(&book, key(12)) == TE_BOOK_DONE, "taking out what isn't there is nothing");
 	t = te_book_totals(&book, key(201));
-	ok(t.entries == 0 && t.net == 0 && t.pending == 0 && book.sums_used == 0, "and nothing is left");
+	ok(t.entries == 0 && t.net == 0 && t.pending == 0 && book.sums_used == 0,
+	   "and nothing is left");
 }
 
 /* A burst within one batch can't overshoot a limit of 3. */
