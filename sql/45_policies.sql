@@ -226,7 +226,9 @@ BEGIN
 		  JOIN pg_attribute AS a ON a.attrelid = t.relation
 		 WHERE a.attnum > 0 AND NOT a.attisdropped
 		   AND EXISTS (SELECT FROM pg_attribute AS c WHERE c.attrelid = t.relation AND c.attname = 'company_id')
-		   AND a.atttypid IN ('text'::regtype, 'name'::regtype, 'uuid'::regtype, 'bytea'::regtype, 'jsonb'::regtype)
+		   AND (a.atttypid IN ('text'::regtype, 'name'::regtype, 'uuid'::regtype, 'bytea'::regtype, 'jsonb'::regtype,
+		       'text[]'::regtype, 'double precision'::regtype)
+			OR t.relation = 'trading.account_history'::regclass AND a.attname = ANY (ARRAY['realised', 'peak', 'settled_peak', 'day_start']))
 	LOOP
 		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', col.relation, col.attname);
 	END LOOP;

@@ -165,6 +165,12 @@ SELECT company_id, producer_id, enabled FROM trading.producers;
 \c - :superuser
 SELECT s.tablename, s.attname FROM pg_stats AS s
  WHERE s.schemaname = 'trading' AND s.most_common_vals::text ~ 'acme|beta|ann|bob|_models';
+-- Nor any price, size or amount: equity, profit.
+SELECT a.attrelid::regclass, a.attname
+  FROM pg_attribute AS a JOIN trading.data_tables() AS t ON t.relation = a.attrelid
+ WHERE a.attnum > 0 AND COALESCE(a.attstattarget, -1) <> 0
+   AND (a.atttypid = 'float8'::regtype OR a.attname IN ('realised', 'peak', 'settled_peak', 'day_start'))
+   AND EXISTS (SELECT FROM pg_attribute AS c WHERE c.attrelid = a.attrelid AND c.attname = 'company_id');
 \c - te_bob
 SELECT count(*) FROM pg_stats WHERE schemaname = 'trading' AND tablename ~ '^(signals|strategies|accounts|companies|users)';
 CREATE FUNCTION pg_temp.estimate(query text) RETURNS text LANGUAGE plpgsql AS $$
