@@ -202,6 +202,7 @@ BEGIN
 		piece bytea NOT NULL,
 		PRIMARY KEY (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on)
 	);
+	CREATE INDEX ON trading.performance_parts (starts_on, company_id); -- by which days and months are made anew
 	PERFORM trading.describe('trading.performance_parts', 'trades of a level and a day or month as a piece: trading.performance_figures()',
 		place || jsonb_build_object('piece', 'made by trading.performance_piece()'));
 
@@ -290,14 +291,18 @@ BEGIN
 		SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
 		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l)
 	INSERT INTO trading.performance_parts (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, piece)
-	SELECT e.company_id, l.level, 'day', l.level_user, l.level_strategy, l.level_symbol, e.simulated, e.currency, roll_up_day.day,
-	       trading.performance_piece(e.closed_at, e.profit, e.r_multiple, e.confidence, e.fate, e.latency_ms, e.slippage_pips
-		ORDER BY e.closed_at, e.signal_id)
-	  FROM (SELECT DISTINCT t.company_id FROM touched AS t) AS c
-	  JOIN trading.performance_events AS e ON e.company_id = c.company_id AND e.day = roll_up_day.day
-	 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
-	 WHERE (e.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol) IN (SELECT t.* FROM touched AS t)
-	 GROUP BY e.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol, e.simulated, e.currency;
+	SELECT x.company_id, x.level, 'day', x.level_user, x.level_strategy, x.level_symbol, x.simulated, x.currency, roll_up_day.day,
+	       trading.performance_piece(x.closed_at, x.profit, x.r_multiple, x.confidence, x.fate, x.latency_ms, x.slippage_pips
+		ORDER BY x.closed_at, x.signal_id)
+	  FROM (SELECT e.*, l.*
+		  FROM (SELECT DISTINCT t.company_id FROM touched AS t) AS c
+		  JOIN trading.performance_events AS e ON e.company_id = c.company_id AND e.day = roll_up_day.day
+		 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
+		OFFSET 0) AS x -- first what a trade counts for, then whether that was touched: the join is by the whole key
+	  JOIN touched AS t
+	    ON t.company_id = x.company_id AND t.level = x.level AND t.level_user = x.level_user
+	   AND t.level_strategy = x.level_strategy AND t.level_symbol = x.level_symbol
+	 GROUP BY x.company_id, x.level, x.level_user, x.level_strategy, x.level_symbol, x.simulated, x.currency;
 	GET DIAGNOSTICS made = ROW_COUNT;
 	RETURN made;
 END
