@@ -109,14 +109,15 @@ sub clean
 my $number = 0;
 sub submit
 {
-	my ($symbol, $company) = @_;
+	my ($symbol, $company, $direction) = @_;
 	my $id = 'submitted-' . ++$number;
+	my $target = ($direction //= 'BUY') eq 'BUY' ? 1.105 : 1.095;
 	$symbol //= 'EURUSD';
 	$company //= '_all';
 	sql(<<"SQL");
 SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_all', 'batch_id', '$id', 'producer_id', 'model',
 	'generated_at', now(), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', '$id', 'symbol', '$symbol',
-		'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))));
+		'current_price', 1.1, 'predicted_price', $target, 'direction', '$direction', 'confidence', 0.9))));
 SQL
 	return $id;
 }
@@ -222,6 +223,39 @@ clean('under load');
 	is(receivers($id), 'ann/main ann/second ben/main nina/main', 'and everything else');
 	resume('acme/bob');
 	clean('after the crash');
+}
+
+# Reducing: of what waits, what makes a position smaller leaves, but not if all of it together
+# would turn it round.  Both strategies trade one account.
+{
+	sql("UPDATE trading.strategies SET position_sizing = 'FIXED_LOT', fixed_lot = CASE strategy_id WHEN 'main' THEN 0.2 ELSE 0.1 END WHERE user_id = 'ann'");
+	for my $symbol ('USDCAD', 'AUDUSD')
+	{
+		my $id = submit($symbol);
+		decided($id, 5);
+		sql("SELECT trading.report_execution('fill-$symbol', (SELECT signal_id FROM trading.signals WHERE prediction_id = '$id' AND user_id = 'ann' AND strategy_id = 'main'), "
+			  . "'FILLED', now(), 1.1, 0.2)");
+		wait_for($node, "SELECT lots FROM trading.positions WHERE user_id = 'ann' AND symbol = '$symbol'", '0.2', "$symbol: a position is open");
+	}
+	all_sent('it was opened');
+	$nats->stop;
+	wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 'ready'", '2', 'the broker is gone');
+	my $both = submit('AUDUSD', undef, 'SELL');
+	decided($both, 5);
+	sql("UPDATE trading.strategies SET enabled = false WHERE user_id = 'ann' AND strategy_id = 'second'");
+	my $one = submit('USDCAD', undef, 'SELL');
+	decided($one, 4);
+	my $more = submit('USDCAD');
+	decided($more, 4);
+	halt('acme/ann', 'REDUCING');
+	$nats->start;
+	all_sent('what was decided before a position may only become smaller');
+	is(receivers($one), 'ann/main ben/main bob/main nina/main', 'what closes it leaves');
+	is(receivers($more), 'ben/main bob/main nina/main', 'what makes it larger does not');
+	is(receivers($both), 'ben/main bob/main nina/main', 'nor do orders of which each would fit, and not both');
+	resume('acme/ann');
+	sql("UPDATE trading.strategies SET enabled = true WHERE user_id = 'ann' AND strategy_id = 'second'");
+	clean('reducing');
 }
 
 #----------------------------------------------------------------------
