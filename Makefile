@@ -32,7 +32,6 @@ demo:
 bench:
 	@bench/run
 	@bench/replay
-	@bench/dashboard
 
 format:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] test/*/*.[ch] demo/*.[ch] bench/*.[ch])

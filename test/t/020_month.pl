@@ -22,7 +22,7 @@ note($real
 
 my $nats = TradingEngineNats->new('month')->start;
 my %conf = ('trading_engine.clock' => 'input');
-my $node = engine('month', nats => $nats, lanes => 2, conf => \%conf);
+my $node = engine('month', nats => $nats, lanes => 2, conf => \%conf, repeats => 0, sessions => 1);
 trade($node);
 
 my $published = predict($nats, @input);
@@ -137,8 +137,8 @@ is_deeply([ hashes() ], \@first, 'and the same messages in the same order');
 
 my $at = value($node, 'SELECT (extract(epoch FROM max(lane_clock)) * 1e6)::bigint + 3600000000 FROM trading.batches');
 my @expected;
-$node->safe_psql('postgres', "UPDATE trading.strategies SET allowed_regimes = trading.enum_labels('regime') "
-	. "WHERE (company_id, user_id, strategy_id) = ('fund', 'eve', 's1')");
+$node->safe_psql('postgres', "UPDATE trading.strategies SET allowed_regimes = trading.enum_labels('regime'), duplicate_window_seconds = 0, "
+	. "max_position_count = NULL WHERE (company_id, user_id, strategy_id) = ('fund', 'eve', 's1')");
 for my $round (1 .. 20)
 {
 	my $threshold = $round % 2 ? 0.95 : 0.5;

@@ -174,7 +174,7 @@ sub results
 {
 	my ($node) = @_;
 	my %query = (
-		signals => q{SELECT (to_jsonb(s) - '{recorded_at,batch_no,position}'::text[])::text
+		signals => q{SELECT (to_jsonb(s) - '{recorded_at,batch_no,position,ordinal}'::text[])::text
 			FROM trading.signals AS s},
 		legs => q{SELECT (to_jsonb(l) - 'recorded_at')::text FROM trading.signal_legs AS l},
 		predictions => q{SELECT concat_ws('/', p.lane, p.input_seq, p.producer_seq, p.predictions,
