@@ -75,16 +75,19 @@ void te_replay_remember_before(const TeReplayRun *run, const TeRepeatsSeed *seed
                                TeRepeats *repeats)
 {
 	static const char signals[] =
+		/* The messages first: there are few of them before the run, and many in it. */
+		"WITH p AS MATERIALIZED ("
+		"  SELECT q.lane, q.batch_no, q.position FROM trading.prediction_batches AS q"
+		"   WHERE q.decided_at OPERATOR(pg_catalog.>=)"
+		"         ($1 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
+		"     AND q.decided_at OPERATOR(pg_catalog.<) $1)"
 		"SELECT s.company_id, s.user_id, s.strategy_id, s.symbol, s.prediction_id, s.batch_no,"
 		"       s.decided_at, s.outcome, s.hold_reason, s.signal_type, s.entry_price,"
 		"       s.signal_strength"
-		"  FROM trading.prediction_batches AS p"
-		"  JOIN trading.signals AS s ON s.lane OPERATOR(pg_catalog.=) p.lane"
+		"  FROM p JOIN trading.signals AS s ON s.lane OPERATOR(pg_catalog.=) p.lane"
 		"   AND s.batch_no OPERATOR(pg_catalog.=) p.batch_no"
 		"   AND s.position OPERATOR(pg_catalog.=) p.position"
-		" WHERE p.decided_at OPERATOR(pg_catalog.>=)"
-		"       ($1 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
-		"   AND p.decided_at OPERATOR(pg_catalog.<) $1"
+		" WHERE true"
 		"   AND ($2 IS NULL OR s.company_id OPERATOR(pg_catalog.=) $2)"
 		"   AND ($3 IS NULL OR s.user_id OPERATOR(pg_catalog.=) $3)"
 		"   AND ($4 IS NULL OR s.strategy_id OPERATOR(pg_catalog.=) $4)"
