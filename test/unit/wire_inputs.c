@@ -85,8 +85,8 @@ static void defaults_are_those_of_their_version(void)
 	is_exactly(s.min_confidence_threshold, 0.7, "min_confidence_threshold");
 	is_exactly(s.min_consensus_score, 0.6, "min_consensus_score");
 	ok(s.max_position_count == 10 && s.max_prediction_age_ms == 5000 && s.leg_count == 3 &&
-	       s.duplicate_window_seconds == 300 && s.signal_ttl_seconds == 300 &&
-	       s.twap_slices == 5 && s.twap_seconds == 300 && s.iceberg_visible_lots == 1,
+	       s.duplicate_window_seconds == 300 && s.signal_ttl_seconds == 300 && s.twap_slices == 5 &&
+	       s.twap_seconds == 300 && s.iceberg_visible_lots == 1,
 	   "whole numbers");
 	is_exactly(s.min_pattern_probability, 0.6, "min_pattern_probability");
 	is_exactly(s.counter_trend_confidence_threshold, 0.85, "counter_trend_confidence_threshold");
