@@ -632,6 +632,9 @@ bool te_trade_fill_counts(const TeExecution *e)
 	       (te_known(e->commission) && e->commission != 0);
 }
 
+/* No lot step is as small. */
+#define LEAST_LOTS 1e-9
+
 /* What is filled of an order, and its mean price. */
 static double filled_lots(const TeExecution *reports, int count, double *price)
 {
@@ -691,9 +694,13 @@ void te_trade_fills(const TeExecution *reports, int count, const TeTradeTerms *t
 			.rate = te_known(terms->rate) ? terms->rate : 0,
 		};
 		if (e->status == TE_EXECUTION_CLOSED) {
-			double lots = fmin(open, te_known(e->executed_size) ? e->executed_size : unsized);
+			bool sized = te_known(e->executed_size);
+			double lots = fmin(open, sized ? e->executed_size : unsized);
 
+			if (lots < LEAST_LOTS)
+				lots = 0; /* what is left of a difference of doubles */
 			open -= lots;
+			unsized -= sized ? 0 : lots;
 			close_fill(e, terms, opened, lots, f);
 		} else if (!is_fill(e)) {
 			/* An order that wasn't filled may have cost something. */

@@ -217,27 +217,37 @@ is(value($shuffled, "SELECT count(*) FROM trading.executions WHERE flag = 'UNKNO
 
 $ordered->safe_psql('postgres', <<'SQL');
 CREATE VIEW public.effects AS
-WITH sizes AS (
-	SELECT e.signal_id, GREATEST(COALESCE(sum(e.executed_size::numeric) FILTER (WHERE e.status LIKE '%FILLED'), 0)
-		- COALESCE(sum(e.executed_size::numeric) FILTER (WHERE e.status = 'CLOSED'), 0), 0) AS unsized
-	  FROM trading.executions AS e WHERE e.flag IS NULL GROUP BY e.signal_id)
-SELECT e.user_id, e.symbol, e.executed_at, substring(sha256(convert_to(e.execution_id, 'UTF8')) FOR 16) AS id, e.status LIKE '%FILLED' AS fill,
-       CASE e.status WHEN 'CLOSED' THEN -1 ELSE 1 END * CASE WHEN t.side > 0 THEN 1 ELSE -1 END AS side,
-       CASE WHEN e.status IN ('REJECTED', 'CANCELLED') THEN 0
-	    WHEN e.executed_size IS NOT NULL THEN e.executed_size::numeric
-	    WHEN row_number() OVER (PARTITION BY e.signal_id, e.status, e.executed_size IS NULL
-		ORDER BY e.executed_at, substring(sha256(convert_to(e.execution_id, 'UTF8')) FOR 16)) = 1 THEN s.unsized
-	    ELSE 0 END AS lots,
-       e.executed_price::numeric AS price, COALESCE(e.profit, 0)::numeric AS profit, COALESCE(e.commission, 0)::numeric AS commission,
-       e.conversion_rate::numeric * t.contract_size::numeric AS value
-  FROM trading.executions AS e JOIN trading.trades AS t USING (company_id, signal_id) JOIN sizes AS s USING (signal_id)
- WHERE e.flag IS NULL AND (e.status NOT IN ('REJECTED', 'CANCELLED') OR e.commission <> 0);
+WITH reports AS (
+	SELECT e.*, substring(sha256(convert_to(e.execution_id, 'UTF8')) FOR 16) AS id, e.status LIKE '%FILLED' AS fill
+	  FROM trading.executions AS e WHERE e.flag IS NULL),
+sizes AS (
+	SELECT r.signal_id, COALESCE(sum(r.executed_size::numeric) FILTER (WHERE r.fill), 0) AS filled,
+	       sum(r.executed_size::numeric * r.executed_price::numeric) FILTER (WHERE r.fill)
+		/ sum(r.executed_size::numeric) FILTER (WHERE r.fill) AS opened,
+	       COALESCE(sum(r.executed_size::numeric) FILTER (WHERE r.status = 'CLOSED'), 0) AS sized
+	  FROM reports AS r GROUP BY r.signal_id),
+wants AS (
+	SELECT r.*, s.filled, s.opened, t.side AS trade_side, COALESCE(r.conversion_rate::numeric, 0) * t.contract_size::numeric AS value,
+	       CASE WHEN r.status <> 'CLOSED' THEN 0 WHEN r.executed_size IS NOT NULL THEN r.executed_size::numeric
+		    WHEN row_number() OVER (PARTITION BY r.signal_id, r.status, r.executed_size IS NULL ORDER BY r.executed_at, r.id) = 1
+		    THEN GREATEST(s.filled - s.sized, 0) ELSE 0 END AS wants
+	  FROM reports AS r JOIN trading.trades AS t USING (company_id, signal_id) JOIN sizes AS s USING (signal_id)
+	 WHERE r.status NOT IN ('REJECTED', 'CANCELLED') OR r.commission <> 0),
+closes AS (
+	SELECT w.*, sum(w.wants) OVER (PARTITION BY w.signal_id ORDER BY w.executed_at, w.id) AS wanted FROM wants AS w),
+lots AS (
+	SELECT c.*, CASE WHEN c.fill THEN c.executed_size::numeric ELSE LEAST(c.filled, c.wanted) - LEAST(c.filled, c.wanted - c.wants) END AS lots,
+	       COALESCE(c.executed_price::numeric, c.opened) AS price FROM closes AS c)
+SELECT l.user_id, l.symbol, l.executed_at, l.id, CASE WHEN l.fill THEN 1 ELSE -1 END * l.trade_side AS side, l.lots, l.price, l.value,
+       COALESCE(l.commission, 0)::numeric AS commission,
+       CASE WHEN l.status <> 'CLOSED' THEN 0 WHEN l.lots = 0 THEN l.profit::numeric
+	    ELSE l.profit::numeric - l.trade_side * (l.price - l.opened) * l.lots * l.value END AS difference
+  FROM lots AS l;
 
 CREATE FUNCTION public.fold(OUT user_id text, OUT symbol text, OUT lots numeric, OUT realised numeric) RETURNS SETOF record LANGUAGE plpgsql AS $$
 DECLARE
 	e record;
 	average numeric := 0;
-	owed numeric := 0;
 	remains numeric;
 	part numeric;
 BEGIN
@@ -246,29 +256,19 @@ BEGIN
 		  ORDER BY f.user_id, f.symbol, f.executed_at, f.id
 	LOOP
 		IF e.first THEN
-			lots := 0; realised := 0; owed := 0;
+			lots := 0; realised := 0;
 		END IF;
-		realised := realised - e.commission;
+		realised := realised + e.difference - e.commission;
 		remains := e.lots;
-		IF e.fill AND owed * e.side < 0 THEN
-			part := LEAST(abs(owed), remains);
-			owed := owed + e.side * part;
-			remains := remains - part;
-		END IF;
 		IF lots * e.side < 0 THEN
 			part := LEAST(abs(lots), remains);
-			IF e.fill THEN
-				realised := realised + sign(lots) * (e.price - average) * part * e.value;
-			END IF;
+			realised := realised + sign(lots) * (e.price - average) * part * e.value;
 			lots := lots + e.side * part;
 			remains := remains - part;
 		END IF;
-		IF e.fill AND remains > 0 THEN
+		IF remains > 0 THEN
 			average := (abs(lots) * average * (lots <> 0)::int + remains * e.price) / (abs(lots) + remains);
 			lots := lots + e.side * remains;
-		ELSIF NOT e.fill THEN
-			realised := realised + e.profit;
-			owed := owed + e.side * remains;
 		END IF;
 		IF e.last THEN
 			user_id := e.user_id; symbol := e.symbol;
