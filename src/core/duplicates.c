@@ -28,11 +28,11 @@ void te_duplicates_move(TeDuplicates *d, void *memory, const TeDuplicateLimits *
 {
 	char *at = memory;
 
-	te_recall_move(&d->signals, at, limits->batch);
+	te_recall_move(&d->signals, at, limits->signals, limits->batch);
 	at += te_recall_size(limits->signals, limits->batch);
-	te_recall_move(&d->decisions, at, limits->batch);
+	te_recall_move(&d->decisions, at, limits->decisions, limits->batch);
 	at += te_recall_size(limits->decisions, limits->batch);
-	te_recall_move(&d->bans, at, limits->batch);
+	te_recall_move(&d->bans, at, limits->bans, limits->batch);
 }
 
 static bool alike(const TeMemo *m, const TeDuplicateSignal *signal, const TeDuplicateRule *rule)

@@ -60,7 +60,7 @@ extern size_t te_duplicates_size(const TeDuplicateLimits *limits);
 /* Lay out an empty memory in that many bytes, aligned as for uint64_t. */
 extern void te_duplicates_init(TeDuplicates *d, void *memory, const TeDuplicateLimits *limits);
 
-/* Move to other memory, for the same numbers and a larger batch. */
+/* Move to other memory, laid out for limits that are no less. */
 extern void te_duplicates_move(TeDuplicates *d, void *memory, const TeDuplicateLimits *limits);
 
 /*

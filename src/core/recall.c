@@ -26,7 +26,8 @@ size_t te_recall_size(uint32_t capacity, uint32_t room)
 
 void te_recall_init(TeRecall *r, void *memory, uint32_t capacity, uint32_t room)
 {
-	*r = (TeRecall){.capacity = capacity, .room = room, .buckets = buckets_for(capacity)};
+	*r = (TeRecall){
+		.capacity = capacity, .room = room, .buckets = buckets_for(capacity), .oldest = 1};
 	r->memos = memory;
 	r->heads = (uint64_t *)(r->memos + capacity + room);
 	/* Entries are written before they are read, so memory that isn't needed is never touched. */
@@ -46,7 +47,7 @@ static TeMemo *memo(const TeRecall *r, uint64_t number)
 /* Whether an entry of that number is still held. */
 static bool held(const TeRecall *r, uint64_t number)
 {
-	return number > 0 && number + r->capacity > r->newest;
+	return number >= r->oldest && number + r->capacity > r->newest;
 }
 
 TeMemo *te_recall_entry(const TeRecall *r, uint64_t number)
@@ -54,13 +55,16 @@ TeMemo *te_recall_entry(const TeRecall *r, uint64_t number)
 	return number <= r->newest && held(r, number) ? memo(r, number) : NULL;
 }
 
-void te_recall_move(TeRecall *r, void *memory, uint32_t room)
+void te_recall_move(TeRecall *r, void *memory, uint32_t capacity, uint32_t room)
 {
 	TeRecall from = *r;
 	/* What staged entries would push out comes back when they are discarded. */
 	uint64_t first = from.kept > from.capacity ? from.kept - from.capacity + 1 : 1;
 
-	te_recall_init(r, memory, from.capacity, room);
+	if (first < from.oldest)
+		first = from.oldest;
+	te_recall_init(r, memory, capacity, room);
+	r->oldest = first;
 	r->kept = from.kept;
 	r->lost = from.lost;
 	r->newest = from.newest;
@@ -108,7 +112,7 @@ TeMemo *te_recall_stage(TeRecall *r, TeKey key)
 void te_recall_apply(TeRecall *r, TeTime now)
 {
 	for (uint64_t number = r->kept + 1; number <= r->newest; number++)
-		if (number > r->capacity && memo(r, number - r->capacity)->until > now)
+		if (number >= r->oldest + r->capacity && memo(r, number - r->capacity)->until > now)
 			r->lost++;
 	r->kept = r->newest;
 }

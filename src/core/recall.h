@@ -43,6 +43,7 @@ typedef struct TeRecall
 	uint32_t buckets;  /* a power of two */
 	uint64_t newest;   /* number of the newest entry, staged ones included; the first is 1 */
 	uint64_t kept;     /* number of the newest entry that isn't staged */
+	uint64_t oldest;   /* no entry before this one came along with the last move; 1 at first */
 	uint64_t lost;     /* entries pushed out while they were still of interest */
 	TeMemo *memos;     /* capacity + room */
 	uint64_t *heads;   /* newest entry of each bucket; 0: none */
@@ -55,10 +56,10 @@ extern size_t te_recall_size(uint32_t capacity, uint32_t room);
 extern void te_recall_init(TeRecall *r, void *memory, uint32_t capacity, uint32_t room);
 
 /*
- * Move everything to other memory, laid out for the same capacity and more room.  Entries keep
- * their numbers, pointers to them end.
+ * Move everything to other memory, laid out for a capacity and a room that are no less.  Entries
+ * keep their numbers, pointers to them end.
  */
-extern void te_recall_move(TeRecall *r, void *memory, uint32_t room);
+extern void te_recall_move(TeRecall *r, void *memory, uint32_t capacity, uint32_t room);
 
 /* Stage an entry; its number is then r->newest.  NULL: there is no room left. */
 extern TeMemo *te_recall_stage(TeRecall *r, TeKey key);

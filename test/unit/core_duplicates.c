@@ -211,6 +211,49 @@ static void bounds(void)
 	ok(d.signals.lost == 1, "what wasn't any more, isn't");
 }
 
+static void move(const TeDuplicateLimits *limits)
+{
+	void *old = memory;
+
+	memory = malloc(te_duplicates_size(limits));
+	te_duplicates_move(&d, memory, limits);
+	free(old);
+}
+
+static void growth(void)
+{
+	TeDuplicateLimits limits = {4, 1, 1, 4};
+	int held = 0;
+
+	start(&limits);
+	for (uint64_t n = 1; n <= 6; n++) {
+		add(buy(n, 0, 1.1));
+		te_duplicates_apply(&d, NOON);
+	}
+	is_exactly((double)d.signals.lost, 2, "six in a memory of four: two are lost");
+	add(buy(7, 0, 1.1));
+	limits.signals = 64;
+	move(&limits);
+	ok(!is_duplicate(buy(1, 1, 1.1)) && !is_duplicate(buy(2, 1, 1.1)),
+	   "a larger memory has nothing that was lost before");
+	ok(is_duplicate(buy(3, 1, 1.1)) && is_duplicate(buy(7, 1, 1.1)),
+	   "but all that was kept, and what was staged");
+	te_duplicates_discard(&d);
+	ok(!is_duplicate(buy(7, 1, 1.1)) && is_duplicate(buy(6, 1, 1.1)), "and it can be discarded");
+	for (uint64_t n = 7; n < 7 + 60; n++) {
+		add(buy(n, 0, 1.1));
+		te_duplicates_apply(&d, NOON);
+	}
+	for (uint64_t n = 3; n < 7 + 60; n++)
+		held += is_duplicate(buy(n, 1, 1.1));
+	is_exactly(held, 64, "the new capacity is held in full");
+	is_exactly((double)d.signals.lost, 2, "without losing any");
+	add(buy(67, 0, 1.1));
+	te_duplicates_apply(&d, NOON);
+	ok(!is_duplicate(buy(3, 1, 1.1)) && is_duplicate(buy(4, 1, 1.1)), "one more pushes out one");
+	is_exactly((double)d.signals.lost, 3, "which is counted");
+}
+
 /* The rule over a plain list of everything that was kept. */
 typedef struct Model
 {
@@ -250,17 +293,6 @@ static TeDuplicateSignal random_signal(TeTime at)
 }
 
 /* Random batches, a third of them aborted, against the list; and again from the kept ones alone. */
-/* Other memory with more room, while a batch is staged. */
-static void move(TeDuplicateLimits *limits)
-{
-	void *old = memory;
-
-	limits->batch = (uint32_t)(16 + below(20));
-	memory = malloc(te_duplicates_size(limits));
-	te_duplicates_move(&d, memory, limits);
-	free(old);
-}
-
 static void property(void)
 {
 	TeDuplicateLimits limits = {48, 1, 1, 16};
@@ -281,8 +313,10 @@ static void property(void)
 			if (found)
 				continue;
 			wrong += add(s) == NULL;
-			if (below(40) == 0)
+			if (below(40) == 0) {
+				limits.batch = (uint32_t)(16 + below(20));
 				move(&limits);
+			}
 			model.all[model.count++] = s;
 		}
 		if (below(3) == 0) {
@@ -321,6 +355,7 @@ int main(void)
 	decisions();
 	bans();
 	bounds();
+	growth();
 	property();
 	free(memory);
 	return done_testing();
