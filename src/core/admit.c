@@ -1,5 +1,5 @@
 /*
- * admit.c - admission by producer sequence, over a single transport.
+ * admit.c - what the number of a message means, and admission over a single transport.
  */
 #include "admit.h"
 
@@ -33,35 +33,42 @@ static TeAdmitVerdict judge_old(const void *hash, const void *stored, size_t has
 	return memcmp(hash, stored, hash_length) == 0 ? TE_ADMIT_DUPLICATE : TE_ADMIT_CONFLICT;
 }
 
+TeAdmitVerdict te_admit_judge(const TeProducerState *state, uint64_t epoch, uint64_t seq,
+                              const void *hash, const void *stored, size_t hash_length)
+{
+	if (!possible(epoch, seq))
+		return TE_ADMIT_CONFLICT;
+	if (!known(state) || epoch > state->epoch)
+		return TE_ADMIT_NEW_EPOCH;
+	if (epoch < state->epoch)
+		return TE_ADMIT_STALE;
+	if (seq < state->next_seq)
+		return judge_old(hash, stored, hash_length);
+	return seq == state->next_seq ? TE_ADMIT_IN_ORDER : TE_ADMIT_GAP;
+}
+
 TeAdmission te_admit(TeProducerState *state, uint64_t epoch, uint64_t seq, const void *hash,
                      const void *stored, size_t hash_length)
 {
-	TeAdmission a = {.verdict = TE_ADMIT_IN_ORDER};
+	TeAdmission a = {
+		.verdict = te_admit_judge(state, epoch, seq, hash, stored, hash_length),
+	};
 	uint64_t expected = state->next_seq;
 
-	if (!possible(epoch, seq))
-		a.verdict = TE_ADMIT_CONFLICT;
-	else if (known(state) && epoch < state->epoch)
-		a.verdict = TE_ADMIT_STALE;
-	else if (te_admit_needs_hash(state, epoch, seq))
-		a.verdict = judge_old(hash, stored, hash_length);
-	else if (!known(state) || epoch > state->epoch) {
-		a.verdict = TE_ADMIT_NEW_EPOCH;
+	if (!te_admit_applies(a.verdict))
+		return a;
+	if (a.verdict == TE_ADMIT_NEW_EPOCH) {
 		if (known(state)) {
 			a.abandoned_epoch = state->epoch;
 			a.abandoned_from = state->next_seq;
 		}
 		expected = 1;
-	} else if (seq > expected)
-		a.verdict = TE_ADMIT_GAP;
-
-	if (te_admit_applies(a.verdict)) {
-		if (seq > expected) {
-			a.gap_from = expected;
-			a.gap_to = seq - 1;
-		}
-		state->epoch = epoch;
-		state->next_seq = seq + 1;
 	}
+	if (seq > expected) {
+		a.gap_from = expected;
+		a.gap_to = seq - 1;
+	}
+	state->epoch = epoch;
+	state->next_seq = seq + 1;
 	return a;
 }

@@ -2,8 +2,10 @@
  * admit.h - which message of a producer takes effect.
  *
  * A producer numbers its messages 1, 2, ... without gaps, per tenant scope, within
- * an epoch that it raises whenever it loses count.  One transport delivers in
- * order, possibly twice, so a jump means loss: it is applied at once, and the
+ * an epoch that it raises whenever it loses count.  te_admit_judge says what a
+ * number means.  Where several transports bring the same messages, sequence.h lets
+ * those that come too early wait; te_admit is for one transport, which delivers in
+ * order, possibly twice, so that a jump means loss: it is applied at once, and the
  * missing range reported.
  */
 #ifndef TE_CORE_ADMIT_H
@@ -28,8 +30,10 @@ typedef enum {
 	TE_ADMIT_STALE,     /* of an epoch that is over: no effect, count */
 	TE_ADMIT_DUPLICATE, /* seen, with the same content: no effect */
 	TE_ADMIT_LATE, /* below next, but nothing is stored under it: it was missed. No effect, count */
-	TE_ADMIT_CONFLICT /* another content under a number that was used, or an impossible number: dead
-	                     letter, alarm */
+	TE_ADMIT_CONFLICT, /* another content under a number that was used, or an impossible number:
+	                      dead letter, alarm */
+	TE_ADMIT_FULL      /* of sequence.h only: no room to let it wait; nothing has happened, offer it
+	                      again later */
 } TeAdmitVerdict;
 
 typedef struct TeAdmission
@@ -45,6 +49,10 @@ typedef struct TeAdmission
 
 /* Whether te_admit needs the hash stored under this number to judge. */
 extern bool te_admit_needs_hash(const TeProducerState *state, uint64_t epoch, uint64_t seq);
+
+/* Judge a message by its number: any verdict but FULL.  The arguments are those of te_admit. */
+extern TeAdmitVerdict te_admit_judge(const TeProducerState *state, uint64_t epoch, uint64_t seq,
+                                     const void *hash, const void *stored, size_t hash_length);
 
 /*
  * Judge a message and move the state on.  "stored" is the hash that is recorded
