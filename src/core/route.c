@@ -227,7 +227,7 @@ static void switch_to(TeRoute *r, TeVia via, TeTime now)
 		.route_epoch = r->record.route_epoch + 1,
 		.from_via = r->record.via,
 		.to_via = via,
-		.place = via == TE_VIA_KAFKA ? kafka->acked : kafka->sent,
+		.place = via == TE_VIA_KAFKA ? kafka->acked : kafka->furthest,
 	};
 	r->marker_due = r->record.route_epoch > 0 || via == TE_VIA_KAFKA;
 	if (via == TE_VIA_KAFKA && r->switched_at != NEVER) {
@@ -476,6 +476,9 @@ void te_route_init(TeRoute *r, const TeRouteSettings *s, const TeRouteRecord *st
 			.sent = cursors->acked[via],
 			.furthest = cursors->released,
 		};
+	/* Unless Kafka was in use, it has nothing that is behind its cursor. */
+	if (r->record.via == TE_VIA_NATS)
+		r->peers[TE_VIA_KAFKA].furthest = cursors->acked[TE_VIA_KAFKA];
 	if (was == TE_ROUTE_KAFKA || was == TE_ROUTE_HALF_OPEN || was == TE_ROUTE_DRAIN_BACK) {
 		/* The segment on Kafka goes on; its marker may have been lost. */
 		r->marker = (TeRouteMarker){
@@ -571,7 +574,8 @@ void te_route_probed(TeRoute *r, bool success, TeTime now)
 	    !is_over(r->first_success_at, r->settings.probe_span, now))
 		return;
 	r->peers[TE_VIA_NATS].stalled = false;
-	r->record.cut = r->peers[TE_VIA_KAFKA].sent;
+	/* What was ever handed over may still arrive, from an older connection. */
+	r->record.cut = r->peers[TE_VIA_KAFKA].furthest;
 	enter(r, TE_ROUTE_DRAIN_BACK, TE_ROUTE_CAUSE_PROBES_SUCCEEDED, now);
 	te_route_tick(r, now);
 }
@@ -595,7 +599,7 @@ static bool sends_to(const TeRoute *r, TeTime now, TeVia *via)
 		/* The segment ends when Kafka has said what became of it. */
 		*via = TE_VIA_NATS;
 		return nats_is_well(r) &&
-		       (at_most(r->record.cut, r->peers[TE_VIA_KAFKA].acked) || kafka_is_dead(r, now));
+		       (in_flight(&r->peers[TE_VIA_KAFKA]) == 0 || kafka_is_dead(r, now));
 	default:
 		return false;
 	}
@@ -621,10 +625,10 @@ static void order_messages(const TeRoute *r, TeVia via, TeRouteOrder *order)
 	order->through = at_most(end, r->released) ? end : r->released;
 	order->room = r->settings.window - (uint32_t)under_way;
 	order->alone = under_way > 0;
-	if (via == TE_VIA_NATS && te_place_compare(peer->sent, kafka->sent) < 0) {
+	if (via == TE_VIA_NATS && te_place_compare(peer->sent, kafka->furthest) < 0) {
 		order->backfill = true;
-		if (at_most(kafka->sent, order->through))
-			order->through = kafka->sent;
+		if (at_most(kafka->furthest, order->through))
+			order->through = kafka->furthest;
 	}
 }
 
@@ -675,6 +679,15 @@ void te_route_released(TeRoute *r, TePlace place)
 void te_route_sent(TeRoute *r, TeVia via, TePlace place, TeTime now)
 {
 	note_sent(r, via, place, now);
+}
+
+void te_route_nothing_until(TeRoute *r, TeVia via, TePlace place)
+{
+	TeRoutePeer *peer = &r->peers[via];
+
+	if (in_flight(peer) == 0)
+		peer->sent = peer->acked = later(peer->sent, place);
+	peer->furthest = later(peer->furthest, place);
 }
 
 void te_route_marked(TeRoute *r)

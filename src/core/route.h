@@ -237,6 +237,13 @@ extern void te_route_next(const TeRoute *r, TeTime now, TeRouteOrder *order);
 extern void te_route_stored(TeRoute *r, uint64_t version);
 extern void te_route_released(TeRoute *r, TePlace place);
 extern void te_route_sent(TeRoute *r, TeVia via, TePlace place, TeTime now);
+
+/*
+ * Ordered to send, but no message lies behind "after" up to this place: an epoch that ended there,
+ * or one that has nothing yet.  Only where "alone" was false.
+ */
+extern void te_route_nothing_until(TeRoute *r, TeVia via, TePlace place);
+
 extern void te_route_marked(TeRoute *r);
 extern void te_route_probing(TeRoute *r, TeTime now);
 
