@@ -111,7 +111,9 @@ void te_parked_unmark(TeParking *p, uint32_t slot)
 
 void te_parked_set_free(TeParking *p, uint32_t slot)
 {
-	*te_parked_at(p, slot) = (TeParked){.status = TE_PARKED_FREE, .next = p->free};
+	te_parked_at(p, slot)->status = TE_PARKED_FREE;
+	te_parked_at(p, slot)->copy_count = 0;
+	te_parked_at(p, slot)->next = p->free;
 	p->free = slot;
 }
 
