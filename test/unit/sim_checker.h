@@ -63,8 +63,9 @@ typedef struct Checker
 	} sequences[PRODUCERS];
 	bool known[PRODUCERS][EPOCHS]; /* epochs that the database has heard of */
 	uint64_t applied, gaps, abandoned, dead, plain;
-	TeTime route_since;
-	bool kafka_lost; /* since the last switch */
+	TeTime route_since; /* the last switch */
+	uint64_t route_in;  /* its step */
+	bool kafka_lost;    /* since the last switch */
 	uint64_t switches, drained;
 	uint64_t sent_epoch; /* greatest route epoch of a message that was sent */
 } Checker;
@@ -185,8 +186,11 @@ static void check_output_append(int via, uint64_t seq, uint64_t hash)
 }
 
 /* A message is handed over under this epoch. */
-static void check_send(uint64_t route_epoch, const TeRoute *route)
+static void check_send(uint64_t route_epoch, uint64_t seq, const TeRoute *route)
 {
+	if (route->record.state == TE_ROUTE_DRAIN_BACK && seq > route->record.cut.seq)
+		violated("route", "message %d is sent before NATS has all up to %d", (int)seq,
+		         (int)route->record.cut.seq);
 	if (route_epoch != db->route.route_epoch)
 		violated("I7", "sent in route epoch %d, stored is %d", (int)route_epoch,
 		         (int)db->route.route_epoch);
@@ -204,21 +208,24 @@ static void check_route_change(const TeRouteRecord *r, TeTime dwell)
 	if (r->version <= db->route.version || r->route_epoch < db->route.route_epoch)
 		violated("I7", "route %d/%d is stored after %d/%d", (int)r->version, (int)r->route_epoch,
 		         (int)db->route.version, (int)db->route.route_epoch);
+	if (db->route.version > 0 && r->via != db->route.via && r->route_epoch == db->route.route_epoch)
+		violated("I7", "another transport in the same route epoch %d", (int)r->route_epoch);
 	if (db->route.version == 0 || r->route_epoch == db->route.route_epoch) {
 		checker->drained += r->state == TE_ROUTE_NATS && db->route.state == TE_ROUTE_DRAIN_BACK;
 		return;
 	}
 	checker->switches++;
-	if (r->via == TE_VIA_NATS && !checker->kafka_lost && w->jumped_at < checker->route_since) {
+	if (r->via == TE_VIA_NATS && !checker->kafka_lost && w->jumped_in < checker->route_in) {
 		if (w->now - checker->route_since < dwell)
 			violated("I10", "back on NATS after %d ms on Kafka",
 			         (int)((w->now - checker->route_since) / MSEC));
-		if (w->out[0].newest < w->out[1].newest && w->tail_lost_at < checker->route_since)
+		if (w->out[0].newest < w->out[1].newest && w->tail_lost_in < checker->route_in)
 			violated("I1", "back on NATS, which has %d of the %d that Kafka has",
 			         (int)w->out[0].newest, (int)w->out[1].newest);
 		checker->drained++;
 	}
 	checker->route_since = w->now;
+	checker->route_in = w->step;
 	checker->kafka_lost = false;
 }
 
@@ -269,7 +276,10 @@ static void check_all_input(void)
 	if (produced != checker->applied + checker->gaps + checker->abandoned + open)
 		violated("I8", "%d produced, %d applied + %d in gaps + %d abandoned", (int)produced,
 		         (int)checker->applied, (int)checker->gaps, (int)checker->abandoned);
-	for (int source = 0; source < 2; source++)
+	for (int source = 0; source < 2; source++) {
+		if (db->readings[source].resume != db->readings[source].done)
+			violated("I9", "nothing waits, but reading of source %d is held at %d", source,
+			         (int)db->readings[source].resume);
 		for (uint64_t seq = w->in[source].first; seq <= w->in[source].last; seq++) {
 			const InMessage *m = &w->in[source].entries[seq % LOG_SIZE].m;
 
@@ -277,6 +287,7 @@ static void check_all_input(void)
 				violated("I8", "message %d of source %d at %d has vanished", (int)m->id, source,
 				         (int)seq);
 		}
+	}
 }
 
 static void check_all_output(void)

@@ -624,8 +624,8 @@ static void send_messages(const TeRouteOrder *order)
 	if (mutate(MUTATE_ignore_window, 1))
 		room += 1000;
 	for (int n = 1 + pick(20); n > 0 && room > 0 && seq < order->through.seq; n--, room--) {
-		check_send(order->route_epoch, &engine->route);
 		seq++;
+		check_send(order->route_epoch, seq, &engine->route);
 		if (mutate(MUTATE_drop_output, 100))
 			;
 		else if (seq < order->through.seq && room > 1 && mutate(MUTATE_swap_outputs, 100)) {

@@ -89,7 +89,7 @@ static void jump_clock(void)
 	static const TeTime jumps[] = {-86400 * SEC, -3600 * SEC, 3600 * SEC, 86400 * SEC};
 
 	w->now += jumps[pick(4)];
-	w->jumped_at = w->now;
+	w->jumped_in = w->step;
 	for (int via = 0; via < 2; via++) {
 		w->link_until[via] = w->now + pick(5000) * MSEC;
 		for (int i = 0; i < w->pipes[via].ack_count; i++)
@@ -281,7 +281,6 @@ static void begin_episode(uint64_t seed, uint64_t mask, Mutation mutation)
 	w->fault_mask = mask;
 	w->mutation = mutation;
 	w->now = 1000000 * SEC;
-	w->jumped_at = w->tail_lost_at = INT64_MIN;
 	w->link[0] = w->link[1] = true;
 	choose_settings();
 	for (int i = 0; i < 2; i++) {

@@ -151,9 +151,9 @@ typedef struct World
 	bool mutated; /* it has happened */
 	bool calm;    /* no more faults: the world settles */
 	TeTime now;
-	int64_t broker_time; /* of messages; unique */
-	TeTime jumped_at, tail_lost_at;
-	int fault_odds, pace; /* one step in so many; microseconds of a step */
+	int64_t broker_time;              /* of messages; unique */
+	uint64_t jumped_in, tail_lost_in; /* the step in which the clock, or NATS' output, did so */
+	int fault_odds, pace;             /* one step in so many; microseconds of a step */
 	bool db_down;
 	bool link[2], frozen; /* 0: NATS, 1: Kafka */
 	TeTime link_until[2], frozen_until, frozen_since, db_until;
@@ -431,7 +431,7 @@ static void lose_output_tail(void)
 	OutLog *log = &w->out[0];
 	uint64_t lost = log->last > 0 ? (uint64_t)pick((int)(log->last < 30 ? log->last : 30)) : 0;
 
-	w->tail_lost_at = w->now;
+	w->tail_lost_in = w->step;
 	for (; lost > 0; lost--)
 		log->seen[log->entries[--log->last].seq] = false;
 	log->newest = log->last > 0 ? log->entries[log->last - 1].seq : 0;
@@ -441,7 +441,7 @@ static void renew_output(void)
 {
 	OutLog *log = &w->out[0];
 
-	w->tail_lost_at = w->now;
+	w->tail_lost_in = w->step;
 	log->identity = ++w->broker_time;
 	log->last = log->newest = 0;
 	memset(log->seen, 0, sizeof(log->seen));
