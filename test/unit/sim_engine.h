@@ -52,7 +52,7 @@ typedef struct Engine
 	Record records[MOST_RECORDS];
 	int record_count;
 	OutRow outs[MOST_BATCH_OUT];
-	int out_count;
+	int out_count, inbox_taken;
 	bool dirty;
 } Engine;
 
@@ -108,6 +108,8 @@ static void start_engine(void)
 			sequence_settings.most_parked * 5 / 4;
 	for (int n = 0; n < PRODUCERS; n++)
 		engine->sequences[n].committed = engine->sequences[n].staged = db->sequences[n];
+	if (w->halting >= 0)
+		engine->sequences[w->halting].halts = true;
 	memcpy(engine->status, db->status, sizeof(engine->status));
 	for (int source = 0; source < 2; source++)
 		engine->readers[source].rewound = true;
@@ -296,7 +298,7 @@ static void take_steps(int source, const InMessage *offered)
 			engine->copies[step.slot] = *offered;
 			engine->waiting[step.slot] = (struct Waiting){
 				.state = WAITING_YES,
-				.source = source,
+				.source = source, /* what was offered by SQL never waits */
 				.identity = engine->readers[source].identity,
 				.position = engine->readers[source].at,
 			};
@@ -307,7 +309,8 @@ static void take_steps(int source, const InMessage *offered)
 	}
 }
 
-static void offer_message(int source, uint64_t position, const InMessage *m)
+/* False: there is no room for it, reading has to stop. */
+static bool offer_message(int source, uint64_t position, const InMessage *m)
 {
 	TeSequence *s = &engine->sequences[m->producer];
 	uint32_t status = engine->status[m->producer][m->seq];
@@ -328,9 +331,13 @@ static void offer_message(int source, uint64_t position, const InMessage *m)
 		stored = content_hash(&applied);
 		message.stored = &stored;
 	}
+	TeAdmitVerdict verdict;
+
 	engine->dirty = true;
-	if (te_admit_applies(te_sequence_offer(&engine->parking, s, &message, w->now)))
+	verdict = te_sequence_offer(&engine->parking, s, &message, w->now);
+	if (te_admit_applies(verdict))
 		take_steps(source, m);
+	return verdict != TE_ADMIT_FULL;
 }
 
 static void take_plain(const InMessage *m)
@@ -366,11 +373,21 @@ static bool read_one(int source)
 	m = log->entries[reader->at % LOG_SIZE].m;
 	reader->at_time = log->entries[reader->at % LOG_SIZE].time;
 	engine->dirty = true;
-	if (m.kind == IN_SEQUENCED)
-		offer_message(source, reader->at, &m);
-	else if (!te_reading_is_repeat(reader->reading, reader->at))
+	if (m.kind == IN_SEQUENCED) {
+		if (!offer_message(source, reader->at, &m)) {
+			reader->at--;
+			return false;
+		}
+	} else if (!te_reading_is_repeat(reader->reading, reader->at))
 		take_plain(&m);
 	return true;
+}
+
+static void read_inbox(void)
+{
+	if (engine->inbox_taken < w->inbox_count && engine->record_count <= MOST_RECORDS / 4 &&
+	    offer_message(-1, 0, &w->inbox[engine->inbox_taken]))
+		engine->inbox_taken++;
 }
 
 static bool caught_up(void)
@@ -378,7 +395,7 @@ static bool caught_up(void)
 	for (int source = 0; source < 2; source++)
 		if (w->in[source].last > engine->readers[source].at || !engine->readers[source].connected)
 			return false;
-	return w->delayed_count == 0;
+	return w->delayed_count == 0 && w->inbox_count == 0;
 }
 
 static void tick_sequences(void)
@@ -393,6 +410,16 @@ static void tick_sequences(void)
 	n = te_parking_tick(&engine->parking, w->now, caught_up(), requests, 16);
 	for (int i = 0; i < n; i++)
 		resend(&requests[i], (int)(requests[i].sequence - engine->sequences));
+	engine->dirty = true;
+	take_steps(-1, NULL);
+}
+
+/* In the end somebody looks after a sequence that has halted. */
+static void release_halted(void)
+{
+	if (!w->calm || w->halting < 0 || !engine->sequences[w->halting].halted)
+		return;
+	te_sequence_release(&engine->parking, &engine->sequences[w->halting]);
 	engine->dirty = true;
 	take_steps(-1, NULL);
 }
@@ -478,6 +505,9 @@ static void write_database(const TeReading after[2], TePlace released)
 	db->cursors = te_route_cursors(&engine->route);
 	db->cursors.released = released;
 	db->output_identity = w->out[0].identity;
+	w->inbox_count -= engine->inbox_taken;
+	memmove(w->inbox, w->inbox + engine->inbox_taken, sizeof(w->inbox[0]) * (size_t)w->inbox_count);
+	engine->inbox_taken = 0;
 	db->batches++;
 	check_sequences();
 	if (engine->parking.parked > 0)
@@ -486,6 +516,7 @@ static void write_database(const TeReading after[2], TePlace released)
 
 static void forget_transaction(void)
 {
+	engine->inbox_taken = 0;
 	engine->record_count = engine->out_count = 0;
 	engine->dirty = false;
 }
@@ -502,6 +533,7 @@ static void committed(const TeReading after[2], TePlace released)
 		reader->reading = after[source];
 		reader->from = reader->at;
 	}
+	w->taken = db->readings[1].done;
 	if (db->readings[0].resume > w->acked_input)
 		w->acked_input = db->readings[0].resume;
 	check_input_ack(w->acked_input);

@@ -23,7 +23,7 @@
 #define SEC TE_USEC_PER_SEC
 
 #define PRODUCERS 8
-#define LOG_SIZE 4096
+#define LOG_SIZE 32768
 #define MOST_SEQ 8192 /* of a producer's epoch */
 #define MOST_IDS 65536
 #define MOST_OUT 65536
@@ -167,8 +167,12 @@ typedef struct World
 		InMessage m;
 	} delayed[64];
 	int delayed_count;
+	InMessage inbox[16]; /* by SQL: read in the transaction that takes it, and never again */
+	int inbox_count;
+	int halting; /* the producer whose sequence halts; -1: none */
 	uint32_t next_id;
 	uint64_t acked_input; /* what NATS was told of the input */
+	uint64_t taken;       /* of Kafka's */
 	uint64_t nonce;
 	jmp_buf failed;
 	char why[512];
@@ -176,6 +180,7 @@ typedef struct World
 } World;
 
 static World *w;
+static bool patient; /* messages wait for what is missing as long as it takes */
 
 static inline uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -296,9 +301,25 @@ static void produce(void)
 	/* Whoever can't reach a broker mostly waits. */
 	if (p->next >= MOST_SEQ - 1 || (!w->link[0] && !w->link[1] && !one_in(20)))
 		return;
+	if (patient && w->in[1].last > w->taken + 1000)
+		return;
 	m.seq = p->next++;
 	p->produced[p->epoch] = m.seq;
 	send_both(&m);
+}
+
+/* A producer that uses SQL for once. */
+static void produce_by_sql(void)
+{
+	int n = pick(PRODUCERS);
+	Producer *p = &w->producers[n];
+	InMessage m = {.kind = IN_SEQUENCED, .producer = n, .epoch = p->epoch};
+
+	if (w->inbox_count == 16 || p->next >= MOST_SEQ - 1 || n == w->halting)
+		return;
+	m.seq = p->next++;
+	p->produced[p->epoch] = m.seq;
+	w->inbox[w->inbox_count++] = m;
 }
 
 /* Messages without a sequence are sent to one broker, and arrive if it is there. */
