@@ -565,7 +565,7 @@ static void store(void)
 {
 	TeReading after[2];
 	TePlace last = place(db->out_last + (uint64_t)engine->out_count), released;
-	bool fails = fault(FAULT_COMMIT, 20), dies = fault(FAULT_COMMIT, 40), before = one_in(2);
+	bool fails = fault(FAULT_COMMIT, 20), dies = fault(FAULT_COMMIT, 400), before = one_in(2);
 
 	if (!engine->dirty)
 		return;

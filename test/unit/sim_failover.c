@@ -59,7 +59,7 @@ static void cut_link(int via)
 static void lose_input_tail(void)
 {
 	InLog *log = &w->in[0];
-	uint64_t lost = (uint64_t)pick(30);
+	uint64_t lost = (uint64_t)pick(one_in(4) ? 300 : 30);
 
 	cut_link(0);
 	if (log->last + 1 - log->first < lost)
@@ -193,7 +193,7 @@ static void engine_step(void)
 	if (what < 30) {
 		int source = pick(2);
 
-		for (int n = 1 + pick(12); n > 0 && read_one(source); n--)
+		for (int n = 1 + pick(50); n > 0 && read_one(source); n--)
 			;
 	} else if (what < 45)
 		store();
