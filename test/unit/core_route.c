@@ -458,6 +458,42 @@ static void one_transport(void)
 	ok(sent_kafka == 7 && probes == 0, "and so does Kafka alone");
 }
 
+/* An epoch of the output ends at 50, another has begun. */
+static void epochs_of_output(void)
+{
+	TeRouteCursors cursors = {.acked = {{1, 48}, {0, 0}}, .released = {1, 50}};
+	TeRouteOrder order;
+
+	fresh();
+	te_route_init(&route, &settings, NULL, &cursors, (TePlace){2, 0}, 1, now);
+	te_route_up(&route, TE_VIA_NATS, (TePlace){1, 48}, now);
+	te_route_stored(&route, route.record.version);
+	te_route_sent(&route, TE_VIA_NATS, (TePlace){1, 49}, now);
+	te_route_next(&route, now, &order);
+	ok(order.kind == TE_ORDER_SEND && order.alone && order.through.epoch == 1,
+	   "the old epoch is sent to its end");
+	te_route_sent(&route, TE_VIA_NATS, (TePlace){1, 50}, now);
+	te_route_acked(&route, TE_VIA_NATS, (TePlace){1, 50}, now);
+	te_route_next(&route, now, &order);
+	ok(order.kind == TE_ORDER_RELEASE && order.through.epoch == 2, "the new one is released");
+	te_route_released(&route, order.through);
+	te_route_next(&route, now, &order);
+	ok(order.kind == TE_ORDER_SEND && !order.alone && order.through.epoch == 2 &&
+	       order.through.seq == 0,
+	   "and may begin");
+	te_route_nothing_until(&route, TE_VIA_NATS, order.through);
+	te_route_next(&route, now, &order);
+	ok(order.kind == TE_ORDER_NOTHING, "though it has nothing yet");
+	te_route_committed(&route, (TePlace){2, 1});
+	te_route_released(&route, (TePlace){2, 1});
+	te_route_sent(&route, TE_VIA_NATS, (TePlace){2, 1}, now);
+	ok(te_route_in_flight(&route, TE_VIA_NATS) == 1, "its first message is under way");
+	te_route_acked(&route, TE_VIA_NATS, (TePlace){2, 1}, now);
+	ok(te_route_in_flight(&route, TE_VIA_NATS) == 0, "and acknowledged");
+	ok(te_route_release_with(&route, (TePlace){2, 2}).seq == 2,
+	   "the next is released by its batch");
+}
+
 /* Connected for a second, cut for a second, for an hour, under load or without. */
 static void toggles(bool load)
 {
@@ -527,6 +563,7 @@ int main(void)
 	lost_tail();
 	restarts();
 	one_transport();
+	epochs_of_output();
 	toggles(true);
 	toggles(false);
 	clock_jumps();
