@@ -34,7 +34,7 @@
 #include "admit.h"
 #include "types.h"
 
-#define TE_PARKING_SOURCES 16 /* streams or partitions that positions can be held on */
+#define TE_PARKING_SOURCES 64 /* streams or partitions that positions can be held on */
 #define TE_PARKED_COPIES 2    /* of one message that hold a position */
 
 typedef struct TeSequenceSettings

@@ -232,7 +232,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	work->publisher = te_publisher_create(
 		slot, slot->lane, work->owner.installation, te_link_transport(work->link),
 		te_gate_create(work->context.cache, work->context.exposure, work->holds), cursor, last);
-	te_transport_seed_input(te_link_transport(work->link), m->history, m->history_count);
+	te_transport_seed_input(te_link_transport(work->link), NULL, m->history, m->history_count);
 	te_lane_report(slot, TE_LANE_STARTING, "waits for the broker");
 	return work;
 }
@@ -265,7 +265,7 @@ static void resume_input(TeWork *work)
 		work->lost_until =
 			(TeInputPosition){.stream_created = anchor->stream_created, .seq = anchor->lost_to};
 	}
-	te_transport_resume_input(transport, anchor->start_seq, te_monotonic_us());
+	te_transport_resume_input(transport, anchor->stream, anchor->start_seq, te_monotonic_us());
 }
 
 /* False when the broker shows that the lane isn't ours. */

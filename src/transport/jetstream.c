@@ -33,12 +33,13 @@ char *te_js_build_stream(const TeJsStreamSpec *spec)
 
 	for (int i = 0; i < 3 && spec->subjects[i] != NULL; i++)
 		json_array_append_new(subjects, json_string(spec->subjects[i]));
-	return dump_and_free(json_pack("{s:s, s:o, s:s, s:s, s:s, s:i, s:o, s:I, s:i, s:o}", "name",
-	                               spec->name, "subjects", subjects, "retention", "limits",
-	                               "storage", "file", "discard", spec->discard_new ? "new" : "old",
-	                               "max_msgs", -1, "max_age", duration(spec->max_age), "max_bytes",
-	                               (json_int_t)spec->max_bytes, "num_replicas", spec->replicas,
-	                               "duplicate_window", duration(spec->duplicate_window)));
+	return dump_and_free(
+		json_pack("{s:s, s:o, s:s, s:s, s:s, s:i, s:I, s:o, s:I, s:i, s:o}", "name", spec->name,
+	              "subjects", subjects, "retention", "limits", "storage", "file", "discard",
+	              spec->discard_new ? "new" : "old", "max_msgs", -1, "max_msgs_per_subject",
+	              (json_int_t)(spec->max_per_subject > 0 ? spec->max_per_subject : -1), "max_age",
+	              duration(spec->max_age), "max_bytes", (json_int_t)spec->max_bytes, "num_replicas",
+	              spec->replicas, "duplicate_window", duration(spec->duplicate_window)));
 }
 
 /*

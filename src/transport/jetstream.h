@@ -32,6 +32,7 @@ typedef struct TeJsStreamSpec
 	bool discard_new;
 	int64_t max_age, duplicate_window; /* microseconds */
 	int64_t max_bytes;
+	int64_t max_per_subject; /* messages kept of each subject; 0: no limit */
 	int replicas;
 } TeJsStreamSpec;
 

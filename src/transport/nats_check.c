@@ -126,6 +126,7 @@ static void judge_input(TeNats *n, const TeJsStream *stream, int64_t now)
 	const TeInputPosition *stored = &n->in.handed;
 
 	*anchor = (TeInputAnchor){
+		.stream_name = n->input_spec.name,
 		.stored = *stored,
 		.stream_created = stream->created,
 		.first_seq = stream->first_seq,

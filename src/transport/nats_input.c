@@ -52,10 +52,12 @@ void te_nats_input_disconnected(TeNats *n)
 	in->credit_bytes = 0;
 }
 
-void te_nats_seed_input(TeTransport *t, const TeInputPosition *newest_first, int count)
+void te_nats_seed_input(TeTransport *t, const char *stream_name,
+                        const TeInputPosition *newest_first, int count)
 {
 	TeNatsInput *in = &((TeNats *)t)->in;
 
+	(void)stream_name;
 	in->history_count = count < TE_NATS_HISTORY ? count : TE_NATS_HISTORY;
 	if (in->history_count < 0)
 		in->history_count = 0;
@@ -84,13 +86,13 @@ static void prune_history(TeNatsInput *in, uint64_t start_seq)
 	in->history_count = kept;
 }
 
-void te_nats_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
+void te_nats_resume_input(TeTransport *t, int stream, uint64_t start_seq, int64_t now)
 {
 	TeNats *n = (TeNats *)t;
 	TeNatsInput *in = &n->in;
 	TeInputPosition before = {.stream_created = in->anchor.stream_created, .seq = start_seq - 1};
 
-	if (!in->anchored || start_seq == 0)
+	if (!in->anchored || stream != 0 || start_seq == 0)
 		return;
 	if (in->anchor.outcome == TE_INPUT_SAME && before.seq == in->handed.seq)
 		before.message_time = in->handed.message_time;

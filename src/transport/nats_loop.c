@@ -60,6 +60,7 @@ static void forget_connection(TeNats *n)
 	n->ask = TE_ASK_NOTHING;
 	te_nats_input_disconnected(n);
 	te_nats_output_disconnected(n);
+	te_nats_probe_disconnected(n);
 	te_nats_questions_disconnected(n);
 }
 
@@ -178,6 +179,8 @@ static void dispatch(TeNats *n, natsMsg *msg, int64_t now)
 			te_nats_check_reply(n, number, data, len, now);
 		else if (*suffix == 'p')
 			te_nats_input_status(n, msg, now);
+		else if (*suffix == 's')
+			te_nats_probe_reply(n, number, data, len, now);
 	}
 	natsMsg_Destroy(msg);
 }
@@ -281,6 +284,8 @@ static int64_t nats_deadline(const TeTransport *t)
 		deadline = other;
 	if ((other = te_nats_output_deadline(n)) < deadline)
 		deadline = other;
+	if ((other = te_nats_probe_deadline(n)) < deadline)
+		deadline = other;
 	return deadline;
 }
 
@@ -291,6 +296,7 @@ static void process_link(TeNats *n, bool readable, int64_t now)
 	if (n->link == NULL)
 		return;
 	if ((readable || now >= nats_deadline(&n->base)) && read_socket(n, readable, READS_MAX, now)) {
+		te_nats_probe_watch(n, now);
 		watch_ask(n, now);
 		if (n->link != NULL)
 			te_nats_input_watch(n, now);
@@ -406,6 +412,8 @@ static const TeTransportOps nats_ops = {
 	.resume_output = te_nats_resume_output,
 	.publish = te_nats_publish,
 	.publish_plain = nats_publish_plain,
+	.probe = te_nats_probe,
+	.probe_result = te_nats_probe_result,
 	.ask = te_nats_ask,
 	.read_replies = nats_read_replies,
 	.next_reply = te_nats_next_reply,
@@ -467,6 +475,7 @@ TeTransport *te_nats_create(const TeTransportConfig *config, char *error, size_t
 	}
 	n->config = te_nats_settings_config(n->settings);
 	describe_streams(n);
+	te_nats_probe_create(n);
 	n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (n->wake_fd < 0 || !te_nats_input_create(n) || !te_nats_output_create(n) ||
 	    !te_nats_questions_create(n) ||

@@ -103,6 +103,10 @@ static natsStatus set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessa
 		s = set_number(msg, "te-seq", message->seq);
 	if (s == NATS_OK)
 		s = natsMsgHeader_Set(msg, "te-hash", message->hash);
+	if (s == NATS_OK && message->route_epoch != 0)
+		s = set_number(msg, "te-route", message->route_epoch);
+	if (s == NATS_OK && message->backfill)
+		s = natsMsgHeader_Set(msg, "te-backfill", "1");
 	if (s == NATS_OK && message->traceparent != NULL)
 		s = natsMsgHeader_Set(msg, "traceparent", message->traceparent);
 	return s;

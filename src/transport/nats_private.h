@@ -8,6 +8,7 @@
  *	nats_check.c	requests to JetStream's API: streams, anchors, consumer
  *	nats_input.c	pull credit, the ring of received messages
  *	nats_output.c	the window of published messages
+ *	nats_probe.c	does JetStream store what it is given?
  *	nats_request.c	questions to services, and their replies
  *
  * libnats runs in event-loop mode: it never reads or writes the socket unless
@@ -161,6 +162,18 @@ typedef struct TeNatsOutput
 	uint64_t last_epoch, last_seq; /* last published on this connection */
 } TeNatsOutput;
 
+/* A message that is stored in a stream of its own, which is looked up, and made, once for each
+ * connection. */
+typedef struct TeNatsProbe
+{
+	enum { TE_PROBE_IDLE, TE_PROBE_INFO, TE_PROBE_CREATE, TE_PROBE_STORE } step;
+	uint64_t id; /* of the message that waits for its answer */
+	int64_t deadline;
+	bool stream_known, succeeded;
+	char stream[TE_TRANSPORT_NAME_SIZE], subjects[TE_NATS_SUBJECT_SIZE];
+	TeJsStreamSpec spec;
+} TeNatsProbe;
+
 /* Questions without an answer that are remembered; a newer one takes the place of the oldest. */
 #define TE_NATS_QUESTIONS 16384
 
@@ -211,6 +224,7 @@ typedef struct TeNats
 
 	TeNatsInput in;
 	TeNatsOutput out;
+	TeNatsProbe probe;
 	TeNatsQuestions questions;
 } TeNats;
 
@@ -242,9 +256,10 @@ void te_nats_input_status(TeNats *n, natsMsg *msg, int64_t now);
 void te_nats_input_pull(TeNats *n, int64_t now);
 void te_nats_input_watch(TeNats *n, int64_t now);
 int64_t te_nats_input_deadline(const TeNats *n);
-void te_nats_seed_input(TeTransport *t, const TeInputPosition *newest_first, int count);
+void te_nats_seed_input(TeTransport *t, const char *stream_name,
+                        const TeInputPosition *newest_first, int count);
 const TeInputAnchor *te_nats_input_anchor(const TeTransport *t);
-void te_nats_resume_input(TeTransport *t, uint64_t start_seq, int64_t now);
+void te_nats_resume_input(TeTransport *t, int stream, uint64_t start_seq, int64_t now);
 bool te_nats_next_input(TeTransport *t, TeInputMessage *message);
 void te_nats_rewind_input(TeTransport *t);
 void te_nats_release_input(TeTransport *t, unsigned count);
@@ -261,6 +276,15 @@ const TeOutputAnchor *te_nats_output_anchor(const TeTransport *t);
 void te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now);
 TeOutputCursor te_nats_acked(const TeTransport *t);
+
+/* nats_probe.c */
+void te_nats_probe_create(TeNats *n);
+void te_nats_probe_disconnected(TeNats *n);
+void te_nats_probe_reply(TeNats *n, uint64_t id, const char *data, size_t len, int64_t now);
+void te_nats_probe_watch(TeNats *n, int64_t now);
+int64_t te_nats_probe_deadline(const TeNats *n);
+bool te_nats_probe(TeTransport *t, int64_t now);
+bool te_nats_probe_result(const TeTransport *t);
 
 /* nats_request.c */
 bool te_nats_questions_create(TeNats *n);

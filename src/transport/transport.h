@@ -1,10 +1,15 @@
 /*
  * transport.h - one interface to a message broker.
  *
- * A transport reads one input stream from a position that the caller keeps,
- * and appends to one output stream with a gapless sequence.  It owns the
- * connection and nothing else: what was read counts when the caller has
- * committed it, what was written counts when the broker has acknowledged it.
+ * A transport reads input streams from positions that the caller keeps, and
+ * appends to one output with a gapless sequence.  It owns the connection and
+ * nothing else: what was read counts when the caller has committed it, what was
+ * written counts when the broker has acknowledged it.
+ *
+ * NATS has one input stream; Kafka has one per topic and partition.  There a
+ * message's seq is its offset + 1, so that 0 is before the first, and a
+ * stream's identity, here called its time of creation, is a number made of cluster, topic and
+ * partition (core/anchor.h).
  *
  * Threads.  A transport belongs to one thread, and none of its functions
  * blocks, calls back, or touches a signal.  A helper thread connects, with all
@@ -21,7 +26,8 @@
  *		poll(fds..., te_transport_deadline(t));
  *		events = te_transport_process(t, now, readable, writable);
  *		if (events & TE_EVENT_INPUT_ANCHOR)   // each time a connection is made
- *			... record what te_transport_input_anchor() says, then te_transport_resume_input()
+ *			while (te_transport_input_anchor(t))  // one of each stream
+ *				... record what it says, then te_transport_resume_input()
  *		if (events & TE_EVENT_OUTPUT_ANCHOR)
  *			... compare with the outbox, then te_transport_resume_output() or stay silent
  *		while (te_transport_next_input(t, &message))
@@ -50,6 +56,9 @@
 #define TE_TRANSPORT_HASH_SIZE 72         /* a SHA-256 in hex and room for its zero */
 #define TE_TRANSPORT_ERROR_SIZE 256
 #define TE_TRANSPORT_NAME_SIZE 128
+
+/* Input streams of one transport. */
+#define TE_TRANSPORT_STREAMS_MAX 63
 
 /*
  * What a connection is doing.  X(symbol suffix, label); the label is the text of the view.
@@ -89,6 +98,7 @@ typedef enum {
 	TE_EVENT_OUTPUT_ANCHOR = 1 << 4, /* te_transport_output_anchor() waits for resume_output */
 	TE_EVENT_INPUT = 1 << 5,         /* te_transport_next_input() has something */
 	TE_EVENT_ACKED = 1 << 6,         /* te_transport_acked() moved */
+	TE_EVENT_PROBED = 1 << 7,        /* te_transport_probe_result() is known */
 } TeTransportEvent;
 
 typedef enum {
@@ -170,6 +180,8 @@ typedef struct TeInputPosition
 
 typedef struct TeInputAnchor
 {
+	int stream;              /* index in this transport: 0, 1, ..., the same for all its life */
+	const char *stream_name; /* "<stream>", or "<topic>/<partition>"; lives as long as it */
 	TeInputOutcome outcome;
 	TeInputPosition stored; /* the position that was compared */
 	TeInputPosition
@@ -206,6 +218,7 @@ typedef struct TeInputMessage
 	size_t len;
 	const char *message_id;  /* Nats-Msg-Id, or NULL */
 	const char *traceparent; /* W3C trace context, or NULL */
+	int stream;              /* as in the anchor */
 	int64_t stream_created;  /* with seq and message_time, the position after this message */
 	uint64_t seq;
 	int64_t message_time;
@@ -226,7 +239,17 @@ typedef struct TeOutputMessage
 	uint64_t epoch, seq;
 	const char *hash;        /* of data, as text shorter than TE_TRANSPORT_HASH_SIZE */
 	const char *traceparent; /* or NULL */
+	uint64_t route_epoch;    /* under which it is sent; 0: none */
+	bool backfill;           /* another transport has had it before */
 } TeOutputMessage;
+
+/* A notice between the outputs, for consumers: outside of their sequence, not acknowledged. */
+typedef struct TeOutputMark
+{
+	const void *data; /* an envelope with a RouteMarker */
+	size_t len;
+	uint64_t route_epoch;
+} TeOutputMark;
 
 /* The highest output below which everything is acknowledged; all 0 before the first. */
 typedef struct TeOutputCursor
@@ -279,9 +302,10 @@ typedef struct TeTransportOps
 	void (*poll)(TeTransport *t, TeTransportFds *fds);
 	int64_t (*deadline)(const TeTransport *t);
 	unsigned (*process)(TeTransport *t, int64_t now, bool readable, bool writable);
-	void (*seed_input)(TeTransport *t, const TeInputPosition *newest_first, int count);
+	void (*seed_input)(TeTransport *t, const char *stream_name, const TeInputPosition *newest_first,
+	                   int count);
 	const TeInputAnchor *(*input_anchor)(const TeTransport *t);
-	void (*resume_input)(TeTransport *t, uint64_t start_seq, int64_t now);
+	void (*resume_input)(TeTransport *t, int stream, uint64_t start_seq, int64_t now);
 	bool (*next_input)(TeTransport *t, TeInputMessage *message);
 	void (*rewind_input)(TeTransport *t);
 	void (*release_input)(TeTransport *t, unsigned count);
@@ -289,6 +313,9 @@ typedef struct TeTransportOps
 	void (*resume_output)(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 	TePublishResult (*publish)(TeTransport *t, const TeOutputMessage *message, int64_t now);
 	bool (*publish_plain)(TeTransport *t, const char *subject, const void *data, size_t len);
+	TePublishResult (*mark)(TeTransport *t, const TeOutputMark *mark, int64_t now);
+	bool (*probe)(TeTransport *t, int64_t now);
+	bool (*probe_result)(const TeTransport *t);
 	uint64_t (*ask)(TeTransport *t, const char *subject, const void *data, size_t len, int64_t now);
 	void (*read_replies)(TeTransport *t, int64_t now);
 	bool (*next_reply)(TeTransport *t, TeReply *reply);
@@ -343,33 +370,36 @@ static inline unsigned te_transport_process(TeTransport *t, int64_t now, bool re
 }
 
 /*
- * Where the caller's store says reading stands: its newest committed positions, newest first.
- * The first is where reading goes on; older ones (16 are kept) serve to find what a broker still
- * has when it lost the newest.  Called once, before the first process().
+ * Where the caller's store says reading of a stream stands: its newest committed positions, newest
+ * first.  The first is where reading goes on; older ones (16 are kept) serve to find what a broker
+ * still has when it lost the newest.  Called once for each stream that is stored, before the first
+ * process().  A transport that has one stream takes any name for it.
  */
-static inline void te_transport_seed_input(TeTransport *t, const TeInputPosition *newest_first,
-                                           int count)
+static inline void te_transport_seed_input(TeTransport *t, const char *stream_name,
+                                           const TeInputPosition *newest_first, int count)
 {
-	t->ops->seed_input(t, newest_first, count);
+	t->ops->seed_input(t, stream_name, newest_first, count);
 }
 
 /*
- * What the check of the input found; NULL unless one waits for te_transport_resume_input().
- * The stored position is the last message handed out, or that of te_transport_seed_input().
+ * What the check of an input stream found; NULL unless one waits for te_transport_resume_input(),
+ * which lets the next stream's show.  The stored position is the last message handed out, or that
+ * of te_transport_seed_input().
  */
 static inline const TeInputAnchor *te_transport_input_anchor(const TeTransport *t)
 {
 	return t->ops->input_anchor(t);
 }
 
-/* Starts reading at this sequence of the stream that the anchor describes. */
-static inline void te_transport_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
+/* Starts reading the stream that the anchor describes, at this sequence of it. */
+static inline void te_transport_resume_input(TeTransport *t, int stream, uint64_t start_seq,
+                                             int64_t now)
 {
-	t->ops->resume_input(t, start_seq, now);
+	t->ops->resume_input(t, stream, start_seq, now);
 }
 
 /*
- * The next message in order of the stream; false when there is none yet.  After a reconnect no
+ * The next message, in order of each stream; false when there is none yet.  After a reconnect no
  * message comes twice unless the stream itself changed (an anchor that is not SAME or GAP).
  */
 static inline bool te_transport_next_input(TeTransport *t, TeInputMessage *message)
@@ -377,15 +407,16 @@ static inline bool te_transport_next_input(TeTransport *t, TeInputMessage *messa
 	return t->ops->next_input(t, message);
 }
 
-/* Hands out again, from the oldest, the messages that were handed out and not released. */
+/* Hands out again, from the oldest, the messages that were handed out and not released: of all
+ * streams, in the same order. */
 static inline void te_transport_rewind_input(TeTransport *t)
 {
 	t->ops->rewind_input(t);
 }
 
 /*
- * Frees the oldest `count` messages that were handed out: they are committed.  The position
- * after the last of them becomes one that an anchor check may go back to.
+ * Frees the oldest `count` messages that were handed out: they are committed.  The position after
+ * the last of them, in each stream, becomes one that an anchor check may go back to.
  */
 static inline void te_transport_release_input(TeTransport *t, unsigned count)
 {
@@ -420,6 +451,33 @@ static inline bool te_transport_publish_plain(TeTransport *t, const char *subjec
                                               size_t len)
 {
 	return t->ops->publish_plain(t, subject, data, len);
+}
+
+/*
+ * Puts a mark between the outputs; only Kafka keeps them, elsewhere it is OK and nothing happens.
+ * Those that were published before come before it, the later ones behind.  Asks for resumed output.
+ */
+static inline TePublishResult te_transport_mark(TeTransport *t, const TeOutputMark *mark,
+                                                int64_t now)
+{
+	return t->ops->mark != NULL ? t->ops->mark(t, mark, now) : TE_PUBLISH_OK;
+}
+
+/*
+ * Begins to ask whether the broker stores messages, by storing one that is no output: with
+ * connection and input alone a broker may still be dead for outputs.  False when that can't be
+ * begun (no connection, or another is under way); else TE_EVENT_PROBED follows exactly once,
+ * also when the connection is lost or nothing comes within request_timeout.
+ */
+static inline bool te_transport_probe(TeTransport *t, int64_t now)
+{
+	return t->ops->probe(t, now);
+}
+
+/* Was the last probe that ended acknowledged? */
+static inline bool te_transport_probe_result(const TeTransport *t)
+{
+	return t->ops->probe_result(t);
 }
 
 /*

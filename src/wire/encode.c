@@ -333,6 +333,27 @@ bool te_encode_gap_fill(uint32_t lane, uint64_t epoch, uint64_t from, uint64_t t
 	       te_envelope_encode(&e, arena, data, len, err);
 }
 
+bool te_encode_route_marker(uint32_t lane, const TeRouteMarker *marker, TeTime at, TeArena *arena,
+                            const uint8_t **data, size_t *len, TeWireError *err)
+{
+	TradingEngine__RouteMarker m = TRADING_ENGINE__ROUTE_MARKER__INIT;
+	TeEnvelope e;
+
+	m.lane = lane;
+	m.route_epoch = marker->route_epoch;
+	m.from = te_proto_text(te_via_enum.labels[marker->from_via]);
+	m.to = te_proto_text(te_via_enum.labels[marker->to_via]);
+	m.epoch = marker->place.epoch;
+	m.seq = marker->place.seq;
+	te_envelope_init(&e, TE_MESSAGE_ROUTE_MARKER);
+	e.company_id = e.user_id = TE_ALL;
+	e.service_source = TE_SERVICE_NAME;
+	e.timestamp = at;
+	e.lane = lane;
+	return te_message_pack(&m.base, arena, &e.payload, &e.payload_len, err) &&
+	       te_envelope_encode(&e, arena, data, len, err);
+}
+
 bool te_encode_heartbeat(const char *company_id, const char *user_id, const char *producer_id,
                          uint64_t producer_epoch, uint64_t last_seq, TeTime at, TeArena *arena,
                          const uint8_t **data, size_t *len, TeWireError *err)

@@ -7,6 +7,7 @@
 #define TE_WIRE_ENCODE_H
 
 #include "core/decide.h"
+#include "core/route.h"
 #include "envelope.h"
 
 /* Everything that a signal message says.  Texts may be NULL for none. */
@@ -65,6 +66,11 @@ extern bool te_encode_gap_fill(uint32_t lane, uint64_t epoch, uint64_t from, uin
                                const char *reason, const char *company_id, const char *user_id,
                                TeTime at, TeArena *arena, const uint8_t **data, size_t *len,
                                TeWireError *err);
+
+/* Envelope(RouteMarker). */
+extern bool te_encode_route_marker(uint32_t lane, const TeRouteMarker *marker, TeTime at,
+                                   TeArena *arena, const uint8_t **data, size_t *len,
+                                   TeWireError *err);
 
 /* Envelope(Heartbeat): of a producer, used by model services in C. */
 extern bool te_encode_heartbeat(const char *company_id, const char *user_id,

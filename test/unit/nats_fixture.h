@@ -410,7 +410,8 @@ static inline void caller_anchors(Caller *c, unsigned events)
 	if (events & TE_EVENT_INPUT_ANCHOR && c->auto_resume) {
 		c->last_input_anchor = *te_transport_input_anchor(c->t);
 		c->input_anchors++;
-		te_transport_resume_input(c->t, c->last_input_anchor.start_seq, now_us());
+		te_transport_resume_input(c->t, c->last_input_anchor.stream, c->last_input_anchor.start_seq,
+		                          now_us());
 	}
 	if (events & TE_EVENT_OUTPUT_ANCHOR && c->auto_resume) {
 		c->last_output_anchor = *te_transport_output_anchor(c->t);

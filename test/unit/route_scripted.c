@@ -146,10 +146,9 @@ static void send_ordered(Lane *lane, const TeRouteOrder *order)
 
 static void probe(Lane *lane)
 {
-	bool sent = te_transport_publish_plain(lane->transports[TE_VIA_NATS], "trading.probe.0", "", 0);
-
 	te_route_probing(&lane->route, now);
-	te_route_probed(&lane->route, sent, now);
+	if (!te_transport_probe(lane->transports[TE_VIA_NATS], now))
+		te_route_probed(&lane->route, false, now);
 }
 
 /* True: something was done, there may be more. */
@@ -201,6 +200,8 @@ static void turn(Lane *lane)
 			judge_anchor(lane, (TeVia)via);
 		if (events & TE_EVENT_ACKED)
 			te_route_acked(&lane->route, (TeVia)via, place(te_transport_acked(t).seq), now);
+		if (events & TE_EVENT_PROBED)
+			te_route_probed(&lane->route, te_transport_probe_result(t), now);
 	}
 	te_route_tick(&lane->route, now);
 	for (int i = 0; i < 100 && !lane->foreign && follow_order(lane); i++)

@@ -60,8 +60,15 @@ typedef struct ScriptedMessage
 	/* Of outputs. */
 	char installation[TE_TRANSPORT_INSTALLATION_SIZE], hash[TE_TRANSPORT_HASH_SIZE];
 	int lane;
-	uint64_t epoch, seq;
+	uint64_t epoch, seq, route_epoch;
+	bool backfill;
 } ScriptedMessage;
+
+/* A mark behind so many outputs. */
+typedef struct ScriptedMark
+{
+	uint64_t behind, route_epoch;
+} ScriptedMark;
 
 typedef struct ScriptedStream
 {
@@ -85,6 +92,9 @@ typedef struct ScriptedBroker
 	size_t all_count;
 	char **plain_subjects;
 	size_t plain_count;
+	ScriptedMark *marks;
+	size_t mark_count;
+	uint64_t probes; /* that were stored */
 } ScriptedBroker;
 
 /*----------------------------------------------------------------------
@@ -136,6 +146,7 @@ static inline void scripted_broker_free(ScriptedBroker *b)
 	for (size_t i = 0; i < b->plain_count; i++)
 		free(b->plain_subjects[i]);
 	free(b->plain_subjects);
+	free(b->marks);
 	free(b->all);
 	free(b->input.messages);
 	free(b->output.messages);
@@ -303,6 +314,9 @@ typedef struct Scripted
 	ScriptedSend sends[SCRIPTED_WINDOW];
 	unsigned send_count;
 	TeOutputCursor cursor;
+
+	bool probing, probe_stored, probe_succeeded;
+	int64_t probed_at, probe_ack_at;
 } Scripted;
 
 static void scripted_poll(TeTransport *t, TeTransportFds *fds)
@@ -322,6 +336,15 @@ static void scripted_set_state(Scripted *s, TeTransportState state, int64_t now)
 {
 	s->stats.state = state;
 	s->stats.since = now;
+}
+
+static unsigned scripted_end_probe(Scripted *s, bool succeeded)
+{
+	if (!s->probing)
+		return 0;
+	s->probing = false;
+	s->probe_succeeded = succeeded;
+	return TE_EVENT_PROBED;
 }
 
 __attribute__((format(printf, 3, 4))) static unsigned scripted_drop(Scripted *s, int64_t now,
@@ -348,7 +371,7 @@ __attribute__((format(printf, 3, 4))) static unsigned scripted_drop(Scripted *s,
 		s->backoff = s->config.backoff_max;
 	s->retry_at = now + s->backoff;
 	scripted_set_state(s, TE_TRANSPORT_DISCONNECTED, now);
-	return TE_EVENT_DISCONNECTED;
+	return TE_EVENT_DISCONNECTED | scripted_end_probe(s, false);
 }
 
 /* The judgement of the core, in the transport's words. */
@@ -375,6 +398,7 @@ static void scripted_check_input(Scripted *s)
 		sights[j.ask].time = m ? m->time : 0;
 	}
 	s->in_anchor = (TeInputAnchor){
+		.stream_name = "scripted",
 		.outcome = j.outcome == TE_ANCHOR_INPUT_SAME    ? TE_INPUT_SAME
 	               : j.outcome == TE_ANCHOR_INPUT_FRESH ? TE_INPUT_FRESH
 	               : j.outcome == TE_ANCHOR_INPUT_GAP   ? TE_INPUT_GAP
@@ -468,6 +492,8 @@ static void scripted_deliver(Scripted *s, int64_t now)
 		m->lane = send->message.lane;
 		m->epoch = send->message.epoch;
 		m->seq = send->message.seq;
+		m->route_epoch = send->message.route_epoch;
+		m->backfill = send->message.backfill;
 		memcpy(m->installation, send->message.installation, sizeof(m->installation));
 		memcpy(m->hash, send->message.hash, sizeof(m->hash));
 	}
@@ -500,6 +526,21 @@ static unsigned scripted_take_acks(Scripted *s, int64_t now)
 	return events;
 }
 
+/* A probe is stored beside the outputs; its acknowledgement takes as long as theirs. */
+static unsigned scripted_take_probe(Scripted *s, int64_t now)
+{
+	if (!s->probing)
+		return 0;
+	if (!s->broker->frozen && !s->probe_stored) {
+		s->probe_stored = true;
+		s->probe_ack_at = now + s->broker->ack_delay;
+		s->broker->probes++;
+	}
+	if (!s->broker->frozen && s->probe_ack_at <= now)
+		return scripted_end_probe(s, true);
+	return now - s->probed_at >= s->config.request_timeout ? scripted_end_probe(s, false) : 0;
+}
+
 static bool scripted_has_input(const Scripted *s)
 {
 	return s->in_resumed && s->next <= s->broker->input.last &&
@@ -529,6 +570,7 @@ static unsigned scripted_process(TeTransport *t, int64_t now, bool readable, boo
 		return scripted_drop(s, now, "the broker is silent");
 	else if (s->send_count > 0 && now - s->sends[0].sent_at >= s->config.ack_timeout)
 		return scripted_drop(s, now, "no acknowledgement within the time limit");
+	events |= scripted_take_probe(s, now);
 	if (s->in_anchored)
 		events |= TE_EVENT_INPUT_ANCHOR;
 	if (s->out_anchored)
@@ -559,13 +601,24 @@ static int64_t scripted_deadline(const TeTransport *t)
 			other = s->sends[0].ack_at;
 	} else if (b->frozen && s->in_resumed)
 		other = s->heard_at + 2 * s->config.heartbeat + s->config.request_timeout;
+	if (s->probing) {
+		int64_t probe = s->probed_at + s->config.request_timeout;
+
+		if (!b->frozen && !s->probe_stored)
+			probe = b->now;
+		else if (!b->frozen && s->probe_ack_at < probe)
+			probe = s->probe_ack_at;
+		other = probe < other ? probe : other;
+	}
 	return other < due ? other : due;
 }
 
-static void scripted_seed_input(TeTransport *t, const TeInputPosition *newest_first, int count)
+static void scripted_seed_input(TeTransport *t, const char *stream_name,
+                                const TeInputPosition *newest_first, int count)
 {
 	Scripted *s = (Scripted *)t;
 
+	(void)stream_name;
 	if (count > SCRIPTED_HISTORY)
 		count = SCRIPTED_HISTORY;
 	for (int i = 0; i < count; i++)
@@ -583,11 +636,13 @@ static const TeInputAnchor *scripted_input_anchor(const TeTransport *t)
 	return s->in_anchored ? &s->in_anchor : NULL;
 }
 
-static void scripted_resume_input(TeTransport *t, uint64_t start_seq, int64_t now)
+static void scripted_resume_input(TeTransport *t, int stream, uint64_t start_seq, int64_t now)
 {
 	Scripted *s = (Scripted *)t;
 
 	(void)now;
+	if (!s->in_anchored || stream != 0)
+		return;
 	s->in_anchored = false;
 	s->in_resumed = s->stats.input_resumed = true;
 	s->next = start_seq;
@@ -700,6 +755,8 @@ static TePublishResult scripted_publish(TeTransport *t, const TeOutputMessage *m
 	send->message.lane = s->config.lane;
 	send->message.epoch = s->last_epoch = message->epoch;
 	send->message.seq = s->last_seq = message->seq;
+	send->message.route_epoch = message->route_epoch;
+	send->message.backfill = message->backfill;
 	snprintf(send->message.installation, sizeof(send->message.installation), "%s", s->installation);
 	snprintf(send->message.hash, sizeof(send->message.hash), "%s", message->hash);
 	s->stats.published++;
@@ -722,6 +779,36 @@ static bool scripted_publish_plain(TeTransport *t, const char *subject, const vo
 	b->plain_subjects = scripted_grow(b->plain_subjects, b->plain_count, sizeof(char *));
 	b->plain_subjects[b->plain_count++] = scripted_copy(subject, strlen(subject));
 	return true;
+}
+
+static TePublishResult scripted_mark(TeTransport *t, const TeOutputMark *mark, int64_t now)
+{
+	Scripted *s = (Scripted *)t;
+	ScriptedBroker *b = s->broker;
+
+	(void)now;
+	if (s->stats.state != TE_TRANSPORT_READY || !s->out_resumed)
+		return TE_PUBLISH_NOT_READY;
+	b->marks = scripted_grow(b->marks, b->mark_count, sizeof(*b->marks));
+	b->marks[b->mark_count++] = (ScriptedMark){s->expected, mark->route_epoch};
+	return TE_PUBLISH_OK;
+}
+
+static bool scripted_probe(TeTransport *t, int64_t now)
+{
+	Scripted *s = (Scripted *)t;
+
+	if (s->stats.state != TE_TRANSPORT_READY || s->probing)
+		return false;
+	s->probing = true;
+	s->probe_stored = false;
+	s->probed_at = now;
+	return true;
+}
+
+static bool scripted_probe_result(const TeTransport *t)
+{
+	return ((const Scripted *)t)->probe_succeeded;
 }
 
 static void scripted_flush(TeTransport *t, int64_t now)
@@ -781,6 +868,9 @@ static inline TeTransport *scripted_transport(ScriptedBroker *b, const TeTranspo
 		.resume_output = scripted_resume_output,
 		.publish = scripted_publish,
 		.publish_plain = scripted_publish_plain,
+		.mark = scripted_mark,
+		.probe = scripted_probe,
+		.probe_result = scripted_probe_result,
 		.flush = scripted_flush,
 		.acked = scripted_acked,
 		.reconnect = scripted_reconnect,

@@ -177,7 +177,7 @@ static void test_frozen_idle(void)
 
 static void with_position(Caller *c, TeInputPosition position)
 {
-	te_transport_seed_input(c->t, &position, 1);
+	te_transport_seed_input(c->t, NULL, &position, 1);
 }
 
 /* What the broker discarded while nobody read is reported to the message. */
@@ -279,7 +279,7 @@ static void test_lost_tail(void)
 	positions[0].seq = 90;
 	positions[1].seq = 60;
 	caller_init(&c, make_transport(&server, NULL));
-	te_transport_seed_input(c.t, positions, 3);
+	te_transport_seed_input(c.t, NULL, positions, 3);
 	c.in_last = 30;
 	produce(31, 40);
 	CALLER_UNTIL(&c, 10, c.inputs == 10);

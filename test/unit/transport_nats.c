@@ -8,6 +8,7 @@
 #include "nats_fixture.h"
 
 #include <nats/nats.h>
+#include <openssl/evp.h>
 
 #define INPUT_SUBJECT "trading.predictions.acme.u1"
 #define MANY 50000
@@ -118,6 +119,102 @@ static void test_order(void)
 	te_transport_destroy(c.t);
 }
 
+/* Headers of the last message of the output stream, decoded by the broker's client. */
+static void last_output_headers(char *headers, size_t size)
+{
+	static unsigned char decoded[4096];
+	Plain p;
+	const char *hdrs;
+	size_t len;
+	int n;
+
+	plain_open(&p, &server);
+	hdrs = strstr(plain_request(&p, "$JS.API.STREAM.MSG.GET.trading_output_0",
+	                            "{\"last_by_subj\":\"trading.signals.0.acme.u1.EURUSD\"}"),
+	              "\"hdrs\":\"");
+	if (hdrs == NULL)
+		bail_out("the last output has no headers");
+	len = strcspn(hdrs + 8, "\"");
+	n = EVP_DecodeBlock(decoded, (const unsigned char *)hdrs + 8, (int)len);
+	snprintf(headers, size, "%.*s", n, (const char *)decoded);
+	plain_close(&p);
+}
+
+static void test_route_headers(void)
+{
+	Caller c;
+	char headers[1024];
+	TeOutputMessage m = {.subject = "trading.signals.0.acme.u1.EURUSD",
+	                     .data = "routed",
+	                     .len = 6,
+	                     .epoch = 1,
+	                     .hash = "abcdef0123456789",
+	                     .route_epoch = 12,
+	                     .backfill = true};
+
+	caller_init(&c, make_transport(&server, NULL));
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	last_output_headers(headers, sizeof(headers));
+	ok(strstr(headers, "te-route") == NULL && strstr(headers, "te-backfill") == NULL,
+	   "an output without a route doesn't speak of one");
+	m.seq = c.publish_next;
+	ok(te_transport_publish(c.t, &m, now_us()) == TE_PUBLISH_OK &&
+	       te_transport_mark(c.t, &(TeOutputMark){.data = "", .route_epoch = 12}, now_us()) ==
+	           TE_PUBLISH_OK,
+	   "NATS keeps no marks");
+	CALLER_UNTIL(&c, 10, caller_acked(&c) == m.seq);
+	last_output_headers(headers, sizeof(headers));
+	ok(strstr(headers, "te-route: 12\r\n") != NULL && strstr(headers, "te-backfill: 1\r\n") != NULL,
+	   "route epoch and back-filling are in the headers");
+	te_transport_destroy(c.t);
+}
+
+static void probe_until_known(Caller *c)
+{
+	c->events = 0;
+	ok(te_transport_probe(c->t, now_us()), "a probe begins");
+	ok(!te_transport_probe(c->t, now_us()), "no other beside it");
+	CALLER_UNTIL(c, 10, (c->events & TE_EVENT_PROBED) != 0);
+}
+
+static void test_probe(void)
+{
+	Caller c;
+	Plain p;
+	const char *info;
+
+	caller_init(&c, make_transport(&server, NULL));
+	ok(!te_transport_probe(c.t, now_us()), "without a connection nothing is probed");
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	for (int i = 0; i < 3; i++) {
+		probe_until_known(&c);
+		ok(te_transport_probe_result(c.t), "and is acknowledged");
+	}
+	plain_open(&p, &server);
+	info = plain_request(&p, "$JS.API.STREAM.INFO.trading_probe", "");
+	ok(strstr(info, "\"messages\":1,") != NULL && strstr(info, "\"last_seq\":3,") != NULL,
+	   "the stream, which was made, keeps one message of the lane");
+	plain_request(&p, "$JS.API.STREAM.DELETE.trading_probe", "");
+	plain_request(&p, "$JS.API.STREAM.CREATE.trading_probe",
+	              "{\"name\":\"trading_probe\",\"subjects\":[\"other.probe\"]}");
+	plain_close(&p);
+	te_transport_reconnect(c.t, "test", now_us());
+	CALLER_UNTIL(&c, 10, caller_running(&c));
+	probe_until_known(&c);
+	ok(!te_transport_probe_result(c.t) &&
+	       strstr(te_transport_stats(c.t)->last_error, "lacks the subject trading.probe.*") != NULL,
+	   "a stream without the subject is named");
+	ok(caller_running(&c), "and harms nobody else");
+
+	kill(server.pid, SIGSTOP);
+	c.events = 0;
+	ok(te_transport_probe(c.t, now_us()), "a probe of a frozen server");
+	CALLER_UNTIL(&c, 10, (c.events & TE_EVENT_PROBED) != 0);
+	ok(!te_transport_probe_result(c.t), "fails by itself");
+	kill(server.pid, SIGCONT);
+	te_transport_destroy(c.t);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -126,6 +223,8 @@ int main(void)
 	test_server_down_at_start();
 	test_threads();
 	test_order();
+	test_route_headers();
+	test_probe();
 	server_remove(&server);
 	nats_CloseAndWait(5000);
 	return done_testing();

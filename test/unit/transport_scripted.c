@@ -50,7 +50,7 @@ static void run(TeTransport *transport)
 		now = te_transport_deadline(transport);
 		events = te_transport_process(transport, now, true, true);
 	}
-	te_transport_resume_input(transport, te_transport_input_anchor(transport)->start_seq, now);
+	te_transport_resume_input(transport, 0, te_transport_input_anchor(transport)->start_seq, now);
 	te_transport_resume_output(transport, te_transport_output_anchor(transport)->last_stream_seq,
 	                           now);
 }
@@ -263,6 +263,38 @@ static void two_writers(void)
 	end();
 }
 
+static void probing(void)
+{
+	TeOutputMark mark = {.data = "mark", .len = 4, .route_epoch = 7};
+
+	start();
+	ok(!te_transport_probe(t, now), "without a connection nothing is probed");
+	ok(te_transport_mark(t, &mark, now) == TE_PUBLISH_NOT_READY, "nor marked");
+	run(t);
+	ok(te_transport_probe(t, now) && !te_transport_probe(t, now), "one probe at a time");
+	ok(process() == TE_EVENT_PROBED && te_transport_probe_result(t) && broker->probes == 1,
+	   "is acknowledged");
+	scripted_at(broker, now, SCRIPT_FREEZE, 0);
+	(void)process();
+	(void)te_transport_probe(t, now);
+	now += 2 * SEC - 1;
+	ok(!(process() & TE_EVENT_PROBED), "a frozen broker");
+	now++;
+	ok(process() & TE_EVENT_PROBED && !te_transport_probe_result(t), "doesn't answer in time");
+	scripted_at(broker, now, SCRIPT_THAW, 0);
+	(void)process();
+	(void)te_transport_probe(t, now);
+	scripted_at(broker, now, SCRIPT_CUT, 0);
+	ok(process() == (TE_EVENT_DISCONNECTED | TE_EVENT_PROBED) && !te_transport_probe_result(t),
+	   "a lost connection fails the probe");
+	run(t);
+	(void)publish(t, 1, 1);
+	ok(te_transport_mark(t, &mark, now) == TE_PUBLISH_OK && broker->mark_count == 1 &&
+	       broker->marks[0].behind == 1 && broker->marks[0].route_epoch == 7,
+	   "a mark lies behind what was published before it");
+	end();
+}
+
 int main(void)
 {
 	connecting();
@@ -271,5 +303,6 @@ int main(void)
 	writing();
 	frozen();
 	two_writers();
+	probing();
 	return done_testing();
 }

@@ -283,6 +283,30 @@ static void equal_records_have_equal_bytes(void)
 	te_arena_free(&b.arena);
 }
 
+static void route_markers_name_a_place(void)
+{
+	static const TeRouteMarker marker = {5, TE_VIA_NATS, TE_VIA_KAFKA, {2, 900}};
+	TeArena arena;
+	const uint8_t *data;
+	size_t len;
+	TeEnvelope envelope = {0};
+	TradingEngine__RouteMarker *m;
+	TeWireError err;
+
+	te_arena_init(&arena, 4096, 65536);
+	ok(te_encode_route_marker(3, &marker, NOON, &arena, &data, &len, &err) &&
+	       te_envelope_decode(data, len, &arena, &envelope, &err) &&
+	       envelope.kind == TE_MESSAGE_ROUTE_MARKER && envelope.lane == 3 && envelope.out_seq == 0,
+	   "a route marker has no place of its own in the sequence");
+	m = trading_engine__route_marker__unpack(te_arena_protobuf(&arena), envelope.payload_len,
+	                                         envelope.payload);
+	ok(m != NULL && m->lane == 3 && m->route_epoch == 5 && m->epoch == 2 && m->seq == 900,
+	   "it says behind which message a segment begins");
+	is_text(m->from, "NATS", "where they went before");
+	is_text(m->to, "KAFKA", "and where they go");
+	te_arena_free(&arena);
+}
+
 static void gap_records_name_what_is_missing(void)
 {
 	TeArena arena;
@@ -352,6 +376,7 @@ int main(void)
 	every_leg_is_worked_by_itself();
 	equal_records_have_equal_bytes();
 	gap_records_name_what_is_missing();
+	route_markers_name_a_place();
 	heartbeats_are_read_back();
 	encoding_keeps_to_its_memory();
 	return done_testing();

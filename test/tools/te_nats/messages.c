@@ -52,6 +52,7 @@ static const struct Payload
      &trading_engine__risk_assessment_reply__descriptor},
 	{"ResendRequest", TE_MESSAGE_RESEND, &trading_engine__resend_request__descriptor},
 	{"BreakerChange", TE_MESSAGE_BREAKER, &trading_engine__breaker_change__descriptor},
+	{"RouteMarker", TE_MESSAGE_ROUTE_MARKER, &trading_engine__route_marker__descriptor},
 };
 
 #define PAYLOAD_COUNT (sizeof(payloads) / sizeof(payloads[0]))
