@@ -18,7 +18,8 @@ PROTO_H := $(PROTO_C:.c=.h)
 PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
 GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
 UNIT_C := $(wildcard test/unit/*.c)
-TOOL_C := $(wildcard test/tools/te_nats/*.c)
+# Without librdkafka there is nothing to test Kafka with, and nothing to be tested.
+TOOLS := te_nats $(if $(shell pkg-config --exists rdkafka && echo yes),te_kafka kafka_broker)
 # Programs of the demo, and what they share.
 DEMO_MAINS := demo/predictor.c demo/risk_service.c demo/terminal.c
 DEMO_PARTS := $(filter-out $(DEMO_MAINS),$(wildcard demo/*.c))
@@ -30,7 +31,7 @@ PURE_OBJS := $(PURE_C:%.c=$(O)/%.o) $(PROTO_OBJS)
 GLUE_OBJS := $(GLUE_C:%.c=$(O)/%.o)
 
 UNIT_PROGRAMS := $(UNIT_C:%.c=$(O)/%)
-TOOL_PROGRAM := $(if $(TOOL_C),$(O)/bin/te_nats)
+TOOL_PROGRAMS := $(TOOLS:%=$(O)/bin/%)
 DEMO_PROGRAMS := $(DEMO_MAINS:demo/%.c=$(O)/bin/%)
 BENCH_PROGRAMS := $(BENCH_C:%.c=$(O)/%)
 FUZZ_PROGRAMS := $(FUZZ_C:%.c=$(O)/%)
@@ -64,7 +65,7 @@ clean:
 endif
 
 # Headers that aren't ours come by -isystem, so that -Wextra speaks of our code only.
-TE_INCLUDES := -Isrc -I$(PROTO_OUT) \
+TE_INCLUDES := -Isrc -I$(PROTO_OUT) -Itest/tools \
 	$(patsubst -I%,-isystem %,$(filter-out -I. -I./ -I$(srcdir),$(CPPFLAGS))) \
 	$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)) \
 	-DTE_VERSION='"$(EXTVERSION)"'
@@ -123,7 +124,14 @@ LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) -o $@ $(filter %.o,$^) $(LDFLAGS) $(TE_
 $(UNIT_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $(PURE_OBJS)
 	$(LINK)
 
-$(O)/bin/te_nats: $(TOOL_C:%.c=$(O)/%.o) $(PURE_OBJS)
+# Each tool is a folder, and what all of them share.
+define tool_rule
+$(O)/bin/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard test/tools/common/*.c test/tools/$(1)/*.c)) $(PURE_OBJS)
+endef
+$(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
+$(O)/bin/te_kafka $(O)/bin/kafka_broker: TE_LIBS += $(shell pkg-config --libs rdkafka 2>/dev/null)
+
+$(TOOL_PROGRAMS):
 	@mkdir -p $(@D)
 	$(LINK)
 
@@ -139,7 +147,7 @@ $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
 
 proto: $(PROTO_C)
 units: $(UNIT_PROGRAMS)
-tools: $(TOOL_PROGRAM) $(DEMO_PROGRAMS)
+tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAMS)
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
 everything: all programs

@@ -7,15 +7,16 @@
 #	my $verdict = $nats->check('trading_output_0');
 #	$nats->kill9; $nats->start;                      # the store stays
 #
-# Publishing and reading is done by te_nats (test/tools/te_nats), whose comments
-# say what a message to publish looks like.
+# Publishing and reading is done by te_nats (test/tools/te_nats); TradingEngineMessages
+# makes messages to publish.
 package TradingEngineNats;
 
 use strict;
 use warnings;
 
+use parent 'TradingEngineMessages';
+
 use IPC::Run;
-use JSON::PP;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -35,11 +36,8 @@ sub new
 		port => PostgreSQL::Test::Cluster::get_free_port(),
 		config => $options{config} // '',
 		js => $options{js} // '',
-		json => JSON::PP->new->utf8->canonical,
-		epoch => int(time() * 1_000_000),
-		seq => {},
 	}, $class;
-	return $self;
+	return $self->init_messages;
 }
 
 sub url { my ($self) = @_; return "nats://127.0.0.1:$self->{port}"; }
@@ -152,74 +150,12 @@ sub te_nats_ok
 	return $out;
 }
 
-sub decode_lines { my ($self, $text) = @_; return map { $self->{json}->decode($_) } split /\n/, $text; }
-
-# Publish messages (see te_nats, pub-json); returns the acknowledgements, dies when one is refused.
+# Publish messages (see test/tools/common/message.h); returns the acknowledgements, dies when one is refused.
 sub publish
 {
 	my ($self, @lines) = @_;
-	my $input = join '', map { $self->{json}->encode($_) . "\n" } @lines;
+	my $input = $self->encode_lines(@lines);
 	return $self->decode_lines($self->te_nats_ok($input, 'pub-json'));
-}
-
-# A message with predictions.  Options: company, user (_all), producer (model), seq (next; 0: none),
-# epoch, batch_id, id (Nats-Msg-Id), bare, prefix (trading), generated_at, and predictions.
-sub batch
-{
-	my ($self, %o) = @_;
-	my $company = $o{company} // '_all';
-	my $user = $o{user} // '_all';
-	my $producer = $o{producer} // 'model';
-	my $epoch = $o{epoch} // $self->{epoch};
-	my $key = "$company/$user/$producer/$epoch";
-	my $seq = $o{seq} // ++$self->{seq}{$key};
-	my $generated_at = $o{generated_at} // int(time() * 1_000_000);
-	my $number = ++$self->{batches};
-	my $batch_id = $o{batch_id} // "batch-$self->{epoch}-$number";
-	my %envelope = (company_id => $company, user_id => $user, producer_id => $producer,
-		correlation_id => $o{correlation_id} // $batch_id);
-	%envelope = (%envelope, producer_epoch => $epoch, seq => $seq) if $seq;
-	%envelope = (%envelope, %{ $o{envelope} }) if $o{envelope};
-	return {
-		subject => $o{subject} // ($o{prefix} // 'trading') . ".predictions.$company.$user",
-		type => 'MLPredictionBatch',
-		($o{bare} ? (bare => JSON::PP::true) : (envelope => \%envelope)),
-		(defined $o{id} ? (id => $o{id}) : ()),
-		payload => {
-			batch_id => $batch_id, producer_id => $producer, company_id => $company,
-			user_id => $user, generated_at => $generated_at,
-			predictions => $o{predictions} // [ $self->prediction ],
-			%{ $o{payload} // {} },
-		},
-	};
-}
-
-# A prediction that a default strategy accepts; whatever is given replaces a field.
-sub prediction
-{
-	my ($self, %fields) = @_;
-	my $number = ++$self->{predictions};
-	return {
-		prediction_id => "p-$self->{epoch}-$number", symbol => 'EURUSD',
-		current_price => 1.1, predicted_price => 1.105, direction => 'BUY', confidence => 0.9,
-		%fields,
-	};
-}
-
-# A message with a price.
-sub tick
-{
-	my ($self, %o) = @_;
-	my $symbol = $o{symbol} // 'EURUSD';
-	return {
-		subject => $o{subject} // ($o{prefix} // 'trading') . ".market.$symbol",
-		type => 'MarketTick',
-		envelope => { company_id => '_all', user_id => '_all', %{ $o{envelope} // {} } },
-		payload => {
-			symbol => $symbol, at => $o{at} // int(time() * 1_000_000),
-			(defined $o{bid} ? (bid => $o{bid}, ask => $o{ask}) : (price => $o{price} // 1.1)),
-		},
-	};
 }
 
 # All messages of a stream, decoded.

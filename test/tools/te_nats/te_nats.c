@@ -6,34 +6,34 @@
  *	pub SUBJECT [--hex HEX | --file FILE | --text TEXT] [--id ID] [--core]
  *		publish one message (default: standard input), print the acknowledgement
  *	pub-json
- *		publish one message per line of standard input, see messages.c
+ *		publish one message per line of standard input, see common/message.h
  *	sub SUBJECT [--count N] [--seconds S]
  *		print messages as they come, as JSON lines
  *	stream-info STREAM
  *	stream-dump STREAM [--from SEQ]
  *		every message of a stream as JSON lines
  *	stream-check STREAM
- *		what a careful consumer would find, see check.c
+ *		what a careful consumer would find, see common/check.h
  *	wait STREAM COUNT [--seconds S]
  *		until a stream holds that many messages
  *	js-api SUBJECT [JSON]
  *		one request to the broker's API, its answer on standard output
  *	load SYMBOL[,SYMBOL] --rate N --count N [--batch N] [--company C] [--user U]
- *		publish generated predictions at a steady rate, see load.c
+ *		publish generated predictions at a steady rate, see common/load.h
  *
  * Exit status 0: done; 1: it failed, or the check found something; 2: usage.
  * The URL is also taken from NATS_URL.
  */
-#include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "te_nats.h"
 
 #define API_TIMEOUT_MS 5000
+#define MAX_HEADERS 64
+
+const char *const program_name = "te_nats";
 
 static const struct Command
 {
@@ -51,129 +51,10 @@ static const struct Command
 	{"load", command_load},
 };
 
-static void complain(const char *format, va_list values) __attribute__((format(printf, 1, 0)));
-
-static void complain(const char *format, va_list values)
-{
-	fputs("te_nats: ", stderr);
-	vfprintf(stderr, format, values);
-	fputc('\n', stderr);
-}
-
-void fail(const char *format, ...)
-{
-	va_list values;
-
-	va_start(values, format);
-	complain(format, values);
-	va_end(values);
-	exit(1);
-}
-
-void usage_error(const char *format, ...)
-{
-	va_list values;
-
-	va_start(values, format);
-	complain(format, values);
-	va_end(values);
-	exit(2);
-}
-
 void check_status(natsStatus status, const char *what)
 {
 	if (status != NATS_OK)
 		fail("%s: %s", what, natsStatus_GetText(status));
-}
-
-static void remove_arguments(Arguments *arguments, int from, int count)
-{
-	memmove(arguments->values + from, arguments->values + from + count,
-	        sizeof(char *) * (size_t)(arguments->count - from - count));
-	arguments->count -= count;
-}
-
-char *take_argument(Arguments *arguments, const char *name)
-{
-	char *value;
-
-	if (arguments->count == 0)
-		usage_error("%s is missing", name);
-	value = arguments->values[0];
-	remove_arguments(arguments, 0, 1);
-	return value;
-}
-
-static int find_option(Arguments *arguments, const char *name)
-{
-	for (int i = 0; i < arguments->count; i++)
-		if (strncmp(arguments->values[i], "--", 2) == 0 &&
-		    strcmp(arguments->values[i] + 2, name) == 0)
-			return i;
-	return -1;
-}
-
-char *take_option(Arguments *arguments, const char *name)
-{
-	int at = find_option(arguments, name);
-	char *value;
-
-	if (at < 0)
-		return NULL;
-	if (at + 1 >= arguments->count)
-		usage_error("--%s needs a value", name);
-	value = arguments->values[at + 1];
-	remove_arguments(arguments, at, 2);
-	return value;
-}
-
-bool take_flag(Arguments *arguments, const char *name)
-{
-	int at = find_option(arguments, name);
-
-	if (at >= 0)
-		remove_arguments(arguments, at, 1);
-	return at >= 0;
-}
-
-double number_of(const char *text, const char *name, double otherwise)
-{
-	char *end;
-	double value;
-
-	if (text == NULL)
-		return otherwise;
-	value = strtod(text, &end);
-	if (end == text || *end != '\0' || value < 0)
-		usage_error("%s: \"%s\" is not a number >= 0", name, text);
-	return value;
-}
-
-double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-void sha256_hex(const void *data, size_t length, char hex[65])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-
-	if (EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL) != 1)
-		fail("SHA-256 failed");
-	for (int i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-void print_json(json_t *value)
-{
-	if (value == NULL || json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
-		fail("can't print JSON");
-	fputc('\n', stdout);
-	fflush(stdout);
-	json_decref(value);
 }
 
 json_t *request_api(Client *client, const char *subject, json_t *body)
@@ -267,6 +148,32 @@ int command_wait(Client *client, Arguments *arguments)
 	}
 }
 
+void visit_message(natsMsg *message, StreamVisitor visit, void *context)
+{
+	Header headers[MAX_HEADERS];
+	Message seen = {.subject = natsMsg_GetSubject(message),
+	                .headers = headers,
+	                .data = natsMsg_GetData(message),
+	                .length = (size_t)natsMsg_GetDataLength(message)};
+	jsMsgMetaData *meta = NULL;
+	const char **keys = NULL;
+	int count = 0;
+
+	if (natsMsgHeader_Keys(message, &keys, &count) != NATS_OK)
+		count = 0;
+	for (int i = 0; i < count && seen.header_count < MAX_HEADERS; i++) {
+		headers[seen.header_count].name = keys[i];
+		if (natsMsgHeader_Get(message, keys[i], &headers[seen.header_count].value) == NATS_OK)
+			seen.header_count++;
+	}
+	if (natsMsg_GetMetaData(&meta, message) != NATS_OK)
+		meta = NULL;
+	visit(context, &seen, meta != NULL ? meta->Sequence.Stream : 0,
+	      meta != NULL ? meta->Timestamp : 0);
+	jsMsgMetaData_Destroy(meta);
+	free((void *)keys);
+}
+
 /*
  * Read with an ordered consumer: it has no state on the broker, and the library
  * makes it anew when it sees a hole.
@@ -305,8 +212,8 @@ void read_stream(Client *client, const char *stream, uint64_t from, StreamVisito
 		check_status(natsSubscription_NextMsg(&message, subscription, API_TIMEOUT_MS), stream);
 		check_status(natsMsg_GetMetaData(&meta, message), stream);
 		seq = meta->Sequence.Stream;
-		visit(context, message, seq, meta->Timestamp);
 		jsMsgMetaData_Destroy(meta);
+		visit_message(message, visit, context);
 		natsMsg_Destroy(message);
 	}
 	natsSubscription_Destroy(subscription);
@@ -341,8 +248,7 @@ int main(int count, char **values)
 			continue;
 		connect_client(&client, url);
 		status = commands[i].run(&client, &arguments);
-		if (arguments.count > 0)
-			usage_error("what is \"%s\"?", arguments.values[0]);
+		check_all_taken(&arguments);
 		jsCtx_Destroy(client.stream);
 		natsConnection_Destroy(client.connection);
 		nats_CloseAndWait(1000);

@@ -1,29 +1,12 @@
 /*
- * check.c - what a careful consumer of a signals stream would find.
- *
- * A consumer knows every message by (lane, epoch, seq) of its headers.  It takes
- * the first of each, and expects them without a hole and in order, with the
- * epoch and content that the headers say.  A gap-fill record stands for the range
- * that it names.  Prints
- *
- *	messages     in the stream
- *	distinct     keys, gap-filled ones included
- *	duplicates   messages whose key was there before, with the same content
- *	conflicts    keys that came with two contents
- *	gaps         keys that never came before a later one did
- *	disorder     first occurrences behind a later key
- *	bad_hashes   content that is not that of header te-hash
- *	bad_headers  no or other identity than the envelope's
- *
- * and exits with 1 unless conflicts, gaps, disorder, bad_hashes and bad_headers are 0.
+ * check.c - what a careful consumer of an output stream would find, see check.h.
  */
-#include <inttypes.h>
-#include <stdio.h>
+#include "common/check.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/envelope.pb-c.h"
-#include "te_nats.h"
 #include "wire/identity.h"
 
 typedef struct Key
@@ -32,19 +15,19 @@ typedef struct Key
 	char hash[TE_HASH_TEXT_SIZE];
 } Key;
 
-typedef struct Check
+struct Check
 {
 	Key *keys; /* in order of arrival, without duplicates */
 	size_t count, room;
 	int64_t messages, distinct, duplicates, conflicts, gaps, disorder, bad_hashes, bad_headers;
-} Check;
+};
 
-static bool header_number(natsMsg *message, const char *name, uint64_t *value)
+static bool header_number(const Message *message, const char *name, uint64_t *value)
 {
-	const char *text = NULL;
+	const char *text = message_header(message, name);
 	char *end;
 
-	if (natsMsgHeader_Get(message, name, &text) != NATS_OK || *text < '0' || *text > '9')
+	if (text == NULL || *text < '0' || *text > '9')
 		return false;
 	*value = strtoull(text, &end, 10);
 	return *end == '\0';
@@ -83,9 +66,7 @@ static void add_key(Check *check, size_t place, const Key *key)
 {
 	if (check->count == check->room) {
 		check->room = check->room ? check->room * 2 : 1024;
-		check->keys = realloc(check->keys, check->room * sizeof(Key));
-		if (check->keys == NULL)
-			fail("out of memory");
+		check->keys = need_memory(realloc(check->keys, check->room * sizeof(Key)));
 	}
 	memmove(check->keys + place + 1, check->keys + place, (check->count - place) * sizeof(Key));
 	check->keys[place] = *key;
@@ -122,22 +103,23 @@ static void count_gaps(Check *check)
 	}
 }
 
-static void check_message(void *context, natsMsg *message, uint64_t seq, int64_t time_ns)
+Check *check_begin(void)
 {
-	Check *check = context;
-	const uint8_t *data = (const uint8_t *)natsMsg_GetData(message);
-	size_t length = (size_t)natsMsg_GetDataLength(message);
+	return need_memory(calloc(1, sizeof(Check)));
+}
+
+void check_take(Check *check, const Message *message)
+{
+	const char *hash = message_header(message, "te-hash");
 	TradingEngine__TradingProcessingEnvelope *envelope;
-	const char *hash = NULL;
 	Key key;
 
-	(void)seq;
-	(void)time_ns;
 	check->messages++;
-	te_hash_text(te_hash64(data, length), key.hash);
-	if (natsMsgHeader_Get(message, "te-hash", &hash) != NATS_OK || strcmp(hash, key.hash) != 0)
+	te_hash_text(te_hash64(message->data, message->length), key.hash);
+	if (hash == NULL || strcmp(hash, key.hash) != 0)
 		check->bad_hashes++;
-	envelope = trading_engine__trading_processing_envelope__unpack(NULL, length, data);
+	envelope =
+		trading_engine__trading_processing_envelope__unpack(NULL, message->length, message->data);
 	if (!header_number(message, "te-lane", &key.lane) ||
 	    !header_number(message, "te-epoch", &key.epoch) ||
 	    !header_number(message, "te-seq", &key.seq) || envelope == NULL ||
@@ -158,21 +140,20 @@ static void check_message(void *context, natsMsg *message, uint64_t seq, int64_t
 	trading_engine__trading_processing_envelope__free_unpacked(envelope, NULL);
 }
 
-int command_stream_check(Client *client, Arguments *arguments)
+json_t *check_end(Check *check, bool complete, bool *clean)
 {
-	Check check = {0};
-	bool clean;
+	json_t *found;
 
-	read_stream(client, take_argument(arguments, "STREAM"), 1, check_message, &check);
-	count_gaps(&check);
-	free(check.keys);
-	print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
-	                     (json_int_t)check.messages, "distinct", (json_int_t)check.distinct,
-	                     "duplicates", (json_int_t)check.duplicates, "conflicts",
-	                     (json_int_t)check.conflicts, "gaps", (json_int_t)check.gaps, "disorder",
-	                     (json_int_t)check.disorder, "bad_hashes", (json_int_t)check.bad_hashes,
-	                     "bad_headers", (json_int_t)check.bad_headers));
-	clean = check.conflicts == 0 && check.gaps == 0 && check.disorder == 0 &&
-	        check.bad_hashes == 0 && check.bad_headers == 0;
-	return clean ? 0 : 1;
+	count_gaps(check);
+	found = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
+	                  (json_int_t)check->messages, "distinct", (json_int_t)check->distinct,
+	                  "duplicates", (json_int_t)check->duplicates, "conflicts",
+	                  (json_int_t)check->conflicts, "gaps", (json_int_t)check->gaps, "disorder",
+	                  (json_int_t)check->disorder, "bad_hashes", (json_int_t)check->bad_hashes,
+	                  "bad_headers", (json_int_t)check->bad_headers);
+	*clean = check->conflicts == 0 && check->disorder == 0 && check->bad_hashes == 0 &&
+	         check->bad_headers == 0 && !(complete && check->gaps != 0);
+	free(check->keys);
+	free(check);
+	return found;
 }
