@@ -6,16 +6,19 @@
  *   - takes all input that is there into one batch, stores it, commits;
  *   - publishes what is committed and sends notifications.
  *
- * When a batch fails, nothing of it has happened.  Its messages are tried again one
- * by one; one that fails alone, for a reason of its own, becomes a dead letter.  Where
- * the server is the reason (disk full, shutdown, a lock), the worker waits and tries again.
+ * What is taken in, up to which position, and how the messages of a batch that failed are
+ * tried again, is said in intake.c.  Here are the order of the turn, the transaction, and
+ * the output: its anchor, the cursor, the publisher.
+ *
+ * When a batch fails, nothing of it has happened.  Where the server is the reason (disk full,
+ * shutdown, a lock), the worker waits and tries again.
  */
 #include "postgres.h"
 
 #include "engine/assess.h"
 #include "engine/batch.h"
 #include "engine/guc.h"
-#include "engine/inbox.h"
+#include "engine/intake.h"
 #include "engine/link.h"
 #include "engine/notify.h"
 #include "engine/owner.h"
@@ -49,13 +52,6 @@
 /* Input by SQL waits so long for a broker that can't be reached at the start. */
 #define ANCHOR_PATIENCE_US INT64_C(5000000)
 
-/* Messages taken from each source by the batch at hand. */
-typedef struct Taken
-{
-	int inbox, stream;
-	bool held; /* the next message of the stream was looked at, and left for the next batch */
-} Taken;
-
 struct TeWork
 {
 	TeLaneContext context;
@@ -63,24 +59,14 @@ struct TeWork
 	TeLink *link;
 	TePublisher *publisher; /* NULL without a broker */
 	TeHolds *holds;
-	TeInbox *inbox;
+	TeIntake *intake;
 	MemoryContext batch_memory;
 	TeArena arena;
 	int64 started_at;
 
-	Taken taken;
-
 	bool settled; /* the lane is ours beyond doubt: input may be taken */
 
-	/* What the next batch has to record about the input stream. */
-	bool new_incarnation;
-	TeInputPosition lost_until; /* seq > 0: reading goes on behind it */
-	uint64 lost_from;
-
 	/* After a failure. */
-	int single;       /* so many messages are taken one by one */
-	bool poisoned;    /* the next one failed alone: keep it as a dead letter */
-	char poison[256]; /* why */
 	int64 retry_at, retry_delay;
 
 	int64 stored_at, upkeep_at, partitions_at;
@@ -147,8 +133,7 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	te_results_load(c->exposure, c->cache, c->lane, c->lane_count, lane_time(m));
 	c->assess = te_assess_create(slot);
 	te_assess_load(c->assess, c->cache);
-	work->inbox = te_inbox_create(c->lane, c->lane_count, m->inbox_snapshot);
-	te_inbox_read(work->inbox);
+	work->intake = te_intake_create(c);
 }
 
 /* Begin an epoch: the output sequence starts again. */
@@ -223,6 +208,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	te_arena_init(&work->arena, ARENA_BLOCK, ARENA_LIMIT);
 	work->link = te_link_create(slot, slot->lane, work->owner.installation);
 	te_assess_connect(work->context.assess, work->link);
+	te_intake_attach(work->intake, work->link);
 	if (te_link_transport(work->link) == NULL) {
 		take_over(work);
 		return work;
@@ -232,7 +218,6 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	work->publisher = te_publisher_create(
 		slot, slot->lane, work->owner.installation, te_link_transport(work->link),
 		te_gate_create(work->context.cache, work->context.exposure, work->holds), cursor, last);
-	te_transport_seed_input(te_link_transport(work->link), NULL, m->history, m->history_count);
 	te_lane_report(slot, TE_LANE_STARTING, "waits for the broker");
 	return work;
 }
@@ -250,23 +235,6 @@ bool te_work_adopted(TeLaneSlot *slot)
 /*----------------------------------------------------------------------
  * Broker events
  *----------------------------------------------------------------------*/
-
-static void resume_input(TeWork *work)
-{
-	TeTransport *transport = te_link_transport(work->link);
-	const TeInputAnchor *anchor = te_transport_input_anchor(transport);
-	bool had_position = work->context.memory->committed.input.seq > 0;
-
-	if ((anchor->outcome == TE_INPUT_FRESH && had_position) ||
-	    anchor->outcome == TE_INPUT_LOST_TAIL)
-		work->new_incarnation = true;
-	if (anchor->lost_from > 0) {
-		work->lost_from = anchor->lost_from;
-		work->lost_until =
-			(TeInputPosition){.stream_created = anchor->stream_created, .seq = anchor->lost_to};
-	}
-	te_transport_resume_input(transport, anchor->stream, anchor->start_seq, te_monotonic_us());
-}
 
 /* False when the broker shows that the lane isn't ours. */
 static bool handle_events(TeWork *work, unsigned events)
@@ -288,8 +256,8 @@ static bool handle_events(TeWork *work, unsigned events)
 		if (!work->settled)
 			take_over(work);
 	}
-	if (work->settled && te_transport_input_anchor(transport) != NULL)
-		resume_input(work);
+	if (work->settled)
+		te_intake_resume(work->intake);
 	return true;
 }
 
@@ -327,78 +295,6 @@ static bool is_transient(const ErrorData *error)
 	}
 }
 
-static bool may_take_more(const TeWork *work, const TeBatch *batch)
-{
-	return work->single > 0 ? work->taken.inbox + work->taken.stream == 0 : !te_batch_full(batch);
-}
-
-static void take(TeWork *work, TeBatch *batch, const TeInput *input)
-{
-	if (work->poisoned)
-		te_batch_add_dead(batch, input, work->poison);
-	else
-		te_batch_add(batch, input);
-}
-
-static void record_lost(TeBatch *batch, uint64 from, uint64 to)
-{
-	if (from > 0)
-		te_batch_add_gap(batch, NULL, NULL, 0, from, to, "DISCARDED");
-}
-
-/* What the anchor check found out goes into the first batch after it. */
-static void record_anchor(TeWork *work, TeBatch *batch)
-{
-	TeLanePosition *staged = &work->context.memory->staged;
-
-	if (work->new_incarnation)
-		staged->incarnation++;
-	if (work->lost_from == 0)
-		return;
-	record_lost(batch, work->lost_from, work->lost_until.seq);
-	staged->input = work->lost_until;
-}
-
-static void gather(TeWork *work, TeBatch *batch)
-{
-	Taken *taken = &work->taken;
-	TeTransport *transport = te_link_transport(work->link);
-	TeInputMessage message;
-	TeInput input;
-
-	record_anchor(work, batch);
-	while (may_take_more(work, batch) && te_inbox_peek(work->inbox, taken->inbox, &input)) {
-		if (te_batch_ends_before(batch, input.subject))
-			return;
-		taken->inbox++;
-		take(work, batch, &input);
-	}
-	while (transport != NULL && may_take_more(work, batch) &&
-	       te_transport_next_input(transport, &message)) {
-		if (te_batch_ends_before(batch, message.subject)) {
-			taken->held = true;
-			return;
-		}
-		taken->stream++;
-		record_lost(batch, message.lost_from, message.lost_to);
-		work->context.memory->staged.input = (TeInputPosition){
-			.stream_created = message.stream_created,
-			.seq = message.seq,
-			.message_time = message.message_time,
-		};
-		input = (TeInput){
-			.source = TE_SOURCE_NATS,
-			.seq = (int64)message.seq,
-			.subject = message.subject,
-			.data = message.data,
-			.len = message.len,
-			.traceparent = message.traceparent,
-			.read_at = message.read_at,
-		};
-		take(work, batch, &input);
-	}
-}
-
 static TeOutPlace cursor_of(const TeWork *work)
 {
 	const TeMemory *m = work->context.memory;
@@ -420,56 +316,37 @@ static bool cursor_is_due(const TeWork *work)
 /* After the commit: what was staged is what is. */
 static void batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
 {
-	const Taken *taken = &work->taken;
 	TeMemory *m = work->context.memory;
 	ListCell *cell;
 
 	m->publish_epoch = cursor.epoch;
 	m->publish_seq = cursor.seq;
-	work->new_incarnation = false;
-	work->lost_from = 0;
 	work->stored_at = te_monotonic_us();
 	te_gauge(&work->context.slot->gauges.last_batch_at, GetCurrentTimestamp());
-	if (taken->inbox + taken->stream > 0)
+	if (te_intake_taken(work->intake) > 0)
 		te_gauge(&work->context.slot->gauges.last_input_at, GetCurrentTimestamp());
 	work->retry_delay = 0;
-	work->poisoned = false;
-	if (work->single > 0)
-		work->single--;
-	te_inbox_release(work->inbox, taken->inbox);
+	te_intake_committed(work->intake);
 	foreach (cell, batch->frames) {
 		const TeBatchFrames *f = lfirst(cell);
 
 		te_publisher_add(work->publisher, m->committed.epoch, f->first_seq, f->last_seq, f->data,
 		                 f->len, f->read_at);
 	}
-	if (taken->stream > 0)
-		te_transport_release_input(te_link_transport(work->link), taken->stream);
-	if (taken->held)
-		te_transport_rewind_input(te_link_transport(work->link));
 }
 
-/* Nothing of the batch has happened; decide how its messages are tried again. */
+/* Nothing of the batch has happened; decide when it is tried again. */
 static void batch_failed(TeWork *work, const ErrorData *error)
 {
-	int messages = work->taken.inbox + work->taken.stream;
-
 	te_batch_discard(&work->context);
-	if (te_link_transport(work->link) != NULL)
-		te_transport_rewind_input(te_link_transport(work->link));
 	te_count(&work->context.slot->counters.errors, 1);
 	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
 	if (lacks_partition(error))
 		work->partitions_at = work->upkeep_at = 0;
-	if (is_transient(error) || messages == 0 || work->poisoned) {
-		work->retry_delay = Min(RETRY_MAX_US, Max(RETRY_MIN_US, 2 * work->retry_delay));
-		work->retry_at = te_monotonic_us() + work->retry_delay;
-	} else if (messages > 1)
-		work->single = messages;
-	else {
-		work->poisoned = true;
-		strlcpy(work->poison, error->message, sizeof(work->poison));
-	}
+	if (te_intake_failed(work->intake, error, is_transient(error)))
+		return;
+	work->retry_delay = Min(RETRY_MAX_US, Max(RETRY_MIN_US, 2 * work->retry_delay));
+	work->retry_at = te_monotonic_us() + work->retry_delay;
 }
 
 /* Take what is there into one batch and store it; false when there was nothing. */
@@ -481,15 +358,11 @@ static bool run_batch(TeWork *work)
 
 	MemoryContextReset(work->batch_memory);
 	te_arena_reset(&work->arena);
-	work->taken = (Taken){0};
 	PG_TRY();
 	{
 		te_batch_begin(&batch, &work->context, work->batch_memory, &work->arena);
-		gather(work, &batch);
-		if (work->taken.inbox + work->taken.stream > 0 || work->lost_from > 0 ||
-		    cursor_is_due(work)) {
-			te_batch_store(&batch, te_inbox_snapshot(work->inbox, work->taken.inbox), cursor.epoch,
-			               cursor.seq);
+		if (te_intake_gather(work->intake, &batch) || cursor_is_due(work)) {
+			te_batch_store(&batch, te_intake_snapshot(work->intake), cursor.epoch, cursor.seq);
 			stored = true;
 		}
 	}
@@ -517,7 +390,7 @@ static bool run_batch(TeWork *work)
 	if (work->publisher != NULL)
 		te_publisher_run(work->publisher, te_monotonic_us());
 	te_notify_batch(&batch, work->context.memory->committed.batch_no);
-	return work->taken.inbox + work->taken.stream > 0;
+	return te_intake_taken(work->intake) > 0;
 }
 
 /*----------------------------------------------------------------------
@@ -530,7 +403,7 @@ static void refresh(TeWork *work)
 	int64 begun = te_monotonic_us();
 
 	te_cache_heed(work->context.cache);
-	te_inbox_heed(work->inbox);
+	te_intake_heed(work->intake);
 	te_session_begin("reading changes");
 	if (te_cache_stale(work->context.cache)) {
 		te_cache_refresh(work->context.cache);
@@ -538,8 +411,7 @@ static void refresh(TeWork *work)
 		te_latency_record(&slot->latencies, TE_LATENCY_REFRESH, begun, te_monotonic_us());
 		show_cache(work);
 	}
-	if (te_inbox_stale(work->inbox))
-		te_inbox_read(work->inbox);
+	te_intake_read(work->intake);
 	te_session_commit();
 }
 
@@ -625,12 +497,11 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		if (now >= work->retry_at) {
 			work->retry_at = 0;
 			/* Nothing is decided by a cache that is known to be old. */
-			if ((te_cache_stale(work->context.cache) || te_inbox_stale(work->inbox)) &&
+			if ((te_cache_stale(work->context.cache) || te_intake_stale(work->intake)) &&
 			    !attempt(work, refresh))
 				work->retry_at = now + RETRY_MAX_US;
 			else if (work->settled)
-				more = run_batch(work) ||
-				       (work->retry_at == 0 && (work->single > 0 || work->poisoned));
+				more = run_batch(work) || (work->retry_at == 0 && te_intake_retrying(work->intake));
 		}
 		if (work->publisher != NULL)
 			te_publisher_run(work->publisher, te_monotonic_us());

@@ -1,0 +1,59 @@
+/*
+ * intake.h - what a lane takes in: which messages, from where, and up to which position.
+ *
+ * A batch is gathered from the inbox and from the transports' input.  What was taken is
+ * let go when its transaction is durable (te_intake_committed); when it failed, nothing
+ * was taken (te_intake_failed): all of it comes again, one by one where a message is
+ * suspected, and one that fails alone becomes a dead letter.
+ *
+ * The output's part of a lane's turn, and the turns themselves, are in work.c.
+ */
+#ifndef TE_ENGINE_INTAKE_H
+#define TE_ENGINE_INTAKE_H
+
+#include "postgres.h"
+
+#include "engine/batch.h"
+#include "engine/link.h"
+
+typedef struct TeIntake TeIntake;
+
+/* Reads what the inbox has; in a transaction with SPI connected.  The context must stay. */
+extern TeIntake *te_intake_create(const TeLaneContext *context);
+
+/* From here on the link's transports bring input; before their first process(). */
+extern void te_intake_attach(TeIntake *intake, TeLink *link);
+
+/* Let input flow that waits for the judgement of an anchor; the lane must be settled. */
+extern void te_intake_resume(TeIntake *intake);
+
+/* Has a commit been announced that the inbox has to be read for? */
+extern bool te_intake_stale(const TeIntake *intake);
+
+/* What is announced from here on is for the next read; before the snapshot is taken. */
+extern void te_intake_heed(TeIntake *intake);
+
+/* Read the inbox, if it is stale; as te_inbox_read. */
+extern void te_intake_read(TeIntake *intake);
+
+/* Take what is there into the batch; false when there is nothing to store. */
+extern bool te_intake_gather(TeIntake *intake, TeBatch *batch);
+
+/* Messages that the last gathering took. */
+extern int te_intake_taken(const TeIntake *intake);
+
+/* The inbox rows that are read once the batch at hand is committed. */
+extern const char *te_intake_snapshot(const TeIntake *intake);
+
+extern void te_intake_committed(TeIntake *intake);
+
+/*
+ * Nothing of the batch has happened, because of "error".  "blameless": the reason isn't in any
+ * message.  True when it is worth trying again at once, in another way than before.
+ */
+extern bool te_intake_failed(TeIntake *intake, const ErrorData *error, bool blameless);
+
+/* Are messages of a failed batch still to be tried? */
+extern bool te_intake_retrying(const TeIntake *intake);
+
+#endif
