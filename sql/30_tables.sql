@@ -415,6 +415,10 @@ BEGIN
 		last_out_seq bigint,
 		publish_epoch bigint NOT NULL DEFAULT 0,
 		publish_seq bigint NOT NULL DEFAULT 0,
+		kafka_epoch bigint NOT NULL DEFAULT 0,
+		kafka_seq bigint NOT NULL DEFAULT 0,
+		released_epoch bigint NOT NULL DEFAULT 0,
+		released_seq bigint NOT NULL DEFAULT 0,
 		change_snapshot pg_snapshot,
 		inbox_snapshot pg_snapshot,
 		lane_clock timestamptz,
@@ -437,7 +441,11 @@ BEGIN
 		'first_out_seq', 'first sequence of the batch''s messages on the output stream; NULL: it sent none',
 		'last_out_seq', 'last output sequence of the lane, in its epoch, after this batch',
 		'publish_epoch', 'epoch of publish_seq',
-		'publish_seq', 'output sequence up to which the broker has acknowledged everything',
+		'publish_seq', 'output sequence up to which NATS has acknowledged everything',
+		'kafka_epoch', 'epoch of kafka_seq',
+		'kafka_seq', 'output sequence up to which everything is on Kafka, or was acknowledged by NATS before Kafka took over',
+		'released_epoch', 'epoch of released_seq',
+		'released_seq', 'output sequence up to which it is settled what leaves: the bytes in trading.outbox, or a record of a gap for what is in trading.gap_fills',
 		'change_snapshot', 'the changes in trading.strategy_changes that were applied: trading.rows_at(kind, change_snapshot, system_identifier)',
 		'inbox_snapshot', 'the rows of trading.inbox that were read',
 		'lane_clock', 'the lane''s clock: its greatest generated_at with trading_engine.clock = input',
@@ -507,6 +515,49 @@ BEGIN
 		'last_seq', 'output sequence of the last message',
 		'frames', 'subjects, headers and payloads, in order',
 		'expires_at', 'when the last of the messages is of no more use'));
+
+	CREATE TABLE trading.gap_fills (
+		recorded_at timestamptz NOT NULL DEFAULT now(),
+		lane integer NOT NULL,
+		batch_no bigint NOT NULL,
+		epoch bigint NOT NULL,
+		seq bigint NOT NULL,
+		reason text NOT NULL CHECK (reason IN ('EXPIRED', 'HALTED', 'TOO_LARGE'))
+	) PARTITION BY RANGE (recorded_at);
+	CREATE INDEX ON trading.gap_fills (lane, epoch, seq);
+	PERFORM trading.describe('trading.gap_fills', 'messages that never left: a record of a gap took their place', jsonb_build_object(
+		'batch_no', 'batch that decided it',
+		'epoch', 'epoch of the message',
+		'seq', 'output sequence of the message',
+		'reason', 'EXPIRED or HALTED before any broker could have it, or TOO_LARGE for the broker'));
+
+	CREATE TABLE trading.routes (
+		lane integer NOT NULL,
+		version bigint NOT NULL,
+		route_epoch bigint NOT NULL,
+		state text NOT NULL CHECK (state IN ('NATS', 'SUSPECT', 'KAFKA', 'HALF_OPEN', 'DRAIN_BACK', 'NONE')),
+		cause text NOT NULL,
+		via text NOT NULL CHECK (via IN ('NATS', 'KAFKA')),
+		from_epoch bigint NOT NULL,
+		from_seq bigint NOT NULL,
+		cut_epoch bigint NOT NULL,
+		cut_seq bigint NOT NULL,
+		dwell interval NOT NULL,
+		changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+		PRIMARY KEY (lane, version)
+	);
+	PERFORM trading.describe('trading.routes', 'which way the output of a lane takes: one row per change, stored before anything is sent under it', jsonb_build_object(
+		'version', 'counts the changes',
+		'route_epoch', 'counts the switches of the transport that is sent to; header te-route of the messages',
+		'state', 'what the lane does: doc/failover.md',
+		'cause', 'why it came to that',
+		'via', 'transport that messages of this route epoch take',
+		'from_epoch', 'epoch of from_seq',
+		'from_seq', 'the first message of the route epoch is behind this output sequence',
+		'cut_epoch', 'epoch of cut_seq',
+		'cut_seq', 'of DRAIN_BACK: the last message that ever went to Kafka',
+		'dwell', 'least time on Kafka before NATS is tried again',
+		'changed_at', 'when it changed'));
 
 	CREATE TABLE trading.dead_letters (
 		recorded_at timestamptz NOT NULL DEFAULT now(),

@@ -124,7 +124,7 @@ AS $$
 	  FROM unnest(ARRAY['tiers', 'companies', 'users', 'logins', 'producers', 'accounts', 'strategies',
 		'strategy_changes', 'instruments', 'rates', 'instrument_sessions', 'market_holidays',
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
-		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'dead_letters', 'input_gaps', 'inbox',
+		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'gap_fills', 'routes', 'dead_letters', 'input_gaps', 'inbox',
 		'strategy_adjustments', 'job_settings', 'job_runs', 'model_weights',
 		'performance_changes', 'performance_parts', 'performance_signals', 'performance_marks', 'score_marks', 'pending_scores', 'prediction_scores', 'score_days',
 		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
@@ -183,7 +183,7 @@ BEGIN
 
 	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,
 		trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs, trading.outbox,
-		trading.dead_letters, trading.input_gaps, trading.inbox, trading.decision_counts, trading.confidence_counts,
+		trading.gap_fills, trading.routes, trading.dead_letters, trading.input_gaps, trading.inbox, trading.decision_counts, trading.confidence_counts,
 		trading.executions, trading.trades, trading.position_history, trading.account_history
 		TO trading_admin;
 	GRANT SELECT (only_row, installation_id, schema_version, created_at) ON trading.installation TO trading_admin;
@@ -195,7 +195,7 @@ BEGIN
 	GRANT SELECT ON trading.tiers, trading.companies, trading.users, trading.producers, trading.instruments,
 		trading.rates, trading.accounts, trading.strategies, trading.installation TO trading_worker;
 	GRANT SELECT, INSERT ON trading.batches, trading.prediction_batches, trading.signals, trading.signal_legs,
-		trading.outbox, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions,
+		trading.outbox, trading.gap_fills, trading.routes, trading.dead_letters, trading.input_gaps, trading.market_bars, trading.market_conditions,
 		trading.breaker_changes
 		TO trading_worker;
 	GRANT SELECT, INSERT, UPDATE ON trading.decision_counts, trading.confidence_counts TO trading_worker;

@@ -244,10 +244,10 @@ AS $$
 		  FROM trading.lanes AS l,
 		       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b)
 	INSERT INTO trading.batches (lane, batch_no, epoch, lane_count, decided_at, input_created, input_incarnation, input_seq, input_time,
-		last_out_seq, publish_epoch, publish_seq, system_identifier, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
+		last_out_seq, publish_epoch, publish_seq, kafka_epoch, kafka_seq, released_epoch, released_seq, system_identifier, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
 	SELECT new.lane, (SELECT max(b.batch_no) FROM trading.batches AS b) + p.n,
 	       new_epoch, hand_over_state.lanes, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time,
-	       0, new_epoch, 0, s.system_identifier, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
+	       0, new_epoch, 0, new_epoch, 0, new_epoch, 0, s.system_identifier, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
 	  FROM generate_series(0, lanes - 1) AS new (lane), pieces AS p, place AS o, trading.this_system() AS s;
 
 	INSERT INTO trading.market_conditions (lane, symbol, bar_start, regime, trend, volatility_ratio, bars, last_close, atr,

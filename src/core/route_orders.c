@@ -144,7 +144,8 @@ TePlace te_route_release_with(const TeRoute *r, TePlace last)
 	               ((r->record.state == TE_ROUTE_KAFKA || r->record.state == TE_ROUTE_HALF_OPEN) &&
 	                peer->up && !peer->stalled);
 	bool close = last.epoch == peer->acked.epoch &&
-	             last.seq <= peer->acked.seq + r->settings.window && at_most(r->last, r->released);
+	             last.seq <= peer->acked.seq + r->settings.release_ahead &&
+	             at_most(r->last, r->released);
 
 	return sending && close ? last : r->released;
 }

@@ -466,10 +466,38 @@ static Datum snapshot_datum(const char *text)
 	return DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text));
 }
 
-static void add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
-                          int64 cursor_seq)
+void te_batch_add_gap_fill(TeBatch *batch, const TeGapFill *fill)
+{
+	TeRows *rows = &batch->rows.gap_fills;
+	int row = te_rows_add(rows);
+
+	te_rows_set(rows, row, TE_FILL_lane, Int32GetDatum(batch->lane->lane));
+	te_rows_set(rows, row, TE_FILL_batch_no,
+	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
+	te_rows_set(rows, row, TE_FILL_epoch, Int64GetDatum((int64)fill->place.epoch));
+	te_rows_set(rows, row, TE_FILL_seq, Int64GetDatum((int64)fill->place.seq));
+	te_rows_set_text(rows, row, TE_FILL_reason, te_gap_fill_enum.labels[fill->reason]);
+}
+
+/* Where the output stands, as columns of the batch's row. */
+static void add_cursors(TeRows *rows, int row, const TeRouteCursors *c)
+{
+	const TePlace *nats = &c->acked[TE_VIA_NATS], *kafka = &c->acked[TE_VIA_KAFKA];
+
+	te_rows_set(rows, row, TE_BATCH_publish_epoch, Int64GetDatum((int64)nats->epoch));
+	te_rows_set(rows, row, TE_BATCH_publish_seq, Int64GetDatum((int64)nats->seq));
+	te_rows_set(rows, row, TE_BATCH_kafka_epoch, Int64GetDatum((int64)kafka->epoch));
+	te_rows_set(rows, row, TE_BATCH_kafka_seq, Int64GetDatum((int64)kafka->seq));
+	te_rows_set(rows, row, TE_BATCH_released_epoch, Int64GetDatum((int64)c->released.epoch));
+	te_rows_set(rows, row, TE_BATCH_released_seq, Int64GetDatum((int64)c->released.seq));
+}
+
+static void add_batch_row(TeBatch *batch, const char *inbox_snapshot)
 {
 	TeMemory *m = batch->lane->memory;
+	TePublisher *publisher = batch->lane->publisher;
+	TeRouteCursors cursors =
+		publisher ? te_publisher_stage(publisher, m->staged.epoch, batch->frames) : m->cursors;
 	TeRows *rows = &batch->rows.batch;
 	int row = te_rows_add(rows);
 	bool full =
@@ -492,8 +520,7 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot, int64 curs
 	if (m->staged.out_seq > m->committed.out_seq && m->staged.epoch == m->committed.epoch)
 		te_rows_set(rows, row, TE_BATCH_first_out_seq, Int64GetDatum(m->committed.out_seq + 1));
 	te_rows_set(rows, row, TE_BATCH_last_out_seq, Int64GetDatum(m->staged.out_seq));
-	te_rows_set(rows, row, TE_BATCH_publish_epoch, Int64GetDatum(cursor_epoch));
-	te_rows_set(rows, row, TE_BATCH_publish_seq, Int64GetDatum(cursor_seq));
+	add_cursors(rows, row, &cursors);
 	te_rows_set(rows, row, TE_BATCH_system_identifier, Int64GetDatum((int64)GetSystemIdentifier()));
 	te_rows_set(rows, row, TE_BATCH_change_snapshot,
 	            snapshot_datum(te_cache_snapshot(batch->lane->cache)));
@@ -525,19 +552,21 @@ void te_batch_discard(const TeLaneContext *lane)
 	te_candidates_reset(lane->candidates);
 }
 
-void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
-                    int64 cursor_seq)
+void te_batch_store(TeBatch *batch, const char *inbox_snapshot)
 {
 	TeLaneSlot *slot = batch->lane->slot;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	te_evaluate_settle(batch);
 	te_batch_close_frames(batch);
-	add_batch_row(batch, inbox_snapshot, cursor_epoch, cursor_seq);
+	add_batch_row(batch, inbox_snapshot);
 	te_assess_record(batch);
 	te_store_commit(&batch->rows, &slot->latencies, store_results, batch);
 	MemoryContextSwitchTo(old);
 	te_memory_apply(batch->lane->memory);
+	if (batch->lane->publisher != NULL)
+		te_publisher_committed(batch->lane->publisher, batch->lane->memory->committed.epoch,
+		                       batch->frames);
 	te_results_committed(batch);
 	te_exposure_apply(batch->lane->exposure, batch_time(batch));
 	te_assess_recorded(batch->lane);

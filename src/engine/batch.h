@@ -17,6 +17,7 @@
 #include "engine/exposure.h"
 #include "engine/memory.h"
 #include "engine/policy.h"
+#include "engine/publisher.h"
 #include "engine/shmem.h"
 #include "engine/store.h"
 #include "wire/decode.h"
@@ -34,7 +35,8 @@ typedef struct TeLaneContext
 	TeCandidates *candidates; /* of the batch at hand */
 	struct TeAssess *assess;  /* NULL: there is no risk service to ask */
 	TeCounts *counts;
-	bool publishing; /* a broker is configured: signals get an output sequence and a frame */
+	TePublisher *publisher; /* NULL: nothing was ever sent, nothing will be */
+	bool publishing;        /* a broker is configured: signals get an output sequence and a frame */
 } TeLaneContext;
 
 /* Where a message came from; the labels are those of the tables. */
@@ -63,15 +65,6 @@ typedef struct TeNotice
 
 /* Signal ids that one notification carries at most; its payload is bounded by the server. */
 #define TE_NOTICE_IDS 100
-
-/* A piece of the batch's output: one row of trading.outbox. */
-typedef struct TeBatchFrames
-{
-	int64 first_seq, last_seq;
-	const uint8_t *data;
-	size_t len;
-	const int64 *read_at; /* per message */
-} TeBatchFrames;
 
 typedef struct TeBatch
 {
@@ -125,12 +118,11 @@ extern bool te_batch_ends_before(const TeBatch *batch, const char *subject);
 /* Is it time to store?  Under load a batch takes all that is waiting, up to this. */
 extern bool te_batch_full(const TeBatch *batch);
 
-/*
- * Write and commit.  inbox_snapshot is what the lane has read of the inbox,
- * cursor_epoch and cursor_seq where the publisher stands.
- */
-extern void te_batch_store(TeBatch *batch, const char *inbox_snapshot, int64 cursor_epoch,
-                           int64 cursor_seq);
+/* A message that was released, and is replaced by a record of a gap. */
+extern void te_batch_add_gap_fill(TeBatch *batch, const TeGapFill *fill);
+
+/* Write and commit.  inbox_snapshot is what the lane has read of the inbox. */
+extern void te_batch_store(TeBatch *batch, const char *inbox_snapshot);
 
 /* Nothing of the batch has happened: forget what it staged. */
 extern void te_batch_discard(const TeLaneContext *lane);

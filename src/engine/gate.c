@@ -106,24 +106,52 @@ static TeGateVerdict hold(TeGate *gate, int64 now)
 	return TE_GATE_HELD;
 }
 
+/* Is there anything that a message could be stopped by? */
+static bool watches(const TeGate *gate)
+{
+	return !te_holds_empty(gate->holds) ||
+	       te_policy_has(te_cache_policy(gate->cache), TE_POLICY_SWITCH);
+}
+
+/* The order in a message, and the strictest states that cover it: rows are among those that count.
+ */
+static TeHeld look_up(TeGate *gate, const TeFrame *frame, TeOrder *order)
+{
+	TePolicyTarget target;
+	TeHeld held;
+
+	read_order(gate, frame, order);
+	target = te_policy_target(&(TeScope){.company = order->company_id,
+	                                     .user = order->user_id,
+	                                     .strategy = order->strategy_id,
+	                                     .symbol = order->symbol});
+	held = te_holds_judge(gate->holds, &target.scope);
+	held.counts = Max(te_policy_state(te_cache_policy(gate->cache), &target), held.counts);
+	return held;
+}
+
+bool te_gate_is_open(TeGate *gate, const TeFrame *frame)
+{
+	TeOrder order;
+	TeHeld held;
+
+	if (!watches(gate))
+		return true;
+	held = look_up(gate, frame, &order);
+	return held.counts == TE_TRADING_ACTIVE && held.pending == TE_TRADING_ACTIVE;
+}
+
 TeGateVerdict te_gate_judge(TeGate *gate, const TeFrame *frame, int64 now)
 {
-	const TePolicyRows *rows = te_cache_policy(gate->cache);
 	TeGateVerdict verdict = TE_GATE_OPEN;
-	TePolicyTarget target;
 	TeOrder order;
 	TeHeld held;
 
 	gate->due = 0;
-	if (te_holds_empty(gate->holds) && !te_policy_has(rows, TE_POLICY_SWITCH))
+	if (!watches(gate))
 		return TE_GATE_OPEN;
-	read_order(gate, frame, &order);
-	target = te_policy_target(&(TeScope){.company = order.company_id,
-	                                     .user = order.user_id,
-	                                     .strategy = order.strategy_id,
-	                                     .symbol = order.symbol});
-	held = te_holds_judge(gate->holds, &target.scope);
-	if (!permits(gate, Max(te_policy_state(rows, &target), held.counts), &order))
+	held = look_up(gate, frame, &order);
+	if (!permits(gate, held.counts, &order))
 		verdict = TE_GATE_SHUT;
 	else if (!permits(gate, held.pending, &order))
 		verdict = hold(gate, now);

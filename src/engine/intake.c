@@ -124,6 +124,11 @@ const char *te_intake_snapshot(const TeIntake *intake)
 	return te_inbox_snapshot(intake->inbox, intake->taken.inbox);
 }
 
+const char *te_intake_applied(const TeIntake *intake)
+{
+	return te_inbox_snapshot(intake->inbox, 0);
+}
+
 /*----------------------------------------------------------------------
  * Gathering
  *----------------------------------------------------------------------*/

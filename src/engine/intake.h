@@ -45,6 +45,9 @@ extern int te_intake_taken(const TeIntake *intake);
 /* The inbox rows that are read once the batch at hand is committed. */
 extern const char *te_intake_snapshot(const TeIntake *intake);
 
+/* The inbox rows that were read, between batches. */
+extern const char *te_intake_applied(const TeIntake *intake);
+
 extern void te_intake_committed(TeIntake *intake);
 
 /*

@@ -290,6 +290,11 @@ void te_memory_pack(TeMemory *m, bool full, TeArena *arena, const uint8_t **data
  * Loading
  *----------------------------------------------------------------------*/
 
+static TePlace place_of(TeRow *row, const char *epoch, const char *seq)
+{
+	return (TePlace){(uint64_t)te_row_int(row, epoch), (uint64_t)te_row_int(row, seq)};
+}
+
 static void read_newest_batch(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
@@ -303,8 +308,11 @@ static void read_newest_batch(TeRow *row, void *arg)
 		.clock = te_row_time(row, "lane_clock"),
 		.input = m->committed.input,
 	};
-	m->publish_epoch = te_row_int(row, "publish_epoch");
-	m->publish_seq = te_row_int(row, "publish_seq");
+	m->cursors = (TeRouteCursors){
+		.acked = {place_of(row, "publish_epoch", "publish_seq"),
+	              place_of(row, "kafka_epoch", "kafka_seq")},
+		.released = place_of(row, "released_epoch", "released_seq"),
+	};
 	if (snapshot != NULL)
 		m->inbox_snapshot = MemoryContextStrdup(m->context, snapshot);
 }

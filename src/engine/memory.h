@@ -17,6 +17,7 @@
 #include "core/admit.h"
 #include "core/market.h"
 #include "core/recent.h"
+#include "core/route.h"
 #include "transport/transport.h"
 #include "wire/arena.h"
 #include "wire/identity.h"
@@ -74,7 +75,7 @@ typedef struct TeMemory
 	int staged_recent_count, staged_recent_capacity;
 	TeInputPosition history[TE_POSITION_HISTORY]; /* newest first */
 	int history_count;
-	int64 publish_epoch, publish_seq; /* the publisher's cursor as the newest row has it */
+	TeRouteCursors cursors; /* of the output, as the row that was loaded has them */
 } TeMemory;
 
 /* Read the lane's memory; in a transaction with SPI connected. */

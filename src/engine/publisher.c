@@ -1,220 +1,340 @@
 /*
- * publisher.c - the lane's outgoing queue.
- *
- * The queue holds consecutive batches.  Its head may start behind the next message
- * to send (the broker went back, or memory was short): then the batches in between
- * come from trading.outbox.  Its tail may end before the last committed message:
- * then what follows comes from there when the queue has run empty.
+ * publisher.c - see publisher.h.
  */
 #include "postgres.h"
 
 #include "engine/guc.h"
 #include "engine/latency.h"
+#include "engine/output_anchor.h"
 #include "engine/publisher.h"
-#include "engine/query.h"
+#include "engine/release.h"
+#include "engine/route_rows.h"
 #include "engine/session.h"
-#include "sql/sqltime.h"
-#include "wire/encode.h"
-#include "wire/outbox.h"
-#include "wire/subject.h"
 
-#include "catalog/pg_type.h"
-#include "lib/ilist.h"
+#include "common/pg_prng.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-/* Bytes of frames kept in memory; the rest waits in the table. */
-#define QUEUE_BYTES (16 * 1024 * 1024)
-#define FETCH_ROWS 16
+/* Orders followed in one turn; the worker has other duties. */
+#define ORDERS_AT_ONCE 16
 
-typedef struct QueuedBatch
+/* After a failure to store something, as work.c does. */
+#define RETRY_MIN_US INT64_C(100000)
+#define RETRY_MAX_US INT64_C(5000000)
+
+#define ARENA_BLOCK ((size_t)16 * 1024)
+#define ARENA_LIMIT ((size_t)16 * 1024 * 1024)
+
+/* One transport, as the publisher sees it. */
+typedef struct Outlet
 {
-	dlist_node node;
-	int64 epoch, first_seq, last_seq;
-	size_t length;
-	int64 *read_at;        /* per message; NULL when read from the table */
-	bool sent_once;        /* its last message has been handed out */
-	TeOutboxReader reader; /* stands behind the frame that was read last */
-	bool has_frame;        /* "frame" was read and not yet sent */
-	TeFrame frame;
-	char frames[FLEXIBLE_ARRAY_MEMBER];
-} QueuedBatch;
+	TeTransport *transport; /* NULL: not configured */
+	bool anchored;          /* its anchor was found good once */
+} Outlet;
 
 struct TePublisher
 {
-	MemoryContext context;
+	TePublisherParts parts;
 	TeLaneSlot *slot;
-	TeTransport *transport;
-	TeGate *gate;
-	int lane;
-	char installation[TE_TRANSPORT_INSTALLATION_SIZE];
-	dlist_head queue;
-	size_t queued_bytes;
-	TeOutPlace cursor;   /* acknowledged without a gap */
-	TeOutPlace sent;     /* last handed to the transport since it was resumed */
-	TeOutPlace furthest; /* last ever handed to the transport: later is a repeat */
-	TeOutPlace last;     /* last committed */
-	TeOutPlace broker_last;
-	TeOutPlace delivered; /* last that a broker ever had: its content is settled */
-	TeOutPlace
-		stale_ack; /* the transport's cursor when it was resumed; says nothing of this stream */
-	bool resumed;
-	bool anchored; /* it was resumed once: how far a predecessor came is known */
-	bool torn;     /* what comes next is lost; until the next anchor there is nothing to send */
+	MemoryContext scratch;
+	TeOutQueue *queue;
+	TeRoute route;
+	Outlet outlets[TE_VIA_COUNT];
+	TeRouteCursors stored, staged;
+	TePlace deciding; /* released by the batch that is being stored; else that of the route */
+	uint64 broker_epoch;
+	bool torn; /* what comes next is lost; until the next anchor there is nothing to send */
+	bool busy; /* there was more to do than one turn takes */
+	bool held; /* what is next to be released waits for the end of a transaction */
+	int64 retry_at, retry_delay;
 	TeArena arena; /* for gap-fill records */
 };
 
-TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *installation,
-                                 TeTransport *transport, TeGate *gate, TeOutPlace cursor,
-                                 TeOutPlace last)
+/*----------------------------------------------------------------------
+ * Start
+ *----------------------------------------------------------------------*/
+
+static TeRouteSettings settings(const TePublisherParts *parts)
+{
+	TeRouteSettings s = te_route_settings_default;
+
+	for (int via = 0; via < TE_VIA_COUNT; via++)
+		s.has_via[via] = parts->transports[via] != NULL;
+	s.window = (uint32_t)te_guc_publish_window;
+	s.ack_limit = te_guc_publish_ack_timeout * INT64_C(1000);
+	return s;
+}
+
+TePublisher *te_publisher_create(const TePublisherParts *parts)
 {
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine publisher", ALLOCSET_DEFAULT_SIZES);
 	TePublisher *p = MemoryContextAllocZero(context, sizeof(TePublisher));
+	TeRouteSettings s = settings(parts);
+	TeRouteRecord record;
+	bool found = te_route_read(parts->lane, &record);
 
-	p->context = context;
-	p->slot = slot;
-	p->transport = transport;
-	p->gate = gate;
-	p->lane = lane;
-	strlcpy(p->installation, installation, sizeof(p->installation));
-	dlist_init(&p->queue);
-	p->cursor = p->sent = p->furthest = p->delivered = cursor;
-	p->last = last;
-	te_arena_init(&p->arena, 16 * 1024, QUEUE_BYTES);
+	p->parts = *parts;
+	p->slot = parts->slot;
+	p->parts.installation = MemoryContextStrdup(context, parts->installation);
+	p->scratch = AllocSetContextCreate(context, "release", ALLOCSET_DEFAULT_SIZES);
+	p->queue = te_out_queue_create(parts->lane, parts->last, context);
+	for (int via = 0; via < TE_VIA_COUNT; via++)
+		p->outlets[via].transport = parts->transports[via];
+	p->stored = p->staged = parts->cursors;
+	te_arena_init(&p->arena, ARENA_BLOCK, ARENA_LIMIT);
+	te_route_init(&p->route, &s, found ? &record : NULL, &parts->cursors, parts->last,
+	              pg_prng_uint64(&pg_global_prng_state), te_monotonic_us());
 	return p;
 }
 
-static QueuedBatch *make_batch(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq,
-                               const void *frames, size_t length, const int64 *read_at)
-{
-	int64 n = last_seq - first_seq + 1;
-	QueuedBatch *b = MemoryContextAllocExtended(p->context, offsetof(QueuedBatch, frames) + length,
-	                                            MCXT_ALLOC_HUGE);
+/*----------------------------------------------------------------------
+ * With each batch
+ *----------------------------------------------------------------------*/
 
-	b->epoch = epoch;
-	b->first_seq = first_seq;
-	b->last_seq = last_seq;
-	b->length = length;
-	b->sent_once = b->has_frame = false;
-	b->read_at = NULL;
-	if (read_at != NULL) {
-		b->read_at = MemoryContextAlloc(p->context, sizeof(int64) * n);
-		memcpy(b->read_at, read_at, sizeof(int64) * n);
+/* Sessions that set switches are told what is released: nothing else of theirs leaves. */
+static void attend(TePublisher *p, TePlace released)
+{
+	if (te_gate_is_called(p->parts.gate))
+		te_gate_attend(p->parts.gate, (int64)released.epoch, (int64)released.seq);
+}
+
+TeRouteCursors te_publisher_stage(TePublisher *p, int64 epoch, const List *frames)
+{
+	const TeBatchFrames *last = frames != NIL ? llast(frames) : NULL;
+	TePlace released = p->route.released, end;
+	ListCell *cell;
+
+	if (te_place_compare(p->deciding, released) > 0)
+		released = p->deciding;
+	else if (last != NULL) {
+		end = (TePlace){(uint64_t)epoch, (uint64_t)last->last_seq};
+		released = te_route_release_with(&p->route, end);
+		attend(p, released);
+		foreach (cell, frames)
+			if (te_place_compare(released, p->route.released) > 0 &&
+			    !te_release_at_once(p->parts.gate, lfirst(cell)))
+				released = p->route.released;
 	}
-	memcpy(b->frames, frames, length);
-	te_outbox_read(&b->reader, (uint8_t *)b->frames, length);
-	p->queued_bytes += length;
-	return b;
+	p->staged = te_route_cursors(&p->route);
+	p->staged.released = released;
+	return p->staged;
 }
 
-static void free_batch(TePublisher *p, QueuedBatch *b)
+void te_publisher_committed(TePublisher *p, int64 epoch, const List *frames)
 {
-	dlist_delete(&b->node);
-	p->queued_bytes -= b->length;
-	if (b->read_at != NULL)
-		pfree(b->read_at);
-	pfree(b);
+	ListCell *cell;
+
+	foreach (cell, frames)
+		te_out_queue_add(p->queue, epoch, lfirst(cell));
+	te_route_committed(&p->route, te_out_queue_last(p->queue));
+	te_route_released(&p->route, p->staged.released);
+	p->stored = p->staged;
 }
 
-static QueuedBatch *first_batch(TePublisher *p)
+bool te_publisher_moved(const TePublisher *p)
 {
-	return dlist_is_empty(&p->queue) ? NULL : dlist_head_element(QueuedBatch, node, &p->queue);
-}
+	TeRouteCursors now = te_route_cursors(&p->route);
 
-static TeOutPlace end_of(const QueuedBatch *b)
-{
-	return (TeOutPlace){b->epoch, b->last_seq};
-}
-
-/* The first batch in memory of which something is still to be sent, or NULL. */
-static QueuedBatch *first_unsent(TePublisher *p)
-{
-	dlist_iter iter;
-
-	dlist_foreach(iter, &p->queue)
-	{
-		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
-
-		if (te_out_compare(end_of(b), p->sent) > 0)
-			return b;
-	}
-	return NULL;
-}
-
-/* Is the place right before this batch, or inside it? */
-static bool continues(TeOutPlace place, const QueuedBatch *b)
-{
-	return place.epoch == b->epoch ? place.seq >= b->first_seq - 1 : b->first_seq == 1;
-}
-
-void te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq,
-                      const void *frames, size_t length, const int64 *read_at)
-{
-	TeOutPlace tail = dlist_is_empty(&p->queue)
-	                      ? p->sent
-	                      : end_of(dlist_tail_element(QueuedBatch, node, &p->queue));
-	bool gapless = te_out_compare(tail, p->last) == 0;
-
-	p->last = (TeOutPlace){epoch, last_seq};
-	/* A batch that doesn't follow the tail, or for which there is no room, waits in the table. */
-	if (!gapless || p->queued_bytes + length > QUEUE_BYTES)
-		return;
-	dlist_push_tail(&p->queue,
-	                &make_batch(p, epoch, first_seq, last_seq, frames, length, read_at)->node);
+	for (int via = 0; via < TE_VIA_COUNT; via++)
+		if (te_place_compare(now.acked[via], p->stored.acked[via]) != 0)
+			return true;
+	return te_place_compare(now.released, p->stored.released) != 0;
 }
 
 /*----------------------------------------------------------------------
- * Reading back from the table
+ * Events of the transports
  *----------------------------------------------------------------------*/
 
-typedef struct Fetch
+static uint64 distance(TePlace from, TePlace to)
 {
-	TePublisher *p;
-	TeOutPlace before; /* a later batch, which is in memory already */
-	dlist_head found;
-} Fetch;
-
-static void read_outbox(TeRow *row, void *arg)
-{
-	Fetch *fetch = arg;
-	TeOutPlace first = {te_row_int(row, "epoch"), te_row_int(row, "first_seq")};
-	bytea *frames = te_row_bytes(row, "frames");
-
-	if (te_out_compare(first, fetch->before) < 0)
-		dlist_push_tail(&fetch->found,
-		                &make_batch(fetch->p, first.epoch, first.seq, te_row_int(row, "last_seq"),
-		                            VARDATA_ANY(frames), VARSIZE_ANY_EXHDR(frames), NULL)
-		                     ->node);
+	return to.epoch == from.epoch ? to.seq - from.seq : to.seq;
 }
 
-/* Put batches that follow what was sent into the queue, before "later" or at its end. */
-static void fetch_from_outbox(TePublisher *p, QueuedBatch *later)
+static void record_acknowledged(void *arg, const int64 *read_at, int count)
 {
-	Oid types[] = {INT4OID, INT8OID, INT8OID, INT4OID};
-	Datum values[] = {Int32GetDatum(p->lane), Int64GetDatum(p->sent.epoch),
-	                  Int64GetDatum(p->sent.seq), Int32GetDatum(FETCH_ROWS)};
-	TeQueryArgs args = {lengthof(types), types, values, NULL};
-	Fetch fetch = {.p = p, .before = {PG_INT64_MAX, PG_INT64_MAX}};
+	TePublisher *p = arg;
 
-	if (later != NULL)
-		fetch.before = (TeOutPlace){later->epoch, later->first_seq};
-	dlist_init(&fetch.found);
-	te_session_begin("reading the outbox");
-	te_query_each("SELECT o.epoch, o.first_seq, o.last_seq, o.frames FROM trading.outbox AS o"
-	              " WHERE o.lane OPERATOR(pg_catalog.=) $1"
-	              "   AND ROW(o.epoch, o.last_seq) OPERATOR(pg_catalog.>) ROW($2, $3)"
-	              " ORDER BY o.epoch, o.first_seq LIMIT $4",
-	              &args, read_outbox, &fetch);
-	te_session_commit();
-	while (!dlist_is_empty(&fetch.found)) {
-		dlist_node *node = dlist_pop_head_node(&fetch.found);
+	te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_ACK, read_at, count,
+	                       te_monotonic_us());
+}
 
-		if (later != NULL)
-			dlist_insert_before(&later->node, node);
-		else
-			dlist_push_tail(&p->queue, node);
+/* What the transport of the moment has acknowledged is needed no more; the table has it. */
+static void forget(TePublisher *p)
+{
+	TePlace acked = p->route.peers[p->route.record.via].acked;
+
+	te_out_queue_forget(p->queue,
+	                    te_place_compare(acked, p->route.released) < 0 ? acked : p->route.released,
+	                    record_acknowledged, p);
+}
+
+static void heed_acknowledgements(TePublisher *p, TeVia via, int64 now)
+{
+	TeOutputCursor acked = te_transport_acked(p->outlets[via].transport);
+	TePlace before = p->route.peers[via].acked, after;
+
+	te_route_acked(&p->route, via, (TePlace){acked.epoch, acked.seq}, now);
+	after = p->route.peers[via].acked;
+	if (te_place_compare(after, before) > 0)
+		te_count(&p->slot->counters.acknowledged, distance(before, after));
+	forget(p);
+}
+
+static const char *judge(TePublisher *p, TeVia via, const TePublisherOwner *owner, int64 now)
+{
+	Outlet *outlet = &p->outlets[via];
+	const TeOutputAnchor *anchor = te_transport_output_anchor(outlet->transport);
+	TeOutputSide side = {
+		.installation = p->parts.installation,
+		.lane = p->parts.lane,
+		.cursor = te_route_cursors(&p->route).acked[via],
+		.predecessor_epoch = owner->predecessor_epoch,
+		.adopting = owner->adopting,
+	};
+	TeOutputJudgement j = te_output_anchor_judge(p->queue, &side, anchor);
+	TePlace last = te_out_queue_last(p->queue);
+
+	if (j.outcome == TE_ANCHOR_OUTPUT_FOREIGN)
+		return psprintf("%s (%s has " UINT64_FORMAT "/" UINT64_FORMAT
+		                ", the database " UINT64_FORMAT "/" UINT64_FORMAT ")",
+		                j.reason, te_via_enum.labels[via], anchor->epoch, anchor->seq, last.epoch,
+		                last.seq);
+	if (anchor->found)
+		p->broker_epoch = Max(p->broker_epoch, anchor->epoch);
+	if (j.outcome != TE_ANCHOR_OUTPUT_SAME && j.outcome != TE_ANCHOR_OUTPUT_FIRST)
+		ereport(LOG,
+		        errmsg("lane %d: the output on %s has another end: %s", p->parts.lane,
+		               te_via_enum.labels[via], te_anchor_output_enum.labels[j.outcome]),
+		        errdetail("It goes on behind " UINT64_FORMAT "/" UINT64_FORMAT ".", j.has.epoch,
+		                  j.has.seq));
+	outlet->anchored = true;
+	p->torn = false;
+	te_transport_resume_output(outlet->transport, anchor->last_stream_seq, now);
+	te_route_up(&p->route, via, j.has, now);
+	forget(p);
+	return NULL;
+}
+
+const char *te_publisher_heed(TePublisher *p, TeVia via, unsigned events,
+                              const TePublisherOwner *owner, int64 now)
+{
+	TeTransport *transport = p->outlets[via].transport;
+
+	/* What was acknowledged before the anchor was judged may have been lost since. */
+	if ((events & TE_EVENT_ACKED) && p->route.peers[via].up)
+		heed_acknowledgements(p, via, now);
+	if (events & TE_EVENT_DISCONNECTED)
+		te_route_down(&p->route, via, now);
+	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL)
+		return judge(p, via, owner, now);
+	return NULL;
+}
+
+int te_publisher_configured(const TePublisher *p)
+{
+	return (p->outlets[TE_VIA_NATS].transport != NULL) +
+	       (p->outlets[TE_VIA_KAFKA].transport != NULL);
+}
+
+int te_publisher_anchored(const TePublisher *p)
+{
+	return p->outlets[TE_VIA_NATS].anchored + p->outlets[TE_VIA_KAFKA].anchored;
+}
+
+uint64 te_publisher_broker_epoch(const TePublisher *p)
+{
+	return p->broker_epoch;
+}
+
+/*----------------------------------------------------------------------
+ * Storing
+ *----------------------------------------------------------------------*/
+
+/* Nothing is sent until it can be stored. */
+static void store_failed(TePublisher *p)
+{
+	p->retry_delay = Min(Max(2 * p->retry_delay, RETRY_MIN_US), RETRY_MAX_US);
+	p->retry_at = te_monotonic_us() + p->retry_delay;
+}
+
+static bool store_route(TePublisher *p)
+{
+	bool volatile done = false;
+
+	PG_TRY();
+	{
+		te_route_store(p->parts.lane, &p->route.record);
+		done = true;
 	}
+	PG_CATCH();
+	{
+		/* Somebody else writes this lane's rows. */
+		if (geterrcode() == ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(TopMemoryContext);
+		te_session_abort(false);
+		te_count(&p->slot->counters.errors, 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(TopMemoryContext);
+	if (!done) {
+		store_failed(p);
+		return false;
+	}
+	te_route_stored(&p->route, p->route.record.version);
+	return true;
+}
+
+/* Store what is replaced, and how far that was decided. */
+static bool store_release(TePublisher *p, TePlace through, const TeGapFill *fills, int count)
+{
+	bool stored;
+
+	p->deciding = through;
+	stored = p->parts.store_release(p->parts.arg, fills, count);
+	p->deciding = (TePlace){0, 0};
+	if (!stored) {
+		store_failed(p);
+		return false;
+	}
+	for (int i = 0; i < count; i++)
+		te_out_queue_replace(p->queue, &fills[i]);
+	te_count(&p->slot->counters.gap_fills, count);
+	return true;
+}
+
+/* Messages that were committed are gone from the outbox before the broker had them. */
+static bool report_torn(TePublisher *p, TePlace after)
+{
+	p->torn = true;
+	ereport(WARNING, errcode(ERRCODE_DATA_CORRUPTED),
+	        errmsg("output of lane %d after " UINT64_FORMAT "/" UINT64_FORMAT
+	               " is neither at the broker nor in trading.outbox",
+	               p->parts.lane, after.epoch, after.seq),
+	        errhint("Restore the rows, or call trading.adopt(%d) to go on in a new epoch.",
+	                p->parts.lane));
+	te_lane_report(p->slot, TE_LANE_RUNNING, "the outbox lacks what the broker hasn't got");
+	return false;
+}
+
+static bool release(TePublisher *p, const TeRouteOrder *order, int64 now)
+{
+	TeRelease r;
+	TeQueueResult result;
+	bool done = true;
+
+	attend(p, p->route.released);
+	MemoryContextReset(p->scratch);
+	result = te_release_decide(p->queue, p->parts.gate, order->after, order->through, order->room,
+	                           now, p->scratch, &r);
+	p->held = r.held;
+	if (r.messages > 0)
+		done = store_release(p, r.through, r.fills, r.fill_count);
+	else
+		te_route_released(&p->route, r.through);
+	if (result == TE_QUEUE_TORN && r.messages == 0)
+		return report_torn(p, order->after);
+	return done && te_place_compare(r.through, order->after) > 0;
 }
 
 /*----------------------------------------------------------------------
@@ -222,289 +342,150 @@ static void fetch_from_outbox(TePublisher *p, QueuedBatch *later)
  *----------------------------------------------------------------------*/
 
 /*
- * A message whose time has passed is replaced by a record that says so, unless a broker
- * had it once: one identity, one content.  Simulated time never expires a message: it
- * would depend on how fast history is run.
+ * No broker takes it, so none has it: a record takes its place though it was released.  Kafka
+ * takes no larger messages than NATS, as long as nobody changes that.
  */
-static bool expired(const TeFrame *frame)
+static bool replace_too_large(TePublisher *p, const TeQueuedMessage *queued)
 {
-	return te_guc_clock == TE_CLOCK_SYSTEM && frame->expires_at != TE_NO_TIME &&
-	       frame->expires_at <= te_time_from_timestamptz(GetCurrentTimestamp());
+	TeGapFill fill = {queued->place, TE_GAP_FILL_TOO_LARGE};
+
+	ereport(WARNING, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+	        errmsg("message " UINT64_FORMAT "/" UINT64_FORMAT
+	               " of lane %d is larger than the broker takes",
+	               queued->place.epoch, queued->place.seq, p->parts.lane),
+	        errdetail("It has %zu bytes; a gap-fill record takes its place.",
+	                  queued->frame->message_len));
+	return store_release(p, p->route.released, &fill, 1);
 }
 
-/*
- * A record that the sequence has no message, for a reason, goes out in the message's place.  Its
- * time is that of the message's expiry, so that it has the same bytes whenever it is sent again.
- */
-static void replace_by_gap_fill(TePublisher *p, const TeFrame *frame, const char *reason,
-                                TeOutputMessage *message, char hash[TE_HASH_TEXT_SIZE])
+static TePublishResult hand_over(TePublisher *p, const TeRouteOrder *order,
+                                 const TeQueuedMessage *queued, int64 now)
 {
-	TeSubject subject;
-	const uint8_t *data;
-	TeWireError err;
-
-	te_arena_reset(&p->arena);
-	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject,
-	                      &err) ||
-	    !te_encode_gap_fill((uint32_t)p->lane, message->epoch, frame->seq, frame->seq, reason,
-	                        subject.company, subject.user, frame->expires_at, &p->arena, &data,
-	                        &message->len, &err))
-		elog(ERROR, "could not encode a gap-fill record: %s", err.detail);
-	message->data = data;
-	te_hash_text(te_hash64(data, message->len), hash);
-}
-
-/* Sessions that set switches are told what has left before: nothing that was handed over later. */
-static void attend(TePublisher *p)
-{
-	TeOutPlace word = p->anchored ? p->furthest : p->last;
-
-	if (te_gate_is_called(p->gate))
-		te_gate_attend(p->gate, word.epoch, word.seq);
-}
-
-static TePublishResult send_frame(TePublisher *p, int64 epoch, const TeFrame *frame, int64 now)
-{
-	TeOutPlace place = {epoch, (int64)frame->seq};
 	char hash[TE_HASH_TEXT_SIZE];
-	TeOutputMessage message = {
-		.subject = frame->subject,
-		.data = frame->message,
-		.len = frame->message_len,
-		.epoch = (uint64_t)epoch,
-		.seq = frame->seq,
-		.hash = hash,
-		.traceparent = frame->traceparent[0] ? frame->traceparent : NULL,
-	};
+	TeOutputMessage message;
 	TePublishResult result;
 
-	te_hash_text(frame->hash, hash);
-	attend(p);
-	if (te_out_compare(place, p->delivered) > 0) {
-		TeGateVerdict verdict = te_gate_judge(p->gate, frame, now);
-
-		if (expired(frame))
-			replace_by_gap_fill(p, frame, "EXPIRED", &message, hash);
-		else if (verdict == TE_GATE_HELD)
-			return TE_PUBLISH_NOT_READY;
-		else if (verdict == TE_GATE_SHUT)
-			replace_by_gap_fill(p, frame, "HALTED", &message, hash);
-	}
-	result = te_transport_publish(p->transport, &message, now);
-	if (result == TE_PUBLISH_TOO_LARGE && message.data == frame->message) {
-		replace_by_gap_fill(p, frame, "TOO_LARGE", &message, hash);
-		result = te_transport_publish(p->transport, &message, now);
-	}
+	te_release_message(p->parts.lane, queued, &p->arena, hash, &message);
+	result = te_transport_publish(p->outlets[order->via].transport, &message, now);
 	if (result == TE_PUBLISH_BAD_ORDER)
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-		        errmsg("the outbox of lane %d has a hole before message " INT64_FORMAT
+		        errmsg("the outbox of lane %d has a hole before message " UINT64_FORMAT
 		               "/" UINT64_FORMAT,
-		               p->lane, epoch, frame->seq));
-	if (result == TE_PUBLISH_OK && message.data != frame->message)
-		te_count(&p->slot->counters.gap_fills, 1);
+		               p->parts.lane, queued->place.epoch, queued->place.seq));
 	return result;
 }
 
-/* Messages that were committed are gone from the outbox before the broker had them. */
-static void report_torn(TePublisher *p)
+static void note_sent(TePublisher *p, TeVia via, const TeQueuedMessage *queued, int64 now)
 {
-	p->torn = true;
-	ereport(
-		WARNING, errcode(ERRCODE_DATA_CORRUPTED),
-		errmsg("output of lane %d after " INT64_FORMAT "/" INT64_FORMAT
-	           " is neither at the broker nor in trading.outbox",
-	           p->lane, p->sent.epoch, p->sent.seq),
-		errhint("Restore the rows, or call trading.adopt(%d) to go on in a new epoch.", p->lane));
-	te_lane_report(p->slot, TE_LANE_RUNNING, "the outbox lacks what the broker hasn't got");
-}
+	bool again = te_place_compare(queued->place, p->route.peers[via].furthest) <= 0;
+	const int64 *read_at;
+	int count;
 
-/* The next batch to send from, in memory; NULL when all that is committed has been sent. */
-static QueuedBatch *next_batch(TePublisher *p)
-{
-	QueuedBatch *b;
-
-	if (te_out_compare(p->sent, p->last) >= 0 || p->torn)
-		return NULL;
-	b = first_unsent(p);
-	if (b == NULL || !continues(p->sent, b)) {
-		fetch_from_outbox(p, b);
-		b = first_unsent(p);
-	}
-	if (b != NULL && continues(p->sent, b))
-		return b;
-	if (b == NULL && p->last.seq == 0)
-		p->sent = p->last; /* an epoch in which nothing was sent yet */
-	else
-		report_torn(p);
-	return NULL;
-}
-
-static void note_handed_over(TePublisher *p, QueuedBatch *b, int64 now)
-{
-	if (b->sent_once)
+	te_route_sent(&p->route, via, queued->place, now);
+	te_count(&p->slot->counters.published, 1);
+	if (again) {
+		te_count(&p->slot->counters.republished, 1);
 		return;
-	b->sent_once = true;
-	if (b->read_at != NULL)
-		te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_PUBLISH, b->read_at,
-		                       (int)(b->last_seq - b->first_seq + 1), now);
-}
-
-/* Have the next frame of a batch at hand; false when there is none. */
-static bool read_frame(QueuedBatch *b)
-{
-	TeWireError err;
-	int found = b->has_frame ? 1 : te_outbox_next(&b->reader, &b->frame, &err);
-
-	if (found < 0)
-		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-		        errmsg("outbox messages " INT64_FORMAT ".." INT64_FORMAT " can't be read",
-		               b->first_seq, b->last_seq),
-		        errdetail_internal("%s", err.detail));
-	b->has_frame = found > 0;
-	return b->has_frame;
-}
-
-/* Send what is left of a batch; false when the transport takes no more. */
-static bool send_batch(TePublisher *p, QueuedBatch *b, int64 now)
-{
-	while (read_frame(b)) {
-		TeOutPlace place = {b->epoch, (int64)b->frame.seq};
-
-		if (te_out_compare(place, p->sent) > 0) {
-			TePublishResult result = send_frame(p, b->epoch, &b->frame, now);
-
-			if (result != TE_PUBLISH_OK)
-				return false;
-			p->sent = place;
-			te_count(&p->slot->counters.published, 1);
-			if (te_out_compare(place, p->furthest) > 0)
-				p->furthest = place;
-			else
-				te_count(&p->slot->counters.republished, 1);
-		}
-		b->has_frame = false;
 	}
-	note_handed_over(p, b, te_monotonic_us());
+	if (queued->last_of_batch && (read_at = te_out_queue_times(p->queue, via, &count)) != NULL)
+		te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_PUBLISH, read_at, count,
+		                       te_monotonic_us());
+}
+
+/* Hand over what is ordered; false when the transport takes no more, or has to acknowledge first.
+ */
+static bool send(TePublisher *p, const TeRouteOrder *order, int64 now)
+{
+	TePlace after = order->after;
+
+	for (uint32_t sent = 0; sent < order->room; sent++) {
+		TeQueuedMessage m;
+		TeQueueResult found = te_out_queue_next(p->queue, order->via, after, &m);
+		TePublishResult result;
+
+		if (found == TE_QUEUE_TORN)
+			return report_torn(p, after);
+		if (found != TE_QUEUE_MESSAGE || te_place_compare(m.place, order->through) > 0) {
+			if (sent > 0 || order->alone || found == TE_QUEUE_FULL)
+				return sent > 0;
+			te_route_nothing_until(&p->route, order->via, order->through);
+			return true;
+		}
+		/* An epoch is acknowledged to its end before the next one begins. */
+		if (m.place.epoch != after.epoch && (order->alone || sent > 0))
+			return false;
+		result = hand_over(p, order, &m, now);
+		if (result == TE_PUBLISH_TOO_LARGE && m.replaced == TE_GAP_FILL_NONE)
+			return replace_too_large(p, &m);
+		if (result != TE_PUBLISH_OK)
+			return false;
+		note_sent(p, order->via, &m, now);
+		after = m.place;
+	}
 	return true;
 }
 
-static void note_acknowledged(TePublisher *p)
+/* True: something was done, there may be more. */
+static bool follow(TePublisher *p, int64 now)
 {
-	TeOutputCursor acked = te_transport_acked(p->transport);
-	TeOutPlace place = {(int64)acked.epoch, (int64)acked.seq};
-	QueuedBatch *b;
+	TeRouteOrder order;
 
-	if (te_out_compare(place, p->cursor) <= 0 || te_out_compare(place, p->stale_ack) <= 0)
-		return;
-	te_count(&p->slot->counters.acknowledged,
-	         place.epoch == p->cursor.epoch ? place.seq - p->cursor.seq : place.seq);
-	p->cursor = place;
-	if (te_out_compare(place, p->delivered) > 0)
-		p->delivered = place;
-	while ((b = first_batch(p)) != NULL && te_out_compare(end_of(b), place) <= 0) {
-		if (b->read_at != NULL)
-			te_latency_record_many(&p->slot->latencies, TE_LATENCY_READ_TO_ACK, b->read_at,
-			                       (int)(b->last_seq - b->first_seq + 1), te_monotonic_us());
-		free_batch(p, b);
+	te_route_next(&p->route, now, &order);
+	switch (order.kind) {
+	case TE_ORDER_RECONNECT:
+		te_transport_reconnect(p->outlets[order.via].transport, "its output doesn't move on", now);
+		te_route_down(&p->route, order.via, now);
+		return true;
+	case TE_ORDER_STORE:
+		return store_route(p);
+	case TE_ORDER_RELEASE:
+		return !p->torn && release(p, &order, now);
+	case TE_ORDER_SEND:
+		return !p->torn && send(p, &order, now);
+	default:
+		return false;
 	}
 }
 
 void te_publisher_run(TePublisher *p, int64 now)
 {
-	QueuedBatch *b;
+	int orders = 0;
 
-	attend(p);
-	note_acknowledged(p);
-	while (p->resumed && (b = next_batch(p)) != NULL && send_batch(p, b, now))
-		;
-	te_transport_flush(p->transport, now);
-	te_gauge(&p->slot->gauges.published_seq, p->sent.seq);
-	te_gauge(&p->slot->gauges.acked_seq, p->cursor.seq);
+	p->held = false;
+	attend(p, p->route.released);
+	te_route_tick(&p->route, now);
+	if (now >= p->retry_at) {
+		p->retry_at = 0;
+		while (orders < ORDERS_AT_ONCE && follow(p, now))
+			orders++;
+		if (p->retry_at == 0)
+			p->retry_delay = 0;
+	}
+	p->busy = orders == ORDERS_AT_ONCE;
+	for (int via = 0; via < TE_VIA_COUNT; via++)
+		if (p->outlets[via].transport != NULL)
+			te_transport_flush(p->outlets[via].transport, now);
+	te_gauge(&p->slot->gauges.published_seq, (int64)p->route.peers[p->route.record.via].sent.seq);
+	te_gauge(&p->slot->gauges.acked_seq, (int64)p->route.peers[p->route.record.via].acked.seq);
 	te_gauge(&p->slot->gauges.outbox_pending, te_publisher_pending(p));
-}
-
-/*----------------------------------------------------------------------
- * Anchors
- *----------------------------------------------------------------------*/
-
-/* Go back, or on, to the place behind which the broker's stream ends. */
-static void rewind_to(TePublisher *p, TeOutPlace place)
-{
-	dlist_iter iter;
-	QueuedBatch *head = first_batch(p);
-
-	p->sent = place;
-	/* What an earlier epoch still has to send stands before the queue's, in the table only. */
-	if (head != NULL && head->epoch != place.epoch)
-		for (; head != NULL; head = first_batch(p))
-			free_batch(p, head);
-	dlist_foreach(iter, &p->queue)
-	{
-		QueuedBatch *b = dlist_container(QueuedBatch, node, iter.cur);
-
-		te_outbox_read(&b->reader, (uint8_t *)b->frames, b->length);
-		b->has_frame = false;
-	}
-}
-
-const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool adopting, int64 now)
-{
-	const TeOutputAnchor *anchor = te_transport_output_anchor(p->transport);
-	TeOutPlace place = {(int64)anchor->epoch, (int64)anchor->seq};
-
-	if (anchor->found && strcmp(anchor->installation, p->installation) != 0) {
-		if (!adopting && place.epoch > predecessor_epoch)
-			return "another installation writes to this lane's output stream";
-		if (adopting)
-			p->cursor = p->last; /* what was left to send is of an epoch that ends here */
-		p->broker_last = place;
-	} else if (anchor->found) {
-		p->broker_last = place;
-		if (!adopting && te_out_compare(place, p->last) > 0)
-			return psprintf("the broker has output " INT64_FORMAT "/" INT64_FORMAT
-			                ", this database ends at " INT64_FORMAT "/" INT64_FORMAT,
-			                place.epoch, place.seq, p->last.epoch, p->last.seq);
-		/* The stream is the truth: behind the cursor it lost messages, beyond it acknowledgements
-		 * got lost. */
-		p->cursor = place;
-		if (te_out_compare(place, p->last) > 0)
-			p->last = place;
-	}
-	if (te_out_compare(p->cursor, p->delivered) > 0)
-		p->delivered = p->cursor;
-	if (te_out_compare(p->cursor, p->furthest) > 0)
-		p->furthest = p->cursor;
-	p->anchored = true;
-	p->stale_ack = (TeOutPlace){(int64)te_transport_acked(p->transport).epoch,
-	                            (int64)te_transport_acked(p->transport).seq};
-	rewind_to(p, p->cursor);
-	p->torn = false;
-	te_transport_resume_output(p->transport, anchor->last_stream_seq, now);
-	p->resumed = true;
-	return NULL;
-}
-
-void te_publisher_suspend(TePublisher *p)
-{
-	p->resumed = false;
 }
 
 int64 te_publisher_due(const TePublisher *p)
 {
-	return p->resumed ? te_gate_due(p->gate) : 0;
-}
+	int64 due = te_route_deadline(&p->route);
 
-TeOutPlace te_publisher_cursor(const TePublisher *p)
-{
-	return p->cursor;
+	if (p->busy)
+		return 0;
+	if (p->held)
+		due = Min(due, te_gate_due(p->parts.gate));
+	return p->retry_at > 0 ? Min(due, p->retry_at) : due;
 }
 
 int64 te_publisher_pending(const TePublisher *p)
 {
-	return p->last.epoch == p->cursor.epoch ? p->last.seq - p->cursor.seq : p->last.seq;
-}
+	const TeRoutePeer *nats = &p->route.peers[TE_VIA_NATS], *kafka = &p->route.peers[TE_VIA_KAFKA];
+	TePlace acked = te_place_compare(nats->acked, kafka->acked) > 0 ? nats->acked : kafka->acked;
+	TePlace last = te_out_queue_last(p->queue);
 
-TeOutPlace te_publisher_broker_last(const TePublisher *p)
-{
-	return p->broker_last;
+	return te_place_compare(acked, last) < 0 ? (int64)distance(acked, last) : 0;
 }

@@ -1,73 +1,97 @@
 /*
- * publisher.h - from committed batches to the broker, in order, each message once.
+ * publisher.h - from committed batches to the brokers, in order, each message once.
  *
- * Batches are handed over after their commit and kept in memory up to a bound;
- * what does not fit is read again from trading.outbox when its turn comes.  The
- * cursor is the last (epoch, seq) that the broker has acknowledged without a gap
- * before it.  What is sent are the bytes of the outbox, but for messages that
- * have expired or are halted (gate.h): a gap-fill record takes their place.
+ * The publisher does what the route orders (core/route.h): it stores changes of the route, decides
+ * and stores what is released, and hands messages to the transport of the moment.
+ * What is sent are the bytes of the outbox, but for messages that had expired or were halted when
+ * they were released (release.h): a gap-fill record takes their place.
  */
 #ifndef TE_ENGINE_PUBLISHER_H
 #define TE_ENGINE_PUBLISHER_H
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
+#include "core/route.h"
 #include "engine/gate.h"
+#include "engine/outqueue.h"
 #include "engine/shmem.h"
 #include "transport/transport.h"
 
-/* A place in the lane's output. */
-typedef struct TeOutPlace
-{
-	int64 epoch, seq;
-} TeOutPlace;
-
-static inline int te_out_compare(TeOutPlace a, TeOutPlace b)
-{
-	if (a.epoch != b.epoch)
-		return a.epoch < b.epoch ? -1 : 1;
-	return a.seq < b.seq ? -1 : a.seq > b.seq;
-}
-
 typedef struct TePublisher TePublisher;
 
-extern TePublisher *te_publisher_create(TeLaneSlot *slot, int lane, const char *installation,
-                                        TeTransport *transport, TeGate *gate, TeOutPlace cursor,
-                                        TeOutPlace last);
+/* What it is made of. */
+typedef struct TePublisherParts
+{
+	TeLaneSlot *slot;
+	int lane;
+	const char *installation;
+	TeTransport *transports[TE_VIA_COUNT]; /* NULL: not configured */
+	TeGate *gate;
+	TeRouteCursors cursors; /* as the lane's newest row has them */
+	TePlace last;           /* committed */
+	/*
+	 * Store an empty batch with these rows of trading.gap_fills: te_publisher_stage() gives the
+	 * place that is released with it.  False: it failed and was reported.
+	 */
+	bool (*store_release)(void *arg, const TeGapFill *fills, int count);
+	void *arg;
+} TePublisherParts;
+
+/* Reads the lane's route; in a transaction with SPI connected. */
+extern TePublisher *te_publisher_create(const TePublisherParts *parts);
+
+/*----------------------------------------------------------------------
+ * With each batch
+ *----------------------------------------------------------------------*/
 
 /*
- * A committed batch: messages epoch, first_seq..last_seq.  read_at (one per message,
- * monotonic) is for latency only.  Copies what it keeps.
+ * What the row of a batch stores of the output: where the transports stand, and what it releases.
+ * "frames" (of TeBatchFrames) are the batch's messages, all of "epoch".
  */
-extern void te_publisher_add(TePublisher *p, int64 epoch, int64 first_seq, int64 last_seq,
-                             const void *frames, size_t length, const int64 *read_at);
+extern TeRouteCursors te_publisher_stage(TePublisher *p, int64 epoch, const List *frames);
+
+/* It is committed.  Copies what it keeps of the frames. */
+extern void te_publisher_committed(TePublisher *p, int64 epoch, const List *frames);
+
+/* Has something moved that no row has? */
+extern bool te_publisher_moved(const TePublisher *p);
+
+/*----------------------------------------------------------------------
+ * With each turn
+ *----------------------------------------------------------------------*/
+
+/* How the end of a broker's stream is judged. */
+typedef struct TePublisherOwner
+{
+	uint64 predecessor_epoch; /* output of other installations up to it is behind us */
+	bool adopting; /* the broker may be ahead, or its stream another installation's: an epoch above
+	                  its own follows */
+} TePublisherOwner;
 
 /*
- * Compare the broker's last message with ours and go on behind it.  When it shows
- * that another engine wrote there, in a later epoch than predecessor_epoch if it is of
- * another installation, nothing is resumed and the reason is returned.
- * When the lane is being adopted, the broker may be ahead, or its stream another
- * installation's: an epoch above its own follows.
+ * Take note of a transport's events (TeTransportEvent).  Its output anchor is compared with ours;
+ * when it shows that somebody else writes there, nothing is sent any more and the reason is
+ * returned.
  */
-extern const char *te_publisher_resume(TePublisher *p, int64 predecessor_epoch, bool adopting,
-                                       int64 now);
+extern const char *te_publisher_heed(TePublisher *p, TeVia via, unsigned events,
+                                     const TePublisherOwner *owner, int64 now);
 
-/* The connection is gone: nothing is sent until the next resume. */
-extern void te_publisher_suspend(TePublisher *p);
+/* Transports that are configured, and those of them whose output anchor was found good once. */
+extern int te_publisher_configured(const TePublisher *p);
+extern int te_publisher_anchored(const TePublisher *p);
 
-/* Send what can be sent and note what was acknowledged; outside of a transaction. */
+/* Do what the route orders; outside of a transaction. */
 extern void te_publisher_run(TePublisher *p, int64 now);
 
-/* When it has to run although nothing happens (monotonic), because it keeps a message back; 0: not.
- */
+/* When it has to run although nothing happens (monotonic). */
 extern int64 te_publisher_due(const TePublisher *p);
 
-extern TeOutPlace te_publisher_cursor(const TePublisher *p);
-
-/* Committed, not yet acknowledged. */
+/* Committed, and acknowledged by no broker. */
 extern int64 te_publisher_pending(const TePublisher *p);
 
-/* What the last anchor showed at the end of the broker's stream; epoch 0: nothing. */
-extern TeOutPlace te_publisher_broker_last(const TePublisher *p);
+/* The greatest epoch that an anchor has shown at the end of a broker's stream; 0: none. */
+extern uint64 te_publisher_broker_epoch(const TePublisher *p);
 
 #endif

@@ -127,6 +127,9 @@
 	X(scope, text)                                                                                 \
 	X(producer_id, text) X(epoch, int8) X(from_seq, int8) X(to_seq, int8) X(reason, text)
 
+#define TE_FILL_COLUMNS(X)                                                                         \
+	X(lane, int4) X(batch_no, int8) X(epoch, int8) X(seq, int8) X(reason, text)
+
 #define TE_BREAKER_COLUMNS(X)                                                                      \
 	X(lane, int4)                                                                                  \
 	X(batch_no, int8)                                                                              \
@@ -148,6 +151,10 @@
 	X(last_out_seq, int8)                                                                          \
 	X(publish_epoch, int8)                                                                         \
 	X(publish_seq, int8)                                                                           \
+	X(kafka_epoch, int8)                                                                           \
+	X(kafka_seq, int8)                                                                             \
+	X(released_epoch, int8)                                                                        \
+	X(released_seq, int8)                                                                          \
 	X(system_identifier, int8)                                                                     \
 	X(change_snapshot, pg_snapshot)                                                                \
 	X(inbox_snapshot, pg_snapshot)                                                                 \
@@ -165,6 +172,7 @@
 	X(conditions, market_conditions, TE_CONDITION_COLUMNS, CONDITION)                              \
 	X(dead_letters, dead_letters, TE_DEAD_LETTER_COLUMNS, DEAD_LETTER)                             \
 	X(gaps, input_gaps, TE_GAP_COLUMNS, GAP)                                                       \
+	X(gap_fills, gap_fills, TE_FILL_COLUMNS, FILL)                                                 \
 	X(breaker_changes, breaker_changes, TE_BREAKER_COLUMNS, BREAKER)
 
 #define TE_MESSAGE_MEMBER(name, type) TE_MESSAGE_##name,
@@ -175,6 +183,7 @@
 #define TE_CONDITION_MEMBER(name, type) TE_CONDITION_##name,
 #define TE_DEAD_LETTER_MEMBER(name, type) TE_DEAD_LETTER_##name,
 #define TE_GAP_MEMBER(name, type) TE_GAP_##name,
+#define TE_FILL_MEMBER(name, type) TE_FILL_##name,
 #define TE_BREAKER_MEMBER(name, type) TE_BREAKER_##name,
 #define TE_BATCH_MEMBER(name, type) TE_BATCH_##name,
 #define TE_COLUMN_ENUM(member, table, columns, prefix)                                             \

@@ -57,11 +57,10 @@ struct TeWork
 	TeLaneContext context;
 	TeOwner owner;
 	TeLink *link;
-	TePublisher *publisher; /* NULL without a broker */
 	TeHolds *holds;
 	TeIntake *intake;
-	MemoryContext batch_memory;
-	TeArena arena;
+	MemoryContext batch_memory, release_memory;
+	TeArena arena, release_arena;
 	int64 started_at;
 
 	bool settled; /* the lane is ours beyond doubt: input may be taken */
@@ -161,7 +160,8 @@ static void take_over(TeWork *work)
 	int64 epoch = Max(work->owner.epoch, work->context.memory->committed.epoch);
 
 	if (work->owner.adopting) {
-		int64 broker = work->publisher ? te_publisher_broker_last(work->publisher).epoch : 0;
+		TePublisher *publisher = work->context.publisher;
+		int64 broker = publisher ? (int64)te_publisher_broker_epoch(publisher) : 0;
 
 		epoch = Max(epoch, broker) + 1;
 		work->owner.predecessor_epoch = broker;
@@ -175,11 +175,31 @@ static void take_over(TeWork *work)
 	te_lane_report(work->context.slot, TE_LANE_RUNNING, NULL);
 }
 
+static bool store_release(void *arg, const TeGapFill *fills, int count);
+
+static void create_publisher(TeWork *work)
+{
+	TeLaneContext *c = &work->context;
+	TeMemory *m = c->memory;
+
+	te_session_begin("reading the route");
+	c->publisher = te_publisher_create(&(TePublisherParts){
+		.slot = c->slot,
+		.lane = c->lane,
+		.installation = work->owner.installation,
+		.transports = {te_link_transport(work->link)},
+		.gate = te_gate_create(c->cache, c->exposure, work->holds),
+		.cursors = m->cursors,
+		.last = {(uint64_t)m->committed.epoch, (uint64_t)m->committed.out_seq},
+		.store_release = store_release,
+		.arg = work,
+	});
+	te_session_commit();
+}
+
 TeWork *te_work_start(TeLaneSlot *slot)
 {
 	TeWork *work = MemoryContextAllocZero(TopMemoryContext, sizeof(TeWork));
-	TeMemory *m;
-	TeOutPlace cursor, last;
 
 	/* In a transaction of its own: what the lane's last worker committed before it let go of the
 	 * lock must be in the snapshot that is read afterwards. */
@@ -199,13 +219,15 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	te_session_commit();
 	ensure_partitions(work);
 
-	m = work->context.memory;
 	work->started_at = work->stored_at = te_monotonic_us();
 	work->upkeep_at = work->started_at + UPKEEP_US;
 	work->partitions_at = work->started_at + PARTITIONS_US;
 	work->batch_memory =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine batch", ALLOCSET_DEFAULT_SIZES);
 	te_arena_init(&work->arena, ARENA_BLOCK, ARENA_LIMIT);
+	work->release_memory =
+		AllocSetContextCreate(TopMemoryContext, "trading_engine release", ALLOCSET_DEFAULT_SIZES);
+	te_arena_init(&work->release_arena, ARENA_BLOCK, ARENA_LIMIT);
 	work->link = te_link_create(slot, slot->lane, work->owner.installation);
 	te_assess_connect(work->context.assess, work->link);
 	te_intake_attach(work->intake, work->link);
@@ -213,11 +235,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 		take_over(work);
 		return work;
 	}
-	last = (TeOutPlace){m->committed.epoch, m->committed.out_seq};
-	cursor = (TeOutPlace){m->publish_epoch, m->publish_seq};
-	work->publisher = te_publisher_create(
-		slot, slot->lane, work->owner.installation, te_link_transport(work->link),
-		te_gate_create(work->context.cache, work->context.exposure, work->holds), cursor, last);
+	create_publisher(work);
 	te_lane_report(slot, TE_LANE_STARTING, "waits for the broker");
 	return work;
 }
@@ -236,26 +254,39 @@ bool te_work_adopted(TeLaneSlot *slot)
  * Broker events
  *----------------------------------------------------------------------*/
 
-/* False when the broker shows that the lane isn't ours. */
+/*
+ * Is the lane ours beyond doubt?  That of a copy or a promoted standby is when every broker has
+ * shown where its output ends; one that can't be reached for some time is not waited for, and
+ * stops the lane later if it has what this database doesn't know.
+ */
+static bool may_take_over(const TeWork *work)
+{
+	const TePublisher *publisher = work->context.publisher;
+	int anchored = te_publisher_anchored(publisher);
+	bool patient = te_monotonic_us() - work->started_at <= ANCHOR_PATIENCE_US;
+
+	if (work->owner.ownership == TE_OWNER_SAME && !work->owner.adopting)
+		return anchored > 0 || !patient; /* input by SQL doesn't wait for a broker that is down */
+	return anchored == te_publisher_configured(publisher) || (anchored > 0 && !patient);
+}
+
+/* False when a broker shows that the lane isn't ours. */
 static bool handle_events(TeWork *work, unsigned events)
 {
 	TeTransport *transport = te_link_transport(work->link);
+	TePublisherOwner owner = {(uint64)work->owner.predecessor_epoch, work->owner.adopting};
 	const char *reason;
 
 	if (transport == NULL)
 		return true;
-	if (events & TE_EVENT_DISCONNECTED)
-		te_publisher_suspend(work->publisher);
-	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL) {
-		reason = te_publisher_resume(work->publisher, work->owner.predecessor_epoch,
-		                             work->owner.adopting, te_monotonic_us());
-		if (reason != NULL) {
-			te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
-			return false;
-		}
-		if (!work->settled)
-			take_over(work);
+	reason =
+		te_publisher_heed(work->context.publisher, TE_VIA_NATS, events, &owner, te_monotonic_us());
+	if (reason != NULL) {
+		te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
+		return false;
 	}
+	if (!work->settled && may_take_over(work))
+		take_over(work);
 	if (work->settled)
 		te_intake_resume(work->intake);
 	return true;
@@ -295,58 +326,79 @@ static bool is_transient(const ErrorData *error)
 	}
 }
 
-static TeOutPlace cursor_of(const TeWork *work)
-{
-	const TeMemory *m = work->context.memory;
-
-	return work->publisher ? te_publisher_cursor(work->publisher)
-	                       : (TeOutPlace){m->publish_epoch, m->publish_seq};
-}
-
-/* A moved cursor that no batch has taken along. */
+/* A place that has moved, and that no batch has taken along. */
 static bool cursor_is_due(const TeWork *work)
 {
-	const TeMemory *m = work->context.memory;
-	TeOutPlace stored = {m->publish_epoch, m->publish_seq};
-
-	return te_out_compare(cursor_of(work), stored) != 0 &&
+	return work->context.publisher != NULL && te_publisher_moved(work->context.publisher) &&
 	       te_monotonic_us() - work->stored_at >= CURSOR_IDLE_US;
 }
 
 /* After the commit: what was staged is what is. */
-static void batch_committed(TeWork *work, TeBatch *batch, TeOutPlace cursor)
+static void batch_committed(TeWork *work)
 {
-	TeMemory *m = work->context.memory;
-	ListCell *cell;
-
-	m->publish_epoch = cursor.epoch;
-	m->publish_seq = cursor.seq;
 	work->stored_at = te_monotonic_us();
 	te_gauge(&work->context.slot->gauges.last_batch_at, GetCurrentTimestamp());
 	if (te_intake_taken(work->intake) > 0)
 		te_gauge(&work->context.slot->gauges.last_input_at, GetCurrentTimestamp());
 	work->retry_delay = 0;
 	te_intake_committed(work->intake);
-	foreach (cell, batch->frames) {
-		const TeBatchFrames *f = lfirst(cell);
+}
 
-		te_publisher_add(work->publisher, m->committed.epoch, f->first_seq, f->last_seq, f->data,
-		                 f->len, f->read_at);
-	}
+/* End the transaction that failed, and say why. */
+static ErrorData *end_failed(TeWork *work)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(work->batch_memory);
+	error = CopyErrorData();
+	te_session_abort(false);
+	if (lane_moved_on(error))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+		        errmsg("lane %d has batches of another writer: starting anew", work->context.lane));
+	te_count(&work->context.slot->counters.errors, 1);
+	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
+	if (lacks_partition(error))
+		work->partitions_at = work->upkeep_at = 0;
+	return error;
 }
 
 /* Nothing of the batch has happened; decide when it is tried again. */
 static void batch_failed(TeWork *work, const ErrorData *error)
 {
 	te_batch_discard(&work->context);
-	te_count(&work->context.slot->counters.errors, 1);
-	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
-	if (lacks_partition(error))
-		work->partitions_at = work->upkeep_at = 0;
 	if (te_intake_failed(work->intake, error, is_transient(error)))
 		return;
 	work->retry_delay = Min(RETRY_MAX_US, Max(RETRY_MIN_US, 2 * work->retry_delay));
 	work->retry_at = te_monotonic_us() + work->retry_delay;
+}
+
+/* A batch without input, which records what was decided about a backlog of output. */
+static bool store_release(void *arg, const TeGapFill *fills, int count)
+{
+	TeWork *work = arg;
+	TeBatch batch;
+	bool volatile stored = false;
+
+	MemoryContextReset(work->release_memory);
+	te_arena_reset(&work->release_arena);
+	PG_TRY();
+	{
+		te_batch_begin(&batch, &work->context, work->release_memory, &work->release_arena);
+		for (int i = 0; i < count; i++)
+			te_batch_add_gap_fill(&batch, &fills[i]);
+		te_batch_store(&batch, te_intake_applied(work->intake));
+		stored = true;
+	}
+	PG_CATCH();
+	{
+		(void)end_failed(work);
+		te_batch_discard(&work->context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(TopMemoryContext);
+	if (stored)
+		work->stored_at = te_monotonic_us();
+	return stored;
 }
 
 /* Take what is there into one batch and store it; false when there was nothing. */
@@ -354,7 +406,6 @@ static bool run_batch(TeWork *work)
 {
 	TeBatch batch;
 	bool volatile stored = false;
-	TeOutPlace cursor = cursor_of(work);
 
 	MemoryContextReset(work->batch_memory);
 	te_arena_reset(&work->arena);
@@ -362,22 +413,13 @@ static bool run_batch(TeWork *work)
 	{
 		te_batch_begin(&batch, &work->context, work->batch_memory, &work->arena);
 		if (te_intake_gather(work->intake, &batch) || cursor_is_due(work)) {
-			te_batch_store(&batch, te_intake_snapshot(work->intake), cursor.epoch, cursor.seq);
+			te_batch_store(&batch, te_intake_snapshot(work->intake));
 			stored = true;
 		}
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(work->batch_memory);
-		error = CopyErrorData();
-		te_session_abort(false);
-		if (lane_moved_on(error))
-			ereport(
-				ERROR, errcode(ERRCODE_OBJECT_IN_USE),
-				errmsg("lane %d has batches of another writer: starting anew", work->context.lane));
-		batch_failed(work, error);
+		batch_failed(work, end_failed(work));
 		return false;
 	}
 	PG_END_TRY();
@@ -386,9 +428,9 @@ static bool run_batch(TeWork *work)
 		te_batch_discard(&work->context);
 		return false;
 	}
-	batch_committed(work, &batch, cursor);
-	if (work->publisher != NULL)
-		te_publisher_run(work->publisher, te_monotonic_us());
+	batch_committed(work);
+	if (work->context.publisher != NULL)
+		te_publisher_run(work->context.publisher, te_monotonic_us());
 	te_notify_batch(&batch, work->context.memory->committed.batch_no);
 	return te_intake_taken(work->intake) > 0;
 }
@@ -476,8 +518,8 @@ bool te_work_turn(TeWork *work, int64 until_us)
 	int64 now;
 
 	until_us = Min(until_us, work->upkeep_at);
-	if (work->publisher != NULL && te_publisher_due(work->publisher) > 0)
-		until_us = Min(until_us, te_publisher_due(work->publisher));
+	if (work->context.publisher != NULL && work->settled)
+		until_us = Min(until_us, te_publisher_due(work->context.publisher));
 	if (work->retry_at > 0)
 		until_us = Min(until_us, work->retry_at);
 	else if (te_cache_busy(work->context.cache))
@@ -490,9 +532,6 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		if (!handle_events(work, events))
 			return false;
 		now = te_monotonic_us();
-		if (!work->settled && work->owner.ownership == TE_OWNER_SAME && !work->owner.adopting &&
-		    now - work->started_at > ANCHOR_PATIENCE_US)
-			take_over(work); /* the broker is down: input by SQL doesn't wait for it */
 		AcceptInvalidationMessages();
 		if (now >= work->retry_at) {
 			work->retry_at = 0;
@@ -503,9 +542,10 @@ bool te_work_turn(TeWork *work, int64 until_us)
 			else if (work->settled)
 				more = run_batch(work) || (work->retry_at == 0 && te_intake_retrying(work->intake));
 		}
-		if (work->publisher != NULL)
-			te_publisher_run(work->publisher, te_monotonic_us());
-		else if (te_holds_changed(work->holds))
+		if (work->context.publisher != NULL) {
+			if (work->settled)
+				te_publisher_run(work->context.publisher, te_monotonic_us());
+		} else if (te_holds_changed(work->holds))
 			te_holds_read(work->holds, work->context.memory->committed.epoch,
 			              work->context.memory->committed.out_seq);
 		upkeep(work, now);

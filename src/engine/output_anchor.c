@@ -1,0 +1,60 @@
+/*
+ * output_anchor.c - see output_anchor.h.
+ */
+#include "postgres.h"
+
+#include "engine/output_anchor.h"
+#include "engine/release.h"
+#include "engine/route_rows.h"
+#include "engine/session.h"
+
+/* Has the outbox other bytes for this place than the broker's?  A record of a gap is taken as it
+ * is. */
+static int compare_hash(TeOutQueue *queue, TePlace place, const char *hash)
+{
+	TeQueuedMessage queued;
+	char ours[TE_HASH_TEXT_SIZE];
+
+	if (place.seq == 0 || te_place_compare(place, te_out_queue_last(queue)) > 0 ||
+	    !te_out_queue_find(queue, place, &queued) || queued.replaced != TE_GAP_FILL_NONE)
+		return TE_HASH_UNCHECKED;
+	te_hash_text(queued.frame->hash, ours);
+	return strcmp(ours, hash) == 0 ? TE_HASH_SAME : TE_HASH_OTHER;
+}
+
+static TePlace read_oldest(TeOutQueue *queue, int lane)
+{
+	TePlace oldest;
+
+	te_session_begin("looking for the start of the outbox");
+	oldest = te_route_oldest(lane, te_out_queue_last(queue));
+	te_session_commit();
+	return oldest;
+}
+
+TeOutputJudgement te_output_anchor_judge(TeOutQueue *queue, const TeOutputSide *ours,
+                                         const TeOutputAnchor *anchor)
+{
+	TeOutputSeen seen = {
+		.identity = anchor->stream_created,
+		.found = anchor->found,
+		.exhausted = anchor->exhausted,
+		.installation = anchor->installation,
+		.lane = anchor->lane,
+		.place = {anchor->epoch, anchor->seq},
+	};
+	TeOutputStored stored = {
+		.installation = ours->installation,
+		.lane = ours->lane,
+		.identity = anchor->stream_created,
+		.cursor = ours->cursor,
+		.last = te_out_queue_last(queue),
+		.oldest = read_oldest(queue, ours->lane),
+		.predecessor_epoch = ours->predecessor_epoch,
+		.adopting = ours->adopting,
+	};
+
+	if (seen.found && strcmp(seen.installation, ours->installation) == 0)
+		seen.hash = compare_hash(queue, seen.place, anchor->hash);
+	return te_anchor_judge_output(&stored, &seen);
+}
