@@ -92,6 +92,9 @@ SELECT 0, 1, 'nats', company_id, user_id, 'MALFORMED', bytea '\x' FROM everybody
 INSERT INTO trading.breaker_changes (lane, batch_no, company_id, changed_at, from_state, to_state, cause, wait_until)
 SELECT 0, 1, company_id, now(), 'CLOSED', 'OPEN', 'FAILURE_RATE', now() FROM trading.companies UNION ALL SELECT 0, 1, NULL, now(), 'OPEN', 'HALF_OPEN', 'WAITED', NULL;
 INSERT INTO trading.outbox (lane, batch_no, epoch, first_seq, last_seq, frames) VALUES (0, 1, 1, 1, 4, '\x');
+INSERT INTO trading.gap_fills (lane, batch_no, epoch, seq, reason) VALUES (0, 1, 1, 2, 'EXPIRED');
+INSERT INTO trading.routes (lane, version, route_epoch, state, cause, via, from_epoch, from_seq, cut_epoch, cut_seq, dwell)
+	VALUES (0, 1, 1, 'NATS', 'ACKS_RESUMED', 'NATS', 1, 0, 0, 0, '30 s');
 INSERT INTO trading.batches (lane, batch_no, epoch) VALUES (0, 1, 1);
 INSERT INTO trading.inbox (kind, company_id, user_id, payload, submitted_by) SELECT 'predictions', company_id, user_id, '\x', 'x' FROM everybody;
 DROP VIEW everybody;
