@@ -44,7 +44,7 @@ $old->stop;
 my $new = started('new', $nats);
 my $new_id = installation($new);
 wait_for($new, "SELECT state || ': ' || reason FROM trading.stat_workers",
-	q{foreign: another installation writes to this lane's output stream (NATS has 1/1, the database 0/0)}, 'a new database is silent on a used broker');
+	q{foreign: another installation writes to this lane's output stream (NATS has 2/1, the database 0/0)}, 'a new database is silent on a used broker');
 submit($new, 'p2');
 is(value($new, 'SELECT trading.adopt()'), 1, 'it is adopted');
 wait_for($new, 'SELECT state, published FROM trading.stat_workers', 'running|1', 'it runs, and sends what waited');
