@@ -19,7 +19,7 @@ PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
 GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
 UNIT_C := $(wildcard test/unit/*.c)
 # Without librdkafka there is nothing to test Kafka with, and nothing to be tested.
-TOOLS := te_nats $(if $(shell pkg-config --exists rdkafka && echo yes),te_kafka kafka_broker)
+TOOLS := te_nats $(if $(shell pkg-config --exists rdkafka && echo yes),te_kafka kafka_broker te_consumer)
 # Programs of the demo, and what they share.
 DEMO_MAINS := demo/predictor.c demo/risk_service.c demo/terminal.c
 DEMO_PARTS := $(filter-out $(DEMO_MAINS),$(wildcard demo/*.c))
@@ -124,12 +124,16 @@ LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) -o $@ $(filter %.o,$^) $(LDFLAGS) $(TE_
 $(UNIT_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $(PURE_OBJS)
 	$(LINK)
 
-# Each tool is a folder, and what all of them share.
+# Each tool is a folder, with those that it shares with others.
+TOOL_PARTS_te_nats := nats_client
+TOOL_PARTS_te_kafka := kafka_client
+TOOL_PARTS_te_consumer := nats_client kafka_client
+tool_sources = $(wildcard $(patsubst %,test/tools/%/*.c,common $(TOOL_PARTS_$(1)) $(1)))
 define tool_rule
-$(O)/bin/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard test/tools/common/*.c test/tools/$(1)/*.c)) $(PURE_OBJS)
+$(O)/bin/$(1): $(patsubst %.c,$(O)/%.o,$(tool_sources)) $(PURE_OBJS)
 endef
 $(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
-$(O)/bin/te_kafka $(O)/bin/kafka_broker: TE_LIBS += $(shell pkg-config --libs rdkafka 2>/dev/null)
+$(filter-out $(O)/bin/te_nats,$(TOOL_PROGRAMS)): TE_LIBS += $(shell pkg-config --libs rdkafka 2>/dev/null)
 
 $(TOOL_PROGRAMS):
 	@mkdir -p $(@D)

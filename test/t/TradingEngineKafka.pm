@@ -118,6 +118,9 @@ sub reap
 sub stop { my ($self) = @_; $self->resume if $self->{paused}; return $self->reap; }
 sub kill9 { my ($self) = @_; kill 'KILL', $self->{pid} if $self->{pid}; $self->{paused} = 0; return $self->reap; }
 
+# Arguments that say where it is, for te_kafka and te_consumer.
+sub client_arguments { my ($self) = @_; return ('--brokers', $self->{brokers}); }
+
 # te_kafka with arguments; returns (exit status, output, error output).
 sub te_kafka
 {
@@ -127,7 +130,7 @@ sub te_kafka
 	my $from = "$self->{folder}/input";
 	unlink $from;
 	append_to_file($from, $input);
-	IPC::Run::run([ 'te_kafka', '--brokers', $self->{brokers}, @arguments ],
+	IPC::Run::run([ 'te_kafka', $self->client_arguments, @arguments ],
 		'<', $from, '>', \$out, '2>', \$err);
 	return ($? >> 8, $out, $err);
 }
@@ -178,7 +181,7 @@ sub start_load
 {
 	my ($self, @arguments) = @_;
 	my $load = { out => '', err => '' };
-	$load->{run} = IPC::Run::start([ 'te_kafka', '--brokers', $self->{brokers}, 'load', @arguments ],
+	$load->{run} = IPC::Run::start([ 'te_kafka', $self->client_arguments, 'load', @arguments ],
 		'<', \undef, '>', \$load->{out}, '2>', \$load->{err});
 	return $load;
 }

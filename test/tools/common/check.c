@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/envelope.pb-c.h"
-#include "wire/identity.h"
+#include "common/output.h"
 
 typedef struct Key
 {
@@ -21,17 +20,6 @@ struct Check
 	size_t count, room;
 	int64_t messages, distinct, duplicates, conflicts, gaps, disorder, bad_hashes, bad_headers;
 };
-
-static bool header_number(const Message *message, const char *name, uint64_t *value)
-{
-	const char *text = message_header(message, name);
-	char *end;
-
-	if (text == NULL || *text < '0' || *text > '9')
-		return false;
-	*value = strtoull(text, &end, 10);
-	return *end == '\0';
-}
 
 /* Where a key is, or would be: epochs rise, and sequences within them. */
 static int compare_keys(const Key *a, uint64_t lane, uint64_t epoch, uint64_t seq)
@@ -110,34 +98,21 @@ Check *check_begin(void)
 
 void check_take(Check *check, const Message *message)
 {
-	const char *hash = message_header(message, "te-hash");
-	TradingEngine__TradingProcessingEnvelope *envelope;
-	Key key;
+	Output output = output_of(message);
+	Key key = {.lane = output.lane, .epoch = output.epoch};
 
+	if (output.kind == OUTPUT_MARKER)
+		return;
 	check->messages++;
-	te_hash_text(te_hash64(message->data, message->length), key.hash);
-	if (hash == NULL || strcmp(hash, key.hash) != 0)
+	if (!output.hash_stated)
 		check->bad_hashes++;
-	envelope =
-		trading_engine__trading_processing_envelope__unpack(NULL, message->length, message->data);
-	if (!header_number(message, "te-lane", &key.lane) ||
-	    !header_number(message, "te-epoch", &key.epoch) ||
-	    !header_number(message, "te-seq", &key.seq) || envelope == NULL ||
-	    envelope->lane != key.lane || envelope->epoch != key.epoch || envelope->out_seq != key.seq)
+	if (output.kind == OUTPUT_NONE) {
 		check->bad_headers++;
-	else if (envelope->message_type == TRADING_ENGINE__MESSAGE_TYPE__MESSAGE_TYPE_GAP_FILL) {
-		TradingEngine__GapFill *fill =
-			trading_engine__gap_fill__unpack(NULL, envelope->payload.len, envelope->payload.data);
-
-		if (fill == NULL || fill->to != key.seq || fill->from > fill->to)
-			check->bad_headers++;
-		else
-			for (key.seq = fill->from; key.seq <= fill->to; key.seq++)
-				note_key(check, &key);
-		trading_engine__gap_fill__free_unpacked(fill, NULL);
-	} else
+		return;
+	}
+	memcpy(key.hash, output.hash, sizeof(key.hash));
+	for (key.seq = output.first; key.seq <= output.seq; key.seq++)
 		note_key(check, &key);
-	trading_engine__trading_processing_envelope__free_unpacked(envelope, NULL);
 }
 
 json_t *check_end(Check *check, bool complete, bool *clean)

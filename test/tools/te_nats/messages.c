@@ -4,6 +4,7 @@
  * A line of pub-json is as common/message.h says, with
  *
  *	core      true: without JetStream, not acknowledged
+ *	headers   further headers, an object of texts
  *
  * One line of answer each: {"stream", "seq", "duplicate"} or {"error"}.
  */
@@ -14,8 +15,9 @@
 #include "common/check.h"
 #include "te_nats.h"
 
-json_t *publish_acknowledged(Client *client, const char *subject, const void *data, size_t length,
-                             const char *id, const char **error)
+/* Publish through JetStream and wait for the acknowledgement; NULL and *error where it refuses. */
+static json_t *publish_acknowledged(Client *client, natsMsg *message, const char *id,
+                                    const char **error)
 {
 	jsPubOptions options;
 	jsPubAck *ack = NULL;
@@ -24,7 +26,7 @@ json_t *publish_acknowledged(Client *client, const char *subject, const void *da
 
 	jsPubOptions_Init(&options);
 	options.MsgId = id;
-	status = js_Publish(&ack, client->stream, subject, data, (int)length, &options, NULL);
+	status = js_PublishMsg(&ack, client->stream, message, &options, NULL);
 	if (status != NATS_OK) {
 		*error = natsStatus_GetText(status);
 		return NULL;
@@ -36,19 +38,24 @@ json_t *publish_acknowledged(Client *client, const char *subject, const void *da
 }
 
 /* Publish and print the answer; false when the broker refused. */
-static bool publish_and_tell(Client *client, const char *subject, const void *data, size_t length,
-                             const char *id, bool core)
+static bool publish_and_tell(Client *client, const Draft *draft, bool core, json_t *headers)
 {
-	const char *error = NULL;
-	json_t *answer;
+	const char *error = NULL, *name;
+	json_t *answer = NULL, *value;
+	natsMsg *message = NULL;
 
+	check_status(natsMsg_Create(&message, draft->subject, NULL, (const char *)draft->data,
+	                            (int)draft->length),
+	             draft->subject);
+	json_object_foreach(headers, name, value)
+		check_status(natsMsgHeader_Set(message, name, json_string_value(value)), name);
 	if (core) {
-		check_status(natsConnection_Publish(client->connection, subject, data, (int)length),
-		             subject);
-		check_status(natsConnection_FlushTimeout(client->connection, 5000), subject);
+		check_status(natsConnection_PublishMsg(client->connection, message), draft->subject);
+		check_status(natsConnection_FlushTimeout(client->connection, 5000), draft->subject);
 		answer = json_object();
 	} else
-		answer = publish_acknowledged(client, subject, data, length, id, &error);
+		answer = publish_acknowledged(client, message, draft->id, &error);
+	natsMsg_Destroy(message);
 	if (answer == NULL)
 		answer = json_pack("{s:s}", "error", error);
 	print_json(answer);
@@ -74,29 +81,27 @@ int command_pub(Client *client, Arguments *arguments)
 	const char *hex = take_option(arguments, "hex");
 	const char *path = take_option(arguments, "file");
 	const char *text = take_option(arguments, "text");
-	const char *id = take_option(arguments, "id");
 	bool core = take_flag(arguments, "core");
-	const char *subject = take_argument(arguments, "SUBJECT");
-	const uint8_t *data;
+	Draft draft = {.id = take_option(arguments, "id")};
 	uint8_t *read = NULL;
-	size_t length;
 	bool done;
 
+	draft.subject = take_argument(arguments, "SUBJECT");
 	if (hex != NULL)
-		data = read = bytes_of_hex(hex, &length);
+		draft.data = read = bytes_of_hex(hex, &draft.length);
 	else if (text != NULL) {
-		data = (const uint8_t *)text;
-		length = strlen(text);
+		draft.data = (const uint8_t *)text;
+		draft.length = strlen(text);
 	} else {
 		FILE *file = path != NULL ? fopen(path, "rb") : stdin;
 
 		if (file == NULL)
 			fail("%s: can't be read", path);
-		data = read = read_all(file, &length);
+		draft.data = read = read_all(file, &draft.length);
 		if (file != stdin)
 			fclose(file);
 	}
-	done = publish_and_tell(client, subject, data, length, id, core);
+	done = publish_and_tell(client, &draft, core, NULL);
 	free(read);
 	return done ? 0 : 1;
 }
@@ -111,8 +116,9 @@ static void publish_draft(void *context, const Draft *draft)
 {
 	Publishing *publishing = context;
 
-	if (!publish_and_tell(publishing->client, draft->subject, draft->data, draft->length, draft->id,
-	                      json_is_true(json_object_get(draft->line, "core"))))
+	if (!publish_and_tell(publishing->client, draft,
+	                      json_is_true(json_object_get(draft->line, "core")),
+	                      json_object_get(draft->line, "headers")))
 		publishing->refused = true;
 }
 
@@ -125,12 +131,26 @@ int command_pub_json(Client *client, Arguments *arguments)
 	return publishing.refused ? 1 : 0;
 }
 
+static json_t *hex_of_bytes(const uint8_t *data, size_t length)
+{
+	char *text = need_memory(malloc(2 * length + 1));
+	json_t *value;
+
+	for (size_t i = 0; i < length; i++)
+		snprintf(text + 2 * i, 3, "%02x", data[i]);
+	value = json_stringn(text, 2 * length);
+	free(text);
+	return value;
+}
+
 static void print_stream_message(void *context, const Message *message, uint64_t seq,
                                  int64_t time_ns)
 {
 	json_t *value = describe_message(message);
+	const bool *hex = context;
 
-	(void)context;
+	if (*hex)
+		json_object_set_new(value, "hex", hex_of_bytes(message->data, message->length));
 	json_object_set_new(value, "seq", json_integer((json_int_t)seq));
 	json_object_set_new(value, "time_us", json_integer(time_ns / 1000));
 	print_json(value);
@@ -139,9 +159,10 @@ static void print_stream_message(void *context, const Message *message, uint64_t
 int command_stream_dump(Client *client, Arguments *arguments)
 {
 	double from = number_of(take_option(arguments, "from"), "--from", 1);
+	bool hex = take_flag(arguments, "hex");
 
 	read_stream(client, take_argument(arguments, "STREAM"), (uint64_t)from, print_stream_message,
-	            NULL);
+	            &hex);
 	return 0;
 }
 

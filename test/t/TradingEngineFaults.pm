@@ -1,0 +1,130 @@
+# TradingEngineFaults - what the fault tests share: the checker, and how much is done.
+#
+#	my $accounts = proven('after it all', $node, nats => $nats, kafka => $kafka);
+#	for my $round (1 .. rounds(5, 200)) { ... }      # 200 in the full form: TE_FAULTS=full
+#
+# The checker reads the whole of both transports as the reference consumer does
+# (test/tools/te_consumer), and the tables (faults.sql), and proves the invariants that
+# doc/failover.md names: nothing lost, nothing twice, one content per identity, order per
+# lane, nothing published that the database lost, every input accounted for.
+package TradingEngineFaults;
+
+use strict;
+use warnings;
+
+use Cwd ();
+use Exporter 'import';
+use File::Basename;
+use IPC::Run;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use TradingEngine;
+
+our @EXPORT = qw(full rounds proven violations consumed seeded);
+
+my $sql = dirname(Cwd::abs_path(__FILE__)) . '/faults.sql';
+my $json = JSON::PP->new->utf8;
+
+# Is this the full form of the fault tests?
+sub full { return ($ENV{TE_FAULTS} // '') eq 'full'; }
+
+# How often, or how long: in the short form, and in the full one.
+sub rounds { my ($short, $full) = @_; return full() ? $full : $short; }
+
+# Random numbers that can be had again: says the seed, which TE_SEED sets.
+sub seeded
+{
+	my $seed = $ENV{TE_SEED} // int(time() * 1000) % 1_000_000_007;
+	srand $seed;
+	note("TE_SEED=$seed");
+	return $seed;
+}
+
+sub te_consumer
+{
+	my ($input, @arguments) = @_;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'te_consumer', @arguments ], '<', $input, '>', \$out, '2>', \$err);
+	die "te_consumer @arguments: $err\n" if $out eq '' && $err ne '';
+	return $out;
+}
+
+sub places
+{
+	my ($node, %o) = @_;
+	return (
+		'--lanes', value($node, 'SELECT count(*) FROM trading.lanes'),
+		($o{nats} ? ('--url', $o{nats}->url) : ()),
+		($o{kafka} ? $o{kafka}->client_arguments : ()),
+		(defined $o{output} ? ('--output', $o{output}) : ()),
+		(defined $o{prefix} ? ('--prefix', $o{prefix}) : ()));
+}
+
+# What the reference consumer gets from both transports; with "lines", a folder for them.
+sub consumed
+{
+	my ($node, %o) = @_;
+	return $json->decode(te_consumer(\'', places($node, %o), ($o{lines} ? ('--lines', $o{lines}) : ())));
+}
+
+sub write_frames
+{
+	my ($node, $folder) = @_;
+	my $query = "SELECT lane, epoch, encode(frames, 'hex') FROM trading.outbox ORDER BY lane, epoch, first_seq";
+	$node->safe_psql('postgres', "\\copy ($query) TO '$folder/outbox.tsv'");
+	my $frames = te_consumer("$folder/outbox.tsv", '--frames');
+	append_to_file("$folder/frames.tsv", $frames);
+	return;
+}
+
+# Every violation that there is, as text, and the accounts.  Options: nats, kafka (brokers of the
+# test), output (trading_output), prefix (trading), nats_complete (1: everything is on NATS, too),
+# input_complete (1: nothing was discarded by a broker), lost_epochs (0; 1: what is of an epoch
+# before the last adoption need not be in the database).
+sub violations
+{
+	my ($node, %o) = @_;
+	my $folder = PostgreSQL::Test::Utils::tempdir('checked');
+	my @found;
+	my $result = consumed($node, %o, lines => $folder);
+	push @found, "consumer: $_: $result->{$_}" for grep { $result->{$_} } qw(conflicts refused);
+	push @found, 'consumer: hole: ' . join '/', @$_ for @{ $result->{holes} };
+	push @found, 'consumer: the order of reading makes a difference' unless $result->{same};
+	write_frames($node, $folder);
+	my $variables = join "\n", map { "\\set $_ " . ($o{$_} ? 't' : 'f') } qw(nats_complete input_complete lost_epochs);
+	my $out = $node->safe_psql('postgres', <<"SQL");
+$variables
+SET client_min_messages = warning;
+CREATE TEMP TABLE outputs (via text, place text, position bigint, kind text, lane integer, epoch bigint, first bigint,
+	seq bigint, hash text, stated boolean, reason text, signal_id text, installation text, route text, backfill text);
+CREATE TEMP TABLE inputs (via text, place text, position bigint, subject text, kind text, company text, "user" text,
+	producer text, epoch numeric, seq numeric, payload_hash text, id text, message_hash text);
+CREATE TEMP TABLE frames (lane integer, epoch bigint, seq bigint, hash text);
+\\copy outputs FROM '$folder/outputs.tsv'
+\\copy inputs FROM '$folder/inputs.tsv'
+\\copy frames FROM '$folder/frames.tsv'
+\\i $sql
+SQL
+	my @lines = split /\n/, $out;
+	my $accounts = $json->decode(pop @lines);
+	return ([ @found, @lines ], { %$accounts, consumer => $result });
+}
+
+# A test: all invariants hold.  Gives the accounts.
+sub proven
+{
+	my ($name, $node, %o) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($found, $accounts) =
+	  violations($node, nats_complete => $o{nats} ? 1 : 0, input_complete => 1, %o);
+	is(join("\n", @$found), '', "$name: nothing is lost, doubled, changed, out of order or unaccounted for");
+	is($accounts->{produced}, $accounts->{applied} + $accounts->{dead_letters} + $accounts->{gaps} + $accounts->{stale},
+		"$name: produced = applied + dead letters + gaps + stale ("
+		  . join(' + ', map { $accounts->{$_} } qw(applied dead_letters gaps stale)) . ')');
+	note(explain($accounts));
+	return $accounts;
+}
+
+1;
