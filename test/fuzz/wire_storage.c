@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/decide.h"
+#include "core/work.h"
 #include "wire/assessment.h"
 #include "wire/inputs.h"
 #include "wire/order.h"
