@@ -12,7 +12,7 @@ SELECT s.company_id || '/' || s.user_id || '/' || s.strategy_id AS strategy, c.t
        count(*) FILTER (WHERE s.outcome = 'HOLD') AS holds,
        round(avg(s.position_size)::numeric, 2) AS mean_lots
   FROM trading.signals AS s JOIN trading.companies AS c ON c.company_id = s.company_id
- GROUP BY 1, 2 ORDER BY min(c.created_at), 2, 1;
+ GROUP BY 1, 2 ORDER BY 1;
 
 \echo '== what became of them: paper trades'
 SELECT p.company_id || '/' || p.user_id || '/' || p.strategy_id AS strategy, p.filled, p.cancelled AS expired, p.trades,
@@ -22,8 +22,18 @@ SELECT p.company_id || '/' || p.user_id || '/' || p.strategy_id AS strategy, p.f
 SELECT a.company_id || '/' || a.user_id AS account, a.starting_equity, round(a.equity::numeric, 2) AS equity, a.open_trades
   FROM trading.account_equity AS a WHERE a.simulated ORDER BY 1;
 
-\echo '== what confidence meant: models of the ensemble and the ensemble itself'
-SELECT * FROM trading.model_performance LIMIT 8;
+\echo '== what confidence meant: models of the ensemble and the ensemble itself; a coin gets a Brier score of 0.25'
+SELECT COALESCE(NULLIF(m.model_id, ''), 'the ensemble') AS model, m.symbol, m.horizon, m.votes, m.unresolved_votes AS unresolved,
+       round(m.mean_confidence::numeric, 3) AS mean_confidence, round(m.accuracy::numeric, 3) AS accuracy,
+       round(m.brier_score::numeric, 3) AS brier_score
+  FROM trading.model_performance AS m WHERE m.company_id = '_all' AND m.period = 'all'
+ ORDER BY m.symbol, m.model_id, m.horizon LIMIT 24;
+
+\echo '== what self-adjustment would do now (a dry run), and why'
+SELECT a.company_id || '/' || a.user_id || '/' || a.strategy_id AS strategy, a.verdict, a.closed_trades AS trades,
+       round(a.accuracy::numeric, 3) AS accuracy, round(a.drawdown::numeric, 3) AS drawdown,
+       a.threshold_before AS confidence, a.threshold_after AS to_confidence, a.size_before AS size, a.size_after AS to_size
+  FROM trading.adjust_strategies(dry_run => true) AS a ORDER BY 1;
 
 \echo '== risk service'
 SELECT COALESCE(s.risk_status, 'nobody asked') AS asked, COALESCE(s.risk_level, '-') AS level, s.outcome, count(*) AS signals,

@@ -1,4 +1,4 @@
--- What the live view of the demo shows; variable since: signals after this time are new.
+-- What the live view of the demo shows.
 \pset border 0
 \pset footer off
 \pset null ''
@@ -23,9 +23,10 @@ SELECT t.company_id || '/' || t.user_id || '/' || t.strategy_id AS strategy,
   FROM trading.trades AS t GROUP BY 1 ORDER BY 1;
 
 \echo '-- outcomes of decisions (a prediction below the confidence that a strategy asks for never reaches it)'
-SELECT string_agg(o.outcome || ' ' || o.count, ', ' ORDER BY o.count DESC) AS so_far
-  FROM (SELECT d.outcome, sum(d.count) AS count FROM trading.stat_decisions AS d GROUP BY d.outcome) AS o
- WHERE o.count > 0;
+SELECT string_agg(o.outcome || ' ' || o.count, ', ' ORDER BY o.place) AS so_far
+  FROM (SELECT d.outcome, sum(d.count) AS count, row_number() OVER (ORDER BY sum(d.count) DESC, d.outcome) - 1 AS place
+	  FROM trading.stat_decisions AS d GROUP BY d.outcome HAVING sum(d.count) > 0) AS o
+ GROUP BY o.place / 5 ORDER BY o.place / 5;
 
 \echo '-- latency, milliseconds'
 SELECT l.metric, l.count, round(l.p50_ms::numeric, 2) AS p50, round(l.p99_ms::numeric, 2) AS p99,

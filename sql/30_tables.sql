@@ -277,8 +277,9 @@ BEGIN
 		contract_size float8 NOT NULL CONSTRAINT contract_size_is_positive
 			CHECK (contract_size > 0 AND contract_size < 'Infinity'),
 		lot_min float8 NOT NULL CONSTRAINT lot_min_is_positive CHECK (lot_min > 0 AND lot_min < 'Infinity'),
-		lot_step float8 NOT NULL CONSTRAINT lot_step_is_positive CHECK (lot_step > 0 AND lot_step < 'Infinity'),
-		lot_max float8 NOT NULL CONSTRAINT lot_max_is_at_least_lot_min CHECK (lot_max >= lot_min AND lot_max < 'Infinity'),
+		lot_step float8 NOT NULL CONSTRAINT "lot_step_is_at_least_1e-8" CHECK (lot_step >= 1e-8 AND lot_step < 'Infinity'),
+		lot_max float8 NOT NULL CONSTRAINT lot_max_is_at_least_lot_min CHECK (lot_max >= lot_min)
+			CONSTRAINT lot_max_is_at_most_1e12 CHECK (lot_max <= 1e12),
 		min_stop_pips float8 NOT NULL DEFAULT 0 CONSTRAINT min_stop_pips_is_not_negative
 			CHECK (min_stop_pips >= 0 AND min_stop_pips < 'Infinity'),
 		margin_rate float8 NOT NULL DEFAULT 0.2 CONSTRAINT margin_rate_is_within_0_and_1 CHECK (margin_rate >= 0 AND margin_rate <= 1),

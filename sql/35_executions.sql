@@ -342,7 +342,8 @@ CREATE FUNCTION trading.report_execution(execution_id text, signal_id uuid, stat
 AS $$
 BEGIN
 	PERFORM trading.report_execution(jsonb_strip_nulls(jsonb_build_object(
-		'execution_id', execution_id, 'signal_id', signal_id, 'status', status, 'executed_at', CASE WHEN isfinite(executed_at)
+		'execution_id', execution_id, 'signal_id', signal_id, 'status', status,
+		'executed_at', CASE WHEN isfinite(executed_at) AND executed_at >= '0001-01-01 00:00Z'
 			THEN to_char(executed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE executed_at::text END,
 		'executed_price', executed_price, 'executed_size', executed_size, 'profit', profit, 'commission', commission,
 		'requested_price', requested_price, 'leg', NULLIF(leg, 0), 'reason', reason, 'broker_order_id', broker_order_id,

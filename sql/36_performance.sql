@@ -152,8 +152,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.performance_levels(text, text, text) IS 'the levels that a trade counts for; * stands for all';
 
-CREATE TYPE trading.performance_key AS (company_id text, user_id text, strategy_id text, symbol text);
-COMMENT ON TYPE trading.performance_key IS 'what trades are told apart by';
+CREATE TYPE trading.performance_place AS (company_id text, level text, user_id text, strategy_id text, symbol text);
+COMMENT ON TYPE trading.performance_place IS 'what trades are counted together: a level, and what it tells apart';
 
 CREATE FUNCTION trading.create_performance_tables() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -273,67 +273,69 @@ END
 $$;
 COMMENT ON FUNCTION trading.create_performance_triggers() IS 'part of trading.setup(): trades say which days have changed';
 
--- Pieces of a day, made anew: every level that these strategies and symbols count for.
-CREATE FUNCTION trading.roll_up_day(day date, keys trading.performance_key[]) RETURNS bigint
+-- Pieces that are made anew go first.  By company, too: a day of one is few of a day's pieces.
+CREATE FUNCTION trading.clear_parts(grain text, starts_on date, places trading.performance_place[]) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM trading.performance_parts AS p
+	 USING unnest(places) AS t
+	 WHERE p.starts_on = clear_parts.starts_on AND p.company_id = ANY (ARRAY(SELECT DISTINCT c.company_id FROM unnest(places) AS c))
+	   AND p.grain = clear_parts.grain
+	   AND p.company_id = t.company_id AND p.level = t.level AND p.user_id = t.user_id
+	   AND p.strategy_id = t.strategy_id AND p.symbol = t.symbol
+$$;
+COMMENT ON FUNCTION trading.clear_parts(text, date, trading.performance_place[]) IS
+	'part of trading.roll_up(): takes away pieces of a day or month that are to be made anew';
+
+CREATE FUNCTION trading.roll_up_day(day date, places trading.performance_place[]) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	companies constant text[] := ARRAY(SELECT DISTINCT t.company_id FROM unnest(places) AS t);
 	made bigint;
 BEGIN
-	-- By the whole key: one relation, so that no join is made of a part of it first.
-	DELETE FROM trading.performance_parts AS p
-	 USING (SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
-		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l) AS t
-	 WHERE p.company_id = t.company_id AND p.level = t.level AND p.grain = 'day' AND p.user_id = t.level_user
-	   AND p.strategy_id = t.level_strategy AND p.symbol = t.level_symbol AND p.starts_on = roll_up_day.day;
-
-	WITH touched AS MATERIALIZED (
-		SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
-		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l)
+	PERFORM trading.clear_parts('day', day, places);
 	INSERT INTO trading.performance_parts (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, piece)
-	SELECT x.company_id, x.level, 'day', x.level_user, x.level_strategy, x.level_symbol, x.simulated, x.currency, roll_up_day.day,
-	       trading.performance_piece(x.closed_at, x.profit, x.r_multiple, x.confidence, x.fate, x.latency_ms, x.slippage_pips
-		ORDER BY x.closed_at, x.signal_id)
-	  FROM (SELECT e.*, l.*
-		  FROM (SELECT DISTINCT t.company_id FROM touched AS t) AS c
-		  JOIN trading.performance_events AS e ON e.company_id = c.company_id AND e.day = roll_up_day.day
-		 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
-		OFFSET 0) AS x -- first what a trade counts for, then whether that was touched: the join is by the whole key
-	  JOIN touched AS t
-	    ON t.company_id = x.company_id AND t.level = x.level AND t.level_user = x.level_user
-	   AND t.level_strategy = x.level_strategy AND t.level_symbol = x.level_symbol
-	 GROUP BY x.company_id, x.level, x.level_user, x.level_strategy, x.level_symbol, x.simulated, x.currency;
+	SELECT t.company_id, t.level, 'day', t.user_id, t.strategy_id, t.symbol, m.simulated, m.currency, roll_up_day.day, m.piece
+	  FROM (SELECT t.place, e.simulated, e.currency, -- by the number of the place: sorting by its names takes longer
+		       trading.performance_piece(e.closed_at, e.profit, e.r_multiple, e.confidence, e.fate, e.latency_ms, e.slippage_pips
+			ORDER BY e.closed_at, e.signal_id) AS piece
+		  FROM (SELECT e.*, l.*
+			  FROM trading.performance_events AS e
+			 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
+			 WHERE e.company_id = ANY (companies) AND e.day = roll_up_day.day
+			OFFSET 0) AS e -- first what a trade counts for, then whether that was touched: the join is by the whole key
+		  JOIN unnest(places) WITH ORDINALITY AS t (company_id, level, user_id, strategy_id, symbol, place)
+		    ON t.company_id = e.company_id AND t.level = e.level AND t.user_id = e.level_user
+		   AND t.strategy_id = e.level_strategy AND t.symbol = e.level_symbol
+		 GROUP BY t.place, e.simulated, e.currency) AS m
+	  JOIN unnest(places) WITH ORDINALITY AS t (company_id, level, user_id, strategy_id, symbol, place) ON t.place = m.place;
 	GET DIAGNOSTICS made = ROW_COUNT;
 	RETURN made;
 END
 $$;
-COMMENT ON FUNCTION trading.roll_up_day(date, trading.performance_key[]) IS 'part of trading.roll_up(): pieces of a day from its trades';
+COMMENT ON FUNCTION trading.roll_up_day(date, trading.performance_place[]) IS 'part of trading.roll_up(): pieces of a day from its trades';
 
--- Pieces of a month from those of its days.
-CREATE FUNCTION trading.roll_up_month(month date, keys trading.performance_key[]) RETURNS void
+CREATE FUNCTION trading.roll_up_month(month date, places trading.performance_place[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	companies constant text[] := ARRAY(SELECT DISTINCT t.company_id FROM unnest(places) AS t);
 BEGIN
-	-- By the whole key: one relation, so that no join is made of a part of it first.
-	DELETE FROM trading.performance_parts AS p
-	 USING (SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
-		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l) AS t
-	 WHERE p.company_id = t.company_id AND p.level = t.level AND p.grain = 'month' AND p.user_id = t.level_user
-	   AND p.strategy_id = t.level_strategy AND p.symbol = t.level_symbol AND p.starts_on = month;
-
+	PERFORM trading.clear_parts('month', month, places);
 	INSERT INTO trading.performance_parts (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on, piece)
-	SELECT p.company_id, p.level, 'month', p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, month,
-	       trading.performance_joined(p.piece ORDER BY p.starts_on)
-	  FROM (SELECT DISTINCT k.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
-		  FROM unnest(keys) AS k, trading.performance_levels(k.user_id, k.strategy_id, k.symbol) AS l) AS t
-	  JOIN trading.performance_parts AS p
-	    ON p.company_id = t.company_id AND p.level = t.level AND p.grain = 'day' AND p.user_id = t.level_user
-	   AND p.strategy_id = t.level_strategy AND p.symbol = t.level_symbol
-	 WHERE p.starts_on >= month AND p.starts_on < (month + interval '1 month')::date
-	 GROUP BY p.company_id, p.level, p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency;
+	SELECT t.company_id, t.level, 'month', t.user_id, t.strategy_id, t.symbol, m.simulated, m.currency, month, m.piece
+	  FROM (SELECT t.place, p.simulated, p.currency, trading.performance_joined(p.piece ORDER BY p.starts_on) AS piece
+		  FROM trading.performance_parts AS p
+		  JOIN unnest(places) WITH ORDINALITY AS t (company_id, level, user_id, strategy_id, symbol, place)
+		    ON t.company_id = p.company_id AND t.level = p.level AND t.user_id = p.user_id
+		   AND t.strategy_id = p.strategy_id AND t.symbol = p.symbol
+		 WHERE p.grain = 'day' AND p.starts_on >= month AND p.starts_on < (month + interval '1 month')::date AND p.company_id = ANY (companies)
+		 GROUP BY t.place, p.simulated, p.currency) AS m
+	  JOIN unnest(places) WITH ORDINALITY AS t (company_id, level, user_id, strategy_id, symbol, place) ON t.place = m.place;
 END
 $$;
-COMMENT ON FUNCTION trading.roll_up_month(date, trading.performance_key[]) IS 'part of trading.roll_up(): pieces of a month from those of its days';
+COMMENT ON FUNCTION trading.roll_up_month(date, trading.performance_place[]) IS 'part of trading.roll_up(): pieces of a month from those of its days';
 
 -- What is deleted from performance_changes is what that statement sees.  Trades are read by a
 -- later one, so the change is in them; who changes a trade meanwhile leaves a row that stays.
@@ -343,8 +345,8 @@ AS $$
 DECLARE
 	a_month date;
 	a_day date;
-	keys trading.performance_key[];
-	of_month trading.performance_key[];
+	of_day trading.performance_place[];
+	of_month trading.performance_place[];
 	made bigint := 0;
 BEGIN
 	FOR a_month IN SELECT DISTINCT date_trunc('month', c.day::timestamp)::date FROM trading.performance_changes AS c ORDER BY 1
@@ -357,10 +359,11 @@ BEGIN
 			WITH gone AS (
 				DELETE FROM trading.performance_changes AS c WHERE c.day = a_day
 				RETURNING c.company_id, c.user_id, c.strategy_id, c.symbol)
-			SELECT array_agg(DISTINCT ROW(g.company_id, g.user_id, g.strategy_id, g.symbol)::trading.performance_key)
-			  INTO keys FROM gone AS g;
-			made := made + trading.roll_up_day(a_day, keys);
-			of_month := of_month || keys;
+			SELECT array_agg(ROW(p.*)::trading.performance_place) INTO of_day
+			  FROM (SELECT DISTINCT g.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol
+				  FROM gone AS g, trading.performance_levels(g.user_id, g.strategy_id, g.symbol) AS l) AS p;
+			made := made + trading.roll_up_day(a_day, of_day);
+			of_month := ARRAY(SELECT p FROM unnest(of_month) AS p UNION SELECT p FROM unnest(of_day) AS p);
 		END LOOP;
 		PERFORM trading.roll_up_month(a_month, of_month);
 	END LOOP;
@@ -426,8 +429,12 @@ END
 $$;
 COMMENT ON FUNCTION trading.roll_up_signals() IS 'part of trading.roll_up(): counts of signals since the last time';
 
+-- Of ids no statistics are kept (trading.hide_statistics()), so that the planner takes the pieces
+-- of a day for one or two: it is told to join as one does with many, and to look at how large the
+-- tables have become each time.
 CREATE FUNCTION trading.roll_up() RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
 	-- One at a time; nobody who reads, and no lane, waits for it.

@@ -55,6 +55,16 @@ BEGIN
 		RAISE EXCEPTION 'state must be HALTED or REDUCING' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	SELECT p.* INTO s FROM trading.parse_scope(halt.scope) AS p;
+	-- The table's policies say the same, in words that name no scope.
+	IF trading.current_company() IS NOT NULL
+		AND (s.company_id IS DISTINCT FROM trading.current_company()
+			OR trading.current_role_in_company() <> 'admin'
+				AND (trading.current_role_in_company() <> 'trader' OR s.user_id IS DISTINCT FROM trading.current_user_id()))
+	THEN
+		RAISE EXCEPTION 'permission denied for scope "%"', halt.scope
+			USING ERRCODE = 'insufficient_privilege',
+			      DETAIL = 'A trader halts its own trading, an admin that of the company and its users, trading_admin any.';
+	END IF;
 	INSERT INTO trading.trading_switches (authority, company_id, user_id, strategy_id, symbol, state, reason)
 	VALUES (trading.session_authority(), s.company_id, s.user_id, s.strategy_id, s.symbol, halt.state, halt.reason)
 	ON CONFLICT (scope) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason;

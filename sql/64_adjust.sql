@@ -146,17 +146,23 @@ BEGIN
 		  FROM ages AS a
 		 WHERE a.age <= current_setting('trading_engine.adjust_trades')::bigint
 		 GROUP BY a.company_id, a.user_id, a.strategy_id
-		HAVING count(*) >= current_setting('trading_engine.adjust_least_trades')::bigint)
-	UPDATE trading.strategies AS s SET hit_rate = m.hit_rate
-	  FROM measured AS m
-	 WHERE m.company_id = s.company_id AND m.user_id = s.user_id AND m.strategy_id = s.strategy_id
-	   AND s.hit_rate IS DISTINCT FROM m.hit_rate;
+		HAVING count(*) >= current_setting('trading_engine.adjust_least_trades')::bigint),
+	-- One that somebody holds waits for the next time, instead of all others for him.
+	free AS MATERIALIZED (
+		SELECT s.company_id, s.user_id, s.strategy_id, m.hit_rate
+		  FROM measured AS m
+		  JOIN trading.strategies AS s ON m.company_id = s.company_id AND m.user_id = s.user_id AND m.strategy_id = s.strategy_id
+		 WHERE s.hit_rate IS DISTINCT FROM m.hit_rate
+		   FOR NO KEY UPDATE OF s SKIP LOCKED)
+	UPDATE trading.strategies AS s SET hit_rate = f.hit_rate
+	  FROM free AS f
+	 WHERE f.company_id = s.company_id AND f.user_id = s.user_id AND f.strategy_id = s.strategy_id;
 	GET DIAGNOSTICS changed = ROW_COUNT;
 	RETURN changed;
 END
 $$;
 COMMENT ON FUNCTION trading.measure_strategies(timestamptz) IS
-	'sets trading.strategies.hit_rate to the share of the newest closed trades (trading_engine.adjust_trades) that won, where there are trading_engine.adjust_least_trades and it has changed; since: only of strategies whose trades changed from then on. Returns how many changed';
+	'sets trading.strategies.hit_rate to the share of the newest closed trades (trading_engine.adjust_trades) that won, where there are trading_engine.adjust_least_trades and it has changed; since: only of strategies whose trades changed from then on. One that somebody is changing stays for the next time. Returns how many changed';
 
 -- Adjusting
 
@@ -233,13 +239,20 @@ COMMENT ON FUNCTION trading.judge_strategies(text, text, text) IS 'part of tradi
 -- for nothing here, as it only ever makes a threshold matter less.
 CREATE FUNCTION trading.apply_adjustments(judged trading.judged_strategy[])
 	RETURNS TABLE (adjustment_id bigint, company_id text, user_id text, strategy_id text)
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH changed AS (
+	-- What somebody holds is being changed: waiting for one would keep all that were adjusted locked.
+	WITH free AS MATERIALIZED (
+		SELECT s.company_id, s.user_id, s.strategy_id
+		  FROM unnest($1) AS j
+		  JOIN trading.strategies AS s ON s.company_id = j.company_id AND s.user_id = j.user_id AND s.strategy_id = j.strategy_id
+		   FOR NO KEY UPDATE OF s SKIP LOCKED),
+	changed AS (
 		UPDATE trading.strategies AS s
 		   SET min_confidence_threshold = COALESCE(j.threshold_after, s.min_confidence_threshold),
 		       position_size_multiplier = COALESCE(j.size_after, s.position_size_multiplier)
 		  FROM unnest($1) AS j
+		  JOIN free AS f ON f.company_id = j.company_id AND f.user_id = j.user_id AND f.strategy_id = j.strategy_id
 		 WHERE s.company_id = j.company_id AND s.user_id = j.user_id AND s.strategy_id = j.strategy_id
 		   AND s.auto_adjust AND s.min_confidence_threshold IS NOT DISTINCT FROM j.own_threshold AND s.position_size_multiplier = j.size
 		RETURNING s.version, j.*)
@@ -256,7 +269,7 @@ AS $$
 	 ORDER BY j.company_id COLLATE "C", j.user_id COLLATE "C", j.strategy_id COLLATE "C"
 	RETURNING a.adjustment_id, a.company_id, a.user_id, a.strategy_id
 $$;
-COMMENT ON FUNCTION trading.apply_adjustments(trading.judged_strategy[]) IS 'part of trading.adjust_strategies(): makes adjustments; those of strategies that were changed meanwhile are left out';
+COMMENT ON FUNCTION trading.apply_adjustments(trading.judged_strategy[]) IS 'part of trading.adjust_strategies(): makes adjustments; those of strategies that were, or are being changed meanwhile are left out';
 
 CREATE FUNCTION trading.adjust_strategies(dry_run boolean DEFAULT false, company text DEFAULT NULL, "user" text DEFAULT NULL, strategy text DEFAULT NULL)
 	RETURNS TABLE (adjustment_id bigint, company_id text, user_id text, strategy_id text, verdict text, detail text,
@@ -292,7 +305,7 @@ BEGIN
 			  LEFT JOIN trading.apply_adjustments(ARRAY(SELECT w FROM unnest(judged) AS w WHERE w.verdict = 'ADJUSTED')) AS a
 			    ON a.company_id = v.company_id AND a.user_id = v.user_id AND a.strategy_id = v.strategy_id
 			 WHERE v.verdict = 'ADJUSTED';
-		EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege OR lock_not_available THEN
+		EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege THEN
 			-- One strategy that the guards refuse doesn't keep the others from it.
 			made := '{}';
 			FOREACH j IN ARRAY judged
@@ -301,7 +314,7 @@ BEGIN
 				BEGIN
 					made := made || (SELECT a.adjustment_id FROM trading.apply_adjustments(ARRAY[j]) AS a);
 					refusals := refusals || NULL::text;
-				EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege OR lock_not_available THEN
+				EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege THEN
 					made := made || NULL::bigint;
 					refusals := refusals || SQLERRM;
 				END;
@@ -324,7 +337,7 @@ BEGIN
 			adjustment_id := made[n];
 			IF adjustment_id IS NULL THEN
 				verdict := CASE WHEN refusals[n] IS NULL THEN 'CHANGED_MEANWHILE' ELSE 'REFUSED' END;
-				detail := COALESCE(refusals[n], 'somebody has changed the strategy since it was judged');
+				detail := COALESCE(refusals[n], 'somebody has changed the strategy since it was judged, or is changing it');
 				threshold_after := NULL; threshold_reason := NULL;
 				size_after := NULL; size_reason := NULL;
 			END IF;

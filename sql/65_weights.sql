@@ -45,6 +45,9 @@ CREATE FUNCTION trading.weigh_models(days integer DEFAULT 90) RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
+	-- With trading_engine.clock = input days are those of the input.
+	today constant date := COALESCE(
+		(SELECT b.lane_clock FROM trading.batches AS b WHERE b.lane = 0 ORDER BY b.batch_no DESC LIMIT 1), now()) AT TIME ZONE 'UTC';
 	changes bigint;
 BEGIN
 	IF weigh_models.days IS NULL OR weigh_models.days NOT BETWEEN 1 AND 36500 THEN
@@ -57,7 +60,7 @@ BEGIN
 		  FROM (SELECT d.company_id, d.model_id, COALESCE(d.symbol, '*') AS symbol,
 			       sum(d.right_votes)::bigint AS right_votes, sum(d.right_votes + d.wrong_votes)::bigint AS votes
 			  FROM trading.score_days AS d
-			 WHERE d.model_id <> '' AND d.day > (now() AT TIME ZONE 'UTC')::date - weigh_models.days
+			 WHERE d.model_id <> '' AND d.day > today - weigh_models.days
 			   AND (d.company_id = '_all' OR EXISTS (SELECT FROM trading.companies AS c WHERE c.company_id = d.company_id))
 			 GROUP BY GROUPING SETS ((d.company_id, d.model_id, d.symbol), (d.company_id, d.model_id))) AS v
 		 WHERE v.votes >= current_setting('trading_engine.adjust_least_model_votes')::bigint),

@@ -63,7 +63,7 @@ AS $$
 		(4, 'score', '* * * * *', 'trading.score_predictions(bigint)',
 			'SELECT trading.score_predictions()', 'compares predictions with what came of them'),
 		(5, 'measure', '*/5 * * * *', 'trading.measure_strategies(timestamptz)',
-			'SELECT trading.measure_strategies($3)', 'measures hit rates of strategies whose trades have closed'),
+			'SELECT trading.measure_strategies($3 - interval ''1 hour'')', 'measures hit rates of strategies whose trades have closed'),
 		(6, 'weigh', '41 * * * *', 'trading.weigh_models(integer)',
 			'SELECT trading.weigh_models()', 'lets the weights of models follow their accuracy'),
 		(7, 'adjust', '47 * * * *', 'trading.adjust_strategies(boolean,text,text,text)',

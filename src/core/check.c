@@ -14,6 +14,8 @@
 #define MAX_PREDICTION_ID 128
 #define MAX_TICKS_PER_PRICE 1e9
 #define MIN_TICK_SIZE 1e-8
+#define MIN_LOT_STEP 1e-8
+#define MAX_LOTS 1e12
 
 /* Prices and ranges are compared with this much room for the noise of a division. */
 #define RELATIVE_NOISE 1e-9
@@ -164,6 +166,11 @@ const char *te_instrument_check(const TeInstrument *i, double price, const char 
 	if (!(price / i->tick_size <= MAX_TICKS_PER_PRICE * (1 + RELATIVE_NOISE)))
 		return fail(reason, "is too small for the price: more than 1e9 ticks",
 		            "instrument.tick_size");
+	/* Products of numbers of steps stay far from the ends of the type. */
+	if (i->lot_step < MIN_LOT_STEP)
+		return fail(reason, "must be at least 1e-8", "instrument.lot_step");
+	if (i->lot_max > MAX_LOTS)
+		return fail(reason, "must be at most 1e12", "instrument.lot_max");
 	lot = te_grid(i->lot_step);
 	if (!te_steps_whole(te_grid_steps(&lot, i->lot_min)) ||
 	    te_steps_down(te_grid_steps(&lot, i->lot_min)) < 1)

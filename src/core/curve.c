@@ -7,7 +7,7 @@
 
 #define GROW(c, list)                                                                              \
 	do {                                                                                           \
-		if ((c)->list.count == (c)->list.capacity) {                                               \
+		if ((c)->list.items == NULL || (c)->list.count == (c)->list.capacity) {                    \
 			(c)->list.capacity = (c)->list.capacity ? 2 * (c)->list.capacity : 8;                  \
 			(c)->list.items =                                                                      \
 				(c)->resize((c)->list.items, (c)->list.capacity * sizeof(*(c)->list.items));       \

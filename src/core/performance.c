@@ -127,7 +127,7 @@ static uint8_t *put(uint8_t *out, uint64_t x)
 
 static uint8_t *put_signed(uint8_t *out, int64_t x)
 {
-	return put(out, (uint64_t)x << 1 ^ (uint64_t)(x >> 63));
+	return put(out, (uint64_t)x << 1 ^ -(uint64_t)(x < 0));
 }
 
 static uint8_t *put_double(uint8_t *out, double x)
@@ -396,7 +396,9 @@ static void read_curve(Reader *r, TeCurve *c)
 		again.took = (TeMinute)get_count(r, INT32_MAX);
 		c->returns.items[c->returns.count++] = again;
 	}
-	r->bad |= c->net > c->high;
+	/* The peak is the last height that was reached, or else the start. */
+	r->bad |= c->net > c->high ||
+	          c->high != (c->reach.count > 0 ? c->reach.items[c->reach.count - 1].height : 0);
 }
 
 static void join_curve(Reader *r, TeCurve *c)

@@ -417,7 +417,7 @@ static void read_span(TeRow *row, void *arg)
 		last->until = Max(last->until, span.until);
 		return;
 	}
-	if (c->known_count == reader->capacity) {
+	if (c->known == NULL || c->known_count == reader->capacity) {
 		Size size;
 
 		reader->capacity = Max(16, 2 * reader->capacity);

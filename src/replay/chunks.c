@@ -43,7 +43,7 @@ static void begin_chunk(Finder *finder, const TeReplayChunk *first)
 {
 	TeReplayChunks *out = finder->out;
 
-	if (out->count == finder->capacity) {
+	if (out->chunks == NULL || out->count == finder->capacity) {
 		finder->capacity = finder->capacity ? 2 * finder->capacity : 64;
 		out->chunks =
 			out->chunks

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #define TE_ADMIN_ROLE "trading_admin"
+#define TE_TENANT_ROLE "trading_tenant"
 
 typedef struct TeIdentity
 {

@@ -44,6 +44,24 @@ static void check_batch(const TePredictionBatch *b)
 	must(faults == b->fault_count);
 }
 
+/* Sound as the core asks for, so that it can be summed up as it is. */
+static void check_execution(TeExecutionReport *x)
+{
+	TeGrid lot = te_grid(0.01);
+	TeExecutionRepeats repeats;
+	TeExecutionSum sum;
+	const char *reason;
+	int count;
+
+	must(te_id_valid(x->company_id) && te_id_valid(x->user_id) && x->execution_id[0] != '\0');
+	must(te_execution_check(&x->told, &reason) == NULL);
+	count = te_executions_settle(&x->told, 1, &repeats);
+	must(count == 1 && repeats.repeated == 0 && repeats.conflicts == 0);
+	te_executions_sum(&x->told, count, 1, 0.0001, &lot, &sum);
+	must((int)sum.state >= 0 && sum.state < TE_TRADE_STATE_COUNT);
+	must(sum.filled >= 0 && sum.closed >= 0 && isfinite(sum.filled) && isfinite(sum.commission));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -62,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_batch(&message.as.batch);
 	} else if (message.kind == TE_MESSAGE_TICK) {
 		must(message.as.tick.price > 0 && te_symbol_valid(message.as.tick.symbol));
+	} else if (message.kind == TE_MESSAGE_EXECUTION) {
+		check_execution(&message.as.execution);
 	}
 	return 0;
 }

@@ -305,6 +305,15 @@ is(as('te_tom', "SELECT string_agg(DISTINCT company_id, ' ' ORDER BY company_id)
 sql("CREATE ROLE te_bob LOGIN IN ROLE trading_tenant; INSERT INTO trading.logins (role_name, company_id, user_id) VALUES ('te_bob', 'beta', 'bob')");
 is(as('te_bob', "SELECT string_agg(DISTINCT company_id, ' ' ORDER BY company_id) FROM trading.model_performance"), '_all', "and nobody else's");
 
+# Weights of models follow the days of the input, which are long ago by the system's clock.
+cmp_ok(sql('SELECT trading.weigh_models()'), '>', 0, 'models are weighed by the days of the input');
+is(sql(q{
+	SELECT count(*) > 2, count(*) FILTER (WHERE w.votes = q.votes AND abs(w.accuracy - q.accuracy) < 1e-12) = count(*)
+	  FROM trading.model_weights AS w
+	  FULL JOIN (SELECT company_id, model_id, symbol, count(correct) AS votes, avg(correct::integer)::float8 AS accuracy
+		       FROM judged WHERE model_id <> '' GROUP BY 1, 2, 3 HAVING count(correct) >= 30) AS q USING (company_id, model_id, symbol)
+	 WHERE w.symbol <> '*' OR w.symbol IS NULL}), 't|t', 'as often as they were right');
+
 # What confidence 0.8 meant last month is one query.
 like(sql(q{SELECT votes, hit_rate FROM trading.model_reliability WHERE company_id = 'acme' AND model_id = 'm' AND period = 'month' AND starts_on = '2025-03-01' AND low = 0.8}),
 	qr/^\d+\|/, 'what a confidence meant in a month is one query');

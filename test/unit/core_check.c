@@ -99,7 +99,11 @@ static void instruments(void)
 	PASSES((f.i.lot_min = 0.3, f.i.lot_step = 0.1));
 	NAMES((f.i.lot_min = 1e-12, f.i.lot_step = 1), "instrument.lot_min");
 	NAMES(f.i.lot_step = 0, "instrument.lot_step");
+	NAMES((f.i.lot_min = 9e-9, f.i.lot_step = 9e-9), "instrument.lot_step");
+	PASSES((f.i.lot_min = 1e-8, f.i.lot_step = 1e-8));
 	NAMES(f.i.lot_max = 0, "instrument.lot_max");
+	NAMES(f.i.lot_max = 1.1e12, "instrument.lot_max");
+	PASSES(f.i.lot_max = 1e12);
 	NAMES(f.i.min_stop_pips = -1, "instrument.min_stop_pips");
 	PASSES(f.i.tick_size = 1e-8);
 	NAMES(f.i.tick_size = 9e-9, "instrument.tick_size");

@@ -98,6 +98,7 @@ SELECT public.may('bob', jsonb_build_object('status', 'REJECTED', 'reason', repe
 SELECT public.may('bob', jsonb_build_object('broker_order_id', repeat('x', 129)));
 SELECT trading.report_execution('x1', gen_random_uuid(), 'FILLED', '2026-01-05 12:00:00+02', executed_price => 'NaN', executed_size => 0.1, symbol => 'EURUSD');
 SELECT trading.report_execution('x1', gen_random_uuid(), 'FILLED', 'infinity', executed_price => 1.1, executed_size => 0.1, symbol => 'EURUSD');
+SELECT trading.report_execution('x1', gen_random_uuid(), 'FILLED', '2026-01-05 10:00Z BC', executed_price => 1.1, executed_size => 0.1, symbol => 'EURUSD');
 SELECT trading.report_execution(NULL) IS NULL AS strict;
 
 -- Reports can't be written, changed or deleted any other way.

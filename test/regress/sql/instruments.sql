@@ -33,9 +33,9 @@ SELECT c.changes, pg_temp.try(c.changes)
   FROM unnest(ARRAY['{}', '{"symbol": "TEST.X"}', '{"symbol": ""}', '{"asset_class": "bond"}', '{"base_currency": "eur"}',
 	'{"quote_currency": "$"}', '{"quote_currency": "EUR"}', '{"pip_size": 0}', '{"pip_size": "NaN"}', '{"pip_size": "Infinity"}',
 	'{"pip_size": null}', '{"tick_size": 1e-8}', '{"tick_size": 0.9e-8}', '{"tick_size": "NaN"}', '{"contract_size": 0}',
-	'{"lot_min": 0}', '{"lot_step": 0}', '{"lot_step": -0.01}', '{"lot_step": 0.003}', '{"lot_min": 0.07, "lot_step": 0.01}',
+	'{"lot_min": 0}', '{"lot_step": 0}', '{"lot_step": -0.01}', '{"lot_min": 0.9e-8, "lot_step": 0.9e-8}', '{"lot_min": 1e-8, "lot_step": 1e-8}', '{"lot_step": 0.003}', '{"lot_min": 0.07, "lot_step": 0.01}',
 	'{"lot_min": 0.015, "lot_step": 0.01}', '{"lot_min": 0.01, "lot_step": 0.02}', '{"lot_max": 0.01}', '{"lot_max": 0.009}',
-	'{"lot_max": "Infinity"}', '{"min_stop_pips": 0}', '{"min_stop_pips": -1}']::jsonb[]) AS c (changes);
+	'{"lot_max": "Infinity"}', '{"lot_max": "NaN"}', '{"lot_max": 1e12}', '{"lot_max": 1.1e12}', '{"min_stop_pips": 0}', '{"min_stop_pips": -1}']::jsonb[]) AS c (changes);
 
 -- The same for accounts.
 UPDATE trading.accounts SET currency = 'usd';

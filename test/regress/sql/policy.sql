@@ -96,6 +96,9 @@ SELECT trading.halt('acme', 'not mine');
 SELECT trading.halt('acme/vic', 'not mine');
 SELECT trading.halt('beta', 'not mine');
 SELECT trading.halt('*', 'not mine');
+INSERT INTO trading.trading_switches (company_id, state) VALUES ('acme', 'HALTED');
+INSERT INTO trading.trading_switches (company_id, user_id, state) VALUES ('acme', 'vic', 'HALTED');
+INSERT INTO trading.trading_switches (state) VALUES ('HALTED');
 SELECT trading.held_lanes('beta');
 SELECT trading.held_lanes();
 SELECT h.* FROM trading.halt('acme/tom', 'enough for today') AS h;
@@ -149,6 +152,31 @@ SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 501 - (SELEC
 \c - te_admin
 INSERT INTO trading.protections (company_id, user_id, kind, name) SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 501) AS n;
 DELETE FROM trading.protections WHERE name ~ '^n[0-9]+$';
+
+-- Who may delete its own rows may not lock the table for all others: not itself, not by a view, not in a block of code.
+\c - te_tom
+BEGIN;
+LOCK TABLE trading.trading_switches, trading.risk_limits IN ROW EXCLUSIVE MODE;
+LOCK TABLE trading.trading_switches IN SHARE UPDATE EXCLUSIVE MODE;
+ROLLBACK;
+BEGIN;
+CREATE TEMP TABLE own ();
+LOCK TABLE own;
+LOCK TABLE own, trading.strategies;
+ROLLBACK;
+CREATE TEMP VIEW all_strategies AS SELECT * FROM trading.strategies;
+BEGIN;
+LOCK TABLE all_strategies IN ACCESS EXCLUSIVE MODE;
+ROLLBACK;
+DO $$ BEGIN LOCK TABLE trading.news_rules IN SHARE MODE; END $$;
+\c - te_nobody
+BEGIN;
+LOCK TABLE trading.protections;
+ROLLBACK;
+\c - te_admin
+BEGIN;
+LOCK TABLE trading.strategies;
+ROLLBACK;
 
 \c - :superuser
 -- What a user or a company laid down goes with it, what is laid down for its strategy doesn't go with the strategy.
