@@ -5,9 +5,10 @@
 #   make check          install what Debian has, build, and run every test
 #   make demo           see it work, in a scratch folder
 #
-# Variables: PG_CONFIG, CC, WERROR=1 (warnings are errors), TESTS (some tests
-# only: make tap TESTS=test/t/010_lanes.pl), and those that scripts/check,
-# scripts/demo, bench/run and bench/replay name in their first lines.
+# Variables: PG_CONFIG, CC, WERROR=1 (warnings are errors), KAFKA=no (without
+# librdkafka), TESTS (some tests only: make tap TESTS=test/t/010_lanes.pl), and
+# those that scripts/check, scripts/demo, bench/run and bench/replay name in
+# their first lines.
 #
 # How things are built is in build.mk, on PGXS.
 

@@ -15,9 +15,14 @@ PROTOS := $(wildcard proto/*.proto proto/*/*.proto)
 PROTO_C := $(PROTOS:proto/%.proto=$(PROTO_OUT)/%.pb-c.c)
 PROTO_H := $(PROTO_C:.c=.h)
 
-PURE_C := $(wildcard src/core/*.c src/wire/*.c src/transport/*.c)
+# KAFKA=no: without librdkafka.
+KAFKA ?= no
+KAFKA_C := $(wildcard src/transport/kafka_*.c test/unit/*_kafka.c)
+OTHER_KAFKA_C := $(if $(filter yes,$(KAFKA)),src/transport/kafka_none.c,$(filter-out src/transport/kafka_none.c,$(KAFKA_C)))
+
+PURE_C := $(filter-out $(OTHER_KAFKA_C),$(wildcard src/core/*.c src/wire/*.c src/transport/*.c))
 GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
-UNIT_C := $(wildcard test/unit/*.c)
+UNIT_C := $(filter-out $(OTHER_KAFKA_C),$(wildcard test/unit/*.c))
 # Without librdkafka there is nothing to test Kafka with, and nothing to be tested.
 TOOLS := te_nats $(if $(shell pkg-config --exists rdkafka && echo yes),te_kafka kafka_broker te_consumer)
 # Programs of the demo, and what they share.
@@ -48,7 +53,7 @@ EXTRA_CLEAN := build
 # Bitcode for the server's JIT would double the build for nothing: the hot code is not in expressions.
 override with_llvm := no
 
-LIBRARIES := libnats libprotobuf-c jansson libcrypto
+LIBRARIES := libnats libprotobuf-c jansson libcrypto $(if $(filter yes,$(KAFKA)),rdkafka)
 TE_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm
 SHLIB_LINK := $(TE_LIBS)
 
@@ -86,7 +91,7 @@ C_STANDARD := -std=gnu11
 # One file per set of flags: whatever was built otherwise is built again.  Not with the include
 # paths, so that installing into a private copy of the same server builds nothing twice.
 FLAGS_FILE := $(O)/.flags
-FLAGS_NOW := $(CC) $(CFLAGS) $(TE_WARNINGS) $(SANITIZE_FLAGS) $(VERSION) $(EXTVERSION)
+FLAGS_NOW := KAFKA=$(KAFKA) $(CC) $(CFLAGS) $(TE_WARNINGS) $(SANITIZE_FLAGS) $(VERSION) $(EXTVERSION)
 $(FLAGS_FILE): FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || \

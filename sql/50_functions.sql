@@ -3,7 +3,7 @@
 CREATE FUNCTION trading.version() RETURNS text
 	AS 'MODULE_PATHNAME', 'te_sql_version'
 	LANGUAGE c IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION trading.version() IS 'version of the loaded library';
+COMMENT ON FUNCTION trading.version() IS 'version of the loaded library, and whether it was built without Kafka';
 
 CREATE FUNCTION trading.submit(batch jsonb) RETURNS uuid
 	AS 'MODULE_PATHNAME', 'te_sql_submit'

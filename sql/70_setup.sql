@@ -80,7 +80,7 @@ BEGIN
 	PERFORM trading.hide_statistics();
 	INSERT INTO trading.installation (notify_key, schema_version)
 	VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
-		trading.version());
+		split_part(trading.version(), ' ', 1));
 END
 $$;
 COMMENT ON FUNCTION trading.create_tables() IS 'part of trading.setup(): tables';
@@ -137,8 +137,8 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege';
 	END LOOP;
 	SELECT i.schema_version INTO STRICT found_version FROM trading.installation AS i;
-	IF found_version <> trading.version() THEN
-		RAISE EXCEPTION 'the tables in schema "trading" are of version %, not %', found_version, trading.version()
+	IF found_version <> split_part(trading.version(), ' ', 1) THEN
+		RAISE EXCEPTION 'the tables in schema "trading" are of version %, not %', found_version, split_part(trading.version(), ' ', 1)
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 			      HINT = format('CREATE EXTENSION trading_engine VERSION %L, then ALTER EXTENSION trading_engine UPDATE.', found_version);
 	END IF;

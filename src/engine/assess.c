@@ -85,7 +85,7 @@ typedef struct Calls
 static void publish_change(void *context, const char *company_id, const TeBreakerChange *change)
 {
 	TeAssess *a = context;
-	TeTransport *transport = a->link != NULL ? te_link_transport(a->link) : NULL;
+	TeTransport *transport = a->link != NULL ? te_link_transport(a->link, TE_VIA_NATS) : NULL;
 	const uint8_t *data;
 	size_t length;
 	TeWireError err;
@@ -377,7 +377,7 @@ static Calls begin_calls(TeAssess *a, TeBatch *batch, int count)
 	Calls c = {
 		.a = a,
 		.batch = batch,
-		.transport = a->link != NULL ? te_link_transport(a->link) : NULL,
+		.transport = a->link != NULL ? te_link_transport(a->link, TE_VIA_NATS) : NULL,
 		.now = te_time_from_timestamptz(GetCurrentTimestamp()),
 		.begun = te_monotonic_us(),
 		.calls = MemoryContextAlloc(batch->context, sizeof(Call) * count),

@@ -28,11 +28,43 @@ static const struct config_enum_entry te_breaker_scope_labels[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry te_kafka_protocols[] = {
+	{"plaintext", TE_KAFKA_PLAINTEXT, false},
+	{"ssl", TE_KAFKA_SSL, false},
+	{"sasl_plaintext", TE_KAFKA_SASL_PLAINTEXT, false},
+	{"sasl_ssl", TE_KAFKA_SASL_SSL, false},
+	{NULL, 0, false},
+};
+
+static const struct config_enum_entry te_kafka_mechanisms[] = {
+	{"PLAIN", TE_KAFKA_PLAIN, false},
+	{"SCRAM-SHA-256", TE_KAFKA_SCRAM_SHA_256, false},
+	{"SCRAM-SHA-512", TE_KAFKA_SCRAM_SHA_512, false},
+	{NULL, 0, false},
+};
+
 #define VARIABLE_BOOL(name, boot, ...) bool te_guc_##name = boot;
 #define VARIABLE_INT(name, boot, ...) int te_guc_##name = boot;
 #define VARIABLE_REAL(name, boot, ...) double te_guc_##name = boot;
 #define VARIABLE_TEXT(name, boot, ...) char *te_guc_##name = boot;
 TE_SETTINGS(VARIABLE_BOOL, VARIABLE_INT, VARIABLE_REAL, VARIABLE_INT, VARIABLE_TEXT)
+
+static const char *label_of(const struct config_enum_entry *labels, int value)
+{
+	while (labels->val != value)
+		labels++;
+	return labels->name;
+}
+
+const char *te_guc_kafka_protocol_text(void)
+{
+	return label_of(te_kafka_protocols, te_guc_kafka_security_protocol);
+}
+
+const char *te_guc_kafka_mechanism_text(void)
+{
+	return label_of(te_kafka_mechanisms, te_guc_kafka_sasl_mechanism);
+}
 
 /* Characters that a subject's token and a stream's name may have in any tool. */
 static bool is_name_char(char c)

@@ -24,6 +24,15 @@ typedef enum { TE_CLOCK_SYSTEM, TE_CLOCK_INPUT } TeClock;
 /* What shares a breaker: the lane, or a company. */
 typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScope;
 
+typedef enum {
+	TE_KAFKA_PLAINTEXT,
+	TE_KAFKA_SSL,
+	TE_KAFKA_SASL_PLAINTEXT,
+	TE_KAFKA_SASL_SSL
+} TeKafkaProtocol;
+
+typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } TeKafkaMechanism;
+
 #define TE_GUC_DATABASE PGC_SUSET
 #define TE_GUC_CLUSTER PGC_SIGHUP
 #define TE_GUC_LOGIN PGC_SUSET
@@ -72,6 +81,16 @@ typedef enum { TE_BREAKER_SCOPE_GLOBAL, TE_BREAKER_SCOPE_COMPANY } TeBreakerScop
 	INT(input_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an input stream that the engine creates; 0: none.") \
 	INT(input_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an input stream that the engine creates; 0: none.") \
 	TEXT(input_stream, "trading_input", te_check_stream_name, DATABASE, 0, "JetStream stream of predictions, prices and executions; created if missing.") \
+	INT(kafka_ack_timeout, 5000, 100, 600000, DATABASE, GUC_UNIT_MS, "Time after which Kafka counts as lost when it acknowledges nothing.") \
+	TEXT(kafka_brokers, "", NULL, DATABASE, TE_GUC_SECRET, "Addresses of Kafka brokers, host:port separated by commas; empty: no Kafka.") \
+	TEXT(kafka_ca_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the certificate authorities that Kafka is verified by; empty: the system's.") \
+	TEXT(kafka_cert_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate for Kafka.") \
+	TEXT(kafka_key_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the key of the client certificate for Kafka.") \
+	INT(kafka_replication_factor, 0, 0, 32767, DATABASE, 0, "Replicas of topics that the engine creates; 0: as the brokers are set.") \
+	ENUM(kafka_sasl_mechanism, TE_KAFKA_SCRAM_SHA_512, te_kafka_mechanisms, DATABASE, 0, "How the engine proves to Kafka who it is, with security protocol sasl_plaintext or sasl_ssl.") \
+	TEXT(kafka_sasl_password_file, "", NULL, DATABASE, TE_GUC_SECRET, "File whose first line is the password for Kafka.") \
+	TEXT(kafka_sasl_username, "", NULL, DATABASE, TE_GUC_SECRET, "Name of the engine's user in Kafka.") \
+	ENUM(kafka_security_protocol, TE_KAFKA_PLAINTEXT, te_kafka_protocols, DATABASE, 0, "Whether the connection to Kafka is encrypted, and the engine proves who it is by SASL.") \
 	INT(launcher_naptime, 60, 1, 3600, CLUSTER, GUC_UNIT_S, "Time between looks at the list of databases.") \
 	REAL(low_volatility, 0.7, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility up to which the regime is LOW_VOLATILITY.") \
 	INT(market_max_age, 60000, 0, INT_MAX, DATABASE, GUC_UNIT_MS, "Age of the newest price from which market state counts as unknown; 0: never.") \
@@ -130,6 +149,10 @@ TE_SETTINGS(TE_GUC_EXTERN_BOOL, TE_GUC_EXTERN_INT, TE_GUC_EXTERN_REAL, TE_GUC_EX
 #undef TE_GUC_EXTERN_INT
 #undef TE_GUC_EXTERN_REAL
 #undef TE_GUC_EXTERN_TEXT
+
+/* The values' names, as librdkafka has them. */
+extern const char *te_guc_kafka_protocol_text(void);
+extern const char *te_guc_kafka_mechanism_text(void);
 
 /* Defines the settings; in a library that was not preloaded those of context START are left out. */
 extern void te_guc_init(void);

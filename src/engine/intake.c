@@ -49,7 +49,7 @@ void te_intake_attach(TeIntake *intake, TeLink *link)
 {
 	const TeMemory *m = intake->context->memory;
 
-	intake->transport = te_link_transport(link);
+	intake->transport = te_link_transport(link, TE_VIA_NATS);
 	if (intake->transport != NULL)
 		te_transport_seed_input(intake->transport, NULL, m->history, m->history_count);
 }

@@ -1,41 +1,56 @@
 /*
- * link.h - a lane's link to its broker: the transport, its sockets, its events.
+ * link.h - a lane's links to its brokers: the transports, their sockets, their events.
  */
 #ifndef TE_ENGINE_LINK_H
 #define TE_ENGINE_LINK_H
 
 #include "postgres.h"
 
+#include "core/route.h"
 #include "engine/shmem.h"
 #include "transport/transport.h"
 
 typedef struct TeLink TeLink;
 
-/* A link without a broker (trading_engine.nats_url is empty) only waits for the latch. */
-extern TeLink *te_link_create(TeLaneSlot *slot, int lane, const char *installation);
+/* Sets of TeTransportEvent. */
+typedef struct TeLinkEvents
+{
+	unsigned of[TE_VIA_COUNT];
+} TeLinkEvents;
 
-/* Are the settings of the connection others than those that it was made with? */
+/*
+ * A transport whose address is not set isn't made; without any, the link only waits for the latch.
+ * lanes: how many the database has.  What keeps Kafka from being set up (a file that can't be
+ * read, a library built without it) is shown and logged: the lane goes on with NATS.
+ */
+extern TeLink *te_link_create(TeLaneSlot *slot, int lane, int lanes, const char *installation);
+
+/* Are the settings of the connections others than those that they were made with? */
 extern bool te_link_outdated(const TeLink *link);
 
-/* NULL without a broker. */
-extern TeTransport *te_link_transport(const TeLink *link);
+/* NULL where there is none. */
+extern TeTransport *te_link_transport(const TeLink *link, TeVia via);
+
+/* Is there any transport? */
+extern bool te_link_has_broker(const TeLink *link);
 
 /*
  * Wait for the latch, the sockets or the deadline, whichever comes first, and let the
- * transport do its work.  Returns a set of TeTransportEvent.
+ * transports do their work.
  */
-extern unsigned te_link_wait(TeLink *link, int64 until_us);
+extern TeLinkEvents te_link_wait(TeLink *link, int64 until_us);
 
-/* Let the transport work without waiting. */
-extern unsigned te_link_poll(TeLink *link);
+/* Let the transports work without waiting. */
+extern TeLinkEvents te_link_poll(TeLink *link);
 
 /*
- * Wait until something has come from the broker, at most until the given monotonic time.  For
- * waits of milliseconds outside of te_link_wait: to the microsecond, and deaf to the latch.
+ * Wait until something has come from NATS, which must be there, at most until the given monotonic
+ * time.  For waits of milliseconds outside of te_link_wait: to the microsecond, and deaf to the
+ * latch.
  */
 extern void te_link_await_replies(TeLink *link, int64 until_us);
 
-/* Show the connection's state in shared memory. */
+/* Show the connections' state in shared memory. */
 extern void te_link_report(TeLink *link);
 
 #endif

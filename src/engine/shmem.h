@@ -109,7 +109,7 @@ typedef struct TeLaneGauges
 #undef TE_LANE_NUMBER
 
 /* A lane's connection to one broker. */
-#define TE_TRANSPORTS(X) X(NATS, "nats")
+#define TE_TRANSPORTS(X) X(NATS, "nats") X(KAFKA, "kafka") /* as TeVia */
 #define TE_TRANSPORT_MEMBER(symbol, name) TE_TRANSPORT_##symbol,
 typedef enum { TE_TRANSPORTS(TE_TRANSPORT_MEMBER) TE_TRANSPORT_COUNT } TeTransportKind;
 #undef TE_TRANSPORT_MEMBER

@@ -187,7 +187,8 @@ static void create_publisher(TeWork *work)
 		.slot = c->slot,
 		.lane = c->lane,
 		.installation = work->owner.installation,
-		.transports = {te_link_transport(work->link)},
+		.transports = {te_link_transport(work->link, TE_VIA_NATS),
+	                   te_link_transport(work->link, TE_VIA_KAFKA)},
 		.gate = te_gate_create(c->cache, c->exposure, work->holds),
 		.cursors = m->cursors,
 		.last = {(uint64_t)m->committed.epoch, (uint64_t)m->committed.out_seq},
@@ -228,10 +229,10 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	work->release_memory =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine release", ALLOCSET_DEFAULT_SIZES);
 	te_arena_init(&work->release_arena, ARENA_BLOCK, ARENA_LIMIT);
-	work->link = te_link_create(slot, slot->lane, work->owner.installation);
+	work->link = te_link_create(slot, slot->lane, work->owner.lane_count, work->owner.installation);
 	te_assess_connect(work->context.assess, work->link);
 	te_intake_attach(work->intake, work->link);
-	if (te_link_transport(work->link) == NULL) {
+	if (!te_link_has_broker(work->link)) {
 		take_over(work);
 		return work;
 	}
@@ -271,19 +272,22 @@ static bool may_take_over(const TeWork *work)
 }
 
 /* False when a broker shows that the lane isn't ours. */
-static bool handle_events(TeWork *work, unsigned events)
+static bool handle_events(TeWork *work, const TeLinkEvents *events)
 {
-	TeTransport *transport = te_link_transport(work->link);
 	TePublisherOwner owner = {(uint64)work->owner.predecessor_epoch, work->owner.adopting};
 	const char *reason;
 
-	if (transport == NULL)
+	if (work->context.publisher == NULL)
 		return true;
-	reason =
-		te_publisher_heed(work->context.publisher, TE_VIA_NATS, events, &owner, te_monotonic_us());
-	if (reason != NULL) {
-		te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
-		return false;
+	for (int via = 0; via < TE_VIA_COUNT; via++) {
+		if (te_link_transport(work->link, (TeVia)via) == NULL)
+			continue;
+		reason = te_publisher_heed(work->context.publisher, (TeVia)via, events->of[via], &owner,
+		                           te_monotonic_us());
+		if (reason != NULL) {
+			te_lane_report(work->context.slot, TE_LANE_FOREIGN, reason);
+			return false;
+		}
 	}
 	if (!work->settled && may_take_over(work))
 		take_over(work);
@@ -514,7 +518,7 @@ static void show(TeWork *work)
 
 bool te_work_turn(TeWork *work, int64 until_us)
 {
-	unsigned events;
+	TeLinkEvents events;
 	int64 now;
 
 	until_us = Min(until_us, work->upkeep_at);
@@ -529,7 +533,7 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		bool more = false;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!handle_events(work, events))
+		if (!handle_events(work, &events))
 			return false;
 		now = te_monotonic_us();
 		AcceptInvalidationMessages();

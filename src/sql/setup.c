@@ -19,6 +19,7 @@
 #include "core/risk.h"
 #include "engine/shmem.h"
 #include "sql/trigger.h"
+#include "transport/transport.h"
 
 PG_FUNCTION_INFO_V1(te_sql_version);
 PG_FUNCTION_INFO_V1(te_sql_enum_labels);
@@ -30,7 +31,8 @@ PG_FUNCTION_INFO_V1(te_sql_stop_lanes);
 
 Datum te_sql_version(PG_FUNCTION_ARGS pg_attribute_unused())
 {
-	PG_RETURN_TEXT_P(cstring_to_text(TE_VERSION));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(te_kafka_version() != NULL ? TE_VERSION : TE_VERSION " without Kafka"));
 }
 
 static Datum label_array(const char *const *labels, int count)

@@ -273,6 +273,9 @@ Datum te_sql_stat_transports(PG_FUNCTION_ARGS)
 		TeLaneSlot *slot = &copy.lanes[i / TE_TRANSPORT_COUNT];
 		TeTransportSlot *t = &slot->transports[i % TE_TRANSPORT_COUNT];
 
+		/* Kafka is an addition; of a lane without any broker there is the row of NATS. */
+		if (t->state[0] == '\0' && i % TE_TRANSPORT_COUNT == TE_TRANSPORT_KAFKA)
+			continue;
 		begin_lane_row(&row, &copy, slot);
 		put_text(&row, te_transport_names[i % TE_TRANSPORT_COUNT]);
 		put_text(&row, t->state[0] != '\0' ? t->state : "not configured");

@@ -258,7 +258,7 @@ void te_nats_ask_consumer(TeNats *n, uint64_t start_seq, int64_t now)
 	char name[TE_TRANSPORT_NAME_SIZE * 2];
 
 	snprintf(n->in.consumer, sizeof(n->in.consumer), "te_%.8s_%d_%08lx", n->config->installation,
-	         n->config->lane, (unsigned long)(te_nats_random(n) >> 32));
+	         n->config->lane, (unsigned long)(te_random_next(&n->random) >> 32));
 	snprintf(name, sizeof(name), "%s.%s", n->input_spec.name, n->in.consumer);
 	ask_built(n, TE_ASK_CONSUMER_CREATE, "CONSUMER.CREATE", name,
 	          te_js_build_consumer(n->input_spec.name, n->in.consumer, start_seq), now);

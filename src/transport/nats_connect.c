@@ -28,24 +28,6 @@ struct TeNatsSettings
 	int url_count;
 };
 
-/* The strings of the configuration, so that copying and freeing can't miss one. */
-#define CONFIG_STRINGS(X)                                                                          \
-	X(url)                                                                                         \
-	X(user)                                                                                        \
-	X(password)                                                                                    \
-	X(token)                                                                                       \
-	X(credentials_file)                                                                            \
-	X(nkey_seed_file)                                                                              \
-	X(tls_ca_file)                                                                                 \
-	X(tls_cert_file)                                                                               \
-	X(tls_key_file)                                                                                \
-	X(client_name)                                                                                 \
-	X(inbox_prefix)                                                                                \
-	X(installation)                                                                                \
-	X(prefix)                                                                                      \
-	X(input_stream)                                                                                \
-	X(output_stream)
-
 const TeTransportConfig *te_nats_settings_config(const TeNatsSettings *settings)
 {
 	return &settings->config;
@@ -60,9 +42,7 @@ void te_nats_settings_release(TeNatsSettings *settings)
 {
 	if (settings == NULL || atomic_fetch_sub(&settings->refs, 1) > 1)
 		return;
-#define FREE_STRING(name) free((void *)settings->config.name);
-	CONFIG_STRINGS(FREE_STRING)
-#undef FREE_STRING
+	te_config_free(&settings->config);
 	for (int i = 0; i < settings->url_count; i++)
 		free(settings->urls[i]);
 	free(settings);
@@ -89,45 +69,19 @@ static bool split_urls(TeNatsSettings *settings)
 	return settings->url_count > 0;
 }
 
-/* One or more tokens of a subject. */
-static bool valid_subject(const char *text)
-{
-	size_t len = text != NULL ? strlen(text) : 0;
-
-	return len > 0 && len < TE_TRANSPORT_NAME_SIZE / 2 && text[0] != '.' && text[len - 1] != '.' &&
-	       strpbrk(text, " \t\r\n*>") == NULL && strstr(text, "..") == NULL;
-}
-
-static bool valid_name(const char *text)
-{
-	return valid_subject(text) && strpbrk(text, "./\\") == NULL;
-}
-
 /* The first setting that can't work, or NULL. */
 static const char *find_bad_setting(const TeTransportConfig *c)
 {
-	if (c->url == NULL || c->url[strspn(c->url, ", ")] == '\0')
-		return "url is empty";
-	if (!valid_name(c->installation) || strlen(c->installation) >= TE_TRANSPORT_INSTALLATION_SIZE)
-		return "installation must be one word shorter than 40 characters";
-	if (!valid_subject(c->prefix))
-		return "prefix must be one or more subject tokens";
-	if (!valid_subject(c->inbox_prefix))
+	const char *bad = te_config_find_bad(c);
+
+	if (bad != NULL)
+		return bad;
+	if (!te_valid_subject(c->inbox_prefix))
 		return "inbox_prefix must be one or more subject tokens";
-	if (c->input_stream != NULL && !valid_name(c->input_stream))
+	if (c->input_stream != NULL && !te_valid_name(c->input_stream))
 		return "input_stream must be one word";
-	if (c->output_stream != NULL && !valid_name(c->output_stream))
+	if (c->output_stream != NULL && !te_valid_name(c->output_stream))
 		return "output_stream must be one word";
-	if (c->lane < 0)
-		return "lane must not be negative";
-	if ((c->tls_cert_file == NULL) != (c->tls_key_file == NULL))
-		return "tls_cert_file and tls_key_file need each other";
-	if (c->input_ring < 4 || c->output_window < 1 || c->input_buffer_bytes < 1 ||
-	    c->output_buffer_bytes < 1)
-		return "input_ring, output_window and buffer sizes must be positive";
-	if (c->connect_timeout < TE_MSEC || c->request_timeout < TE_MSEC || c->ack_timeout < TE_MSEC ||
-	    c->heartbeat < 100 * TE_MSEC || c->backoff_min < TE_MSEC || c->backoff_max < c->backoff_min)
-		return "a timeout is too short, or backoff_max is below backoff_min";
 	return NULL;
 }
 
@@ -135,7 +89,6 @@ TeNatsSettings *te_nats_settings_create(const TeTransportConfig *config, char *e
 {
 	const char *bad = find_bad_setting(config);
 	TeNatsSettings *settings;
-	bool complete = true;
 
 	if (bad != NULL) {
 		snprintf(error, size, "%s", bad);
@@ -146,13 +99,7 @@ TeNatsSettings *te_nats_settings_create(const TeTransportConfig *config, char *e
 		return NULL;
 	}
 	atomic_init(&settings->refs, 1);
-	settings->config = *config;
-#define COPY_STRING(name)                                                                          \
-	if (config->name != NULL && (settings->config.name = strdup(config->name)) == NULL)            \
-		complete = false;
-	CONFIG_STRINGS(COPY_STRING)
-#undef COPY_STRING
-	if (!complete || !split_urls(settings)) {
+	if (!te_config_copy(&settings->config, config) || !split_urls(settings)) {
 		snprintf(error, size, "out of memory");
 		te_nats_settings_release(settings);
 		return NULL;
@@ -509,7 +456,7 @@ TeNatsAttempt *te_nats_attempt_start(TeNatsSettings *settings, int url, int wake
 	attempt->settings = settings;
 	attempt->url = settings->urls[url];
 	attempt->wake_fd = fcntl(wake_fd, F_DUPFD_CLOEXEC, 0);
-	failed = attempt->wake_fd < 0 ? errno : te_nats_thread_start(NULL, attempt_main, attempt);
+	failed = attempt->wake_fd < 0 ? errno : te_thread_start(NULL, attempt_main, attempt);
 	if (failed != 0) {
 		snprintf(error, size, "cannot start a thread to connect: %s", strerrordesc_np(failed));
 		if (attempt->wake_fd >= 0)
@@ -540,19 +487,4 @@ void te_nats_attempt_abandon(TeNatsAttempt *attempt)
 		free_attempt(attempt);
 		atomic_fetch_sub(&abandoned_attempts, 1);
 	}
-}
-
-int te_nats_thread_start(pthread_t *thread, void *(*start)(void *), void *argument)
-{
-	sigset_t all, old;
-	pthread_t ignored;
-	int failed;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	failed = pthread_create(thread != NULL ? thread : &ignored, NULL, start, argument);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (failed == 0 && thread == NULL)
-		pthread_detach(ignored);
-	return failed;
 }

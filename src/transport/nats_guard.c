@@ -68,7 +68,7 @@ TeNatsGuard *te_nats_guard_start(int fd)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&guard->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	if (te_nats_thread_start(&guard->thread, guard_main, guard) != 0) {
+	if (te_thread_start(&guard->thread, guard_main, guard) != 0) {
 		pthread_cond_destroy(&guard->changed);
 		pthread_mutex_destroy(&guard->lock);
 		free(guard);

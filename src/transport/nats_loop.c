@@ -16,15 +16,6 @@
 /* Reads of one process() call; more waits for the next, so that the caller gets its turn. */
 #define READS_MAX 16
 
-/* xorshift64*: names and jitter need no better. */
-uint64_t te_nats_random(TeNats *n)
-{
-	n->random ^= n->random >> 12;
-	n->random ^= n->random << 25;
-	n->random ^= n->random >> 27;
-	return n->random * UINT64_C(2685821657736338717);
-}
-
 void te_nats_set_state(TeNats *n, TeTransportState state, int64_t now)
 {
 	if (n->stats.state != state || n->stats.since == 0)
@@ -32,18 +23,11 @@ void te_nats_set_state(TeNats *n, TeTransportState state, int64_t now)
 	n->stats.state = state;
 }
 
-/* Doubles after each round through the URLs; the random half keeps engines from marching in step.
- */
+/* A round goes once through all URLs. */
 static int64_t backoff(TeNats *n)
 {
-	unsigned rounds = n->failures / (unsigned)te_nats_settings_urls(n->settings);
-	int64_t delay = n->config->backoff_min;
-
-	while (rounds-- > 0 && delay < n->config->backoff_max)
-		delay *= 2;
-	if (delay > n->config->backoff_max)
-		delay = n->config->backoff_max;
-	return delay / 2 + (int64_t)(te_nats_random(n) % (uint64_t)(delay / 2 + 1));
+	return te_backoff(n->config, n->failures / (unsigned)te_nats_settings_urls(n->settings),
+	                  &n->random);
 }
 
 static void forget_connection(TeNats *n)

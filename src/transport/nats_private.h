@@ -20,16 +20,13 @@
 #define TE_TRANSPORT_NATS_PRIVATE_H
 
 #include <nats/nats.h>
-#include <pthread.h>
 
+#include "common.h"
 #include "jetstream.h"
 
 #define TE_NATS_SUBJECT_SIZE 256
 #define TE_NATS_HISTORY 16 /* committed positions that a LOST_TAIL may go back to */
 #define TE_NATS_URLS_MAX 16
-
-#define TE_MSEC INT64_C(1000)
-#define TE_SEC INT64_C(1000000)
 
 /* The configuration, owned and never changed; shared with connect threads that outlive us. */
 typedef struct TeNatsSettings TeNatsSettings;
@@ -40,9 +37,6 @@ void te_nats_settings_release(TeNatsSettings *settings);
 
 /* Removes user, password and token from the URLs that a text contains, in place. */
 void te_nats_redact(char *text);
-
-/* A thread with all signals blocked, detached when nobody wants its handle; 0 or an errno. */
-int te_nats_thread_start(pthread_t *thread, void *(*start)(void *), void *argument);
 
 /*
  * libnats waits inside a read until the rest of a TLS record has come, and inside a write until
@@ -231,7 +225,6 @@ typedef struct TeNats
 /* Drops the connection; a new one is made after the backoff.  Every failure ends here. */
 void te_nats_drop(TeNats *n, int64_t now, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-uint64_t te_nats_random(TeNats *n);
 /* Publishes with a reply subject <inbox>.<suffix>; drops the connection when that fails. */
 bool te_nats_send(TeNats *n, const char *subject, const char *suffix, const char *data, int len,
                   int64_t now);

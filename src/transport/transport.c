@@ -11,6 +11,7 @@ void te_transport_config_init(TeTransportConfig *config)
 	*config = (TeTransportConfig){
 		.client_name = "trading_engine",
 		.inbox_prefix = "_INBOX",
+		.lanes = 1,
 		.prefix = "trading",
 		.want_input = true,
 		.want_output = true,

@@ -115,13 +115,17 @@ typedef enum {
  */
 typedef struct TeTransportConfig
 {
-	/* Where, and as whom.  Several URLs are separated by commas and tried in turn. */
-	const char *url; /* nats://[user:password@|token@]host:port; tls:// switches TLS on */
+	/* Where, and as whom.  NATS: several URLs are separated by commas and tried in turn. */
+	const char *url; /* nats://[user:password@|token@]host:port; tls:// switches TLS on; Kafka:
+	                    brokers, host:port separated by commas */
 	const char *user;
 	const char *password;
 	const char *token;
-	const char *credentials_file; /* JWT and seed, as written by nsc */
-	const char *nkey_seed_file;   /* a bare seed */
+	const char *password_file;     /* Kafka: the password's file */
+	const char *security_protocol; /* Kafka: plaintext, ssl, sasl_plaintext, sasl_ssl */
+	const char *sasl_mechanism;    /* Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 */
+	const char *credentials_file;  /* JWT and seed, as written by nsc */
+	const char *nkey_seed_file;    /* a bare seed */
 	const char *tls_ca_file;
 	const char *tls_cert_file; /* client certificate; needs tls_key_file */
 	const char *tls_key_file;
@@ -131,7 +135,8 @@ typedef struct TeTransportConfig
 	/* Who we are: parts of message ids, subjects and names. */
 	const char *installation; /* uuid text */
 	int lane;
-	const char *prefix; /* "trading": first tokens of every subject */
+	int lanes;          /* Kafka: partitions that the output needs at least; 1 */
+	const char *prefix; /* "trading": first tokens of every subject, start of every topic */
 
 	bool want_input;  /* true */
 	bool want_output; /* true */
@@ -139,7 +144,7 @@ typedef struct TeTransportConfig
 	/* Streams are created with these when missing; one that exists is used as it is. */
 	const char *input_stream;  /* default <prefix>_input */
 	const char *output_stream; /* default <prefix>_output_<lane> */
-	int replicas;              /* 1 */
+	int replicas;              /* 1; Kafka: 0 is the brokers' default */
 	int64_t input_max_age;     /* microseconds, 0 = none; 7 days */
 	int64_t input_max_bytes;   /* -1 = none */
 	int64_t output_max_age;    /* 7 days */
@@ -345,6 +350,14 @@ const char *te_input_outcome_text(TeInputOutcome outcome);
  * memory or descriptors ran out, or a setting is unusable; then `error` names it.
  */
 TeTransport *te_nats_create(const TeTransportConfig *config, char *error, size_t error_size);
+
+/*
+ * A transport over Kafka.  NULL as well when it was built without librdkafka.
+ */
+TeTransport *te_kafka_create(const TeTransportConfig *config, char *error, size_t error_size);
+
+/* The version of librdkafka; NULL when built without it. */
+const char *te_kafka_version(void);
 
 /* What to wait for, now. */
 static inline void te_transport_poll(TeTransport *t, TeTransportFds *fds)
