@@ -1,5 +1,5 @@
-# kill -9 in the middle of a run, ten times each: of a worker, of the broker, of the whole
-# server.  Afterwards everything is as if nothing had happened.
+# Faults 1 to 3 (doc/faults.md): kill -9 in the middle of a run, many times each: of a worker, of
+# the broker, of the whole server.  Afterwards everything is as if nothing had happened.
 use strict;
 use warnings;
 
@@ -9,12 +9,14 @@ use lib $FindBin::Bin;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TradingEngine;
+use TradingEngineFaults;
 use TradingEngineNats;
+use Time::HiRes qw(time);
 use TradingEngineRun;
 
-my $kills = 10;
-# Made-up bars, so that this runs everywhere; slow enough to be killed on the way.
-my @input = ('--bars', 2500, '--seed', 5, '--rate', 250, 'GBPUSD', 'USDJPY');
+seeded();
+# Made-up bars, so that this runs everywhere; so many and slow enough that every kill is on the way.
+sub input { my ($kills) = @_; return ('--bars', 250 * $kills, '--seed', 5, 'GBPUSD', 'USDJPY'); }
 
 sub start
 {
@@ -36,73 +38,103 @@ sub hashes
 	return map { [ $nats->te_nats_ok('', 'stream-dump', "trading_output_$_") =~ /"sha256": *"(\w+)"/g ] } 0, 1;
 }
 
-my ($node, $nats) = start('undisturbed');
-my $published = predict($nats, grep { $_ ne '--rate' && $_ ne '250' } @input);
-my $total = wait_for_input($node, $nats);
-wait_for_output($node, $nats);
-my $expected = results($node);
-my @expected = hashes($nats);
-cmp_ok(streams_are_the_table($node, $nats, 'undisturbed'), '>', 300, 'undisturbed, there are hundreds of signals');
-$node->stop;
-$nats->stop;
+# What comes of the input of so many rounds when nothing dies.
+my %undisturbed;
+
+sub undisturbed
+{
+	my ($kills) = @_;
+	return $undisturbed{$kills} if $undisturbed{$kills};
+	my ($node, $nats) = start("undisturbed$kills");
+	my %run = (published => predict($nats, input($kills)));
+	$run{total} = wait_for_input($node, $nats);
+	wait_for_output($node, $nats);
+	$run{results} = results($node);
+	$run{hashes} = [ hashes($nats) ];
+	cmp_ok(streams_are_the_table($node, $nats, 'undisturbed'), '>', 300, 'undisturbed, there are hundreds of signals');
+	$node->stop;
+	$nats->stop;
+	return $undisturbed{$kills} = \%run;
+}
 
 # Position that every lane has committed, -1 while the server is down.
 sub position
 {
 	my ($node) = @_;
-	my ($status, $out) = $node->psql('postgres', 'SELECT min(COALESCE((SELECT b.input_seq FROM trading.batches AS b '
-		. 'WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1), 0)) FROM trading.lanes AS l');
-	return defined $status && $status == 0 && $out ne '' ? $out : -1;
+	return asked($node, 'SELECT min(COALESCE((SELECT b.input_seq FROM trading.batches AS b '
+		. 'WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1), 0)) FROM trading.lanes AS l') // -1;
 }
 
 # Where the engine is killed, the input waits until it is back, so that none of it is left
 # to be taken in one go, unseen, before the next kill.
 sub disturbed
 {
-	my ($name, $kill, %option) = @_;
+	my ($name, $kills, $kill, %option) = @_;
+	my $expected = undisturbed($kills);
+	my $total = $expected->{total};
 	my ($node, $nats) = start($name);
-	my $run = start_prediction($nats, @input);
-	my $after = 0;
+	my $run = start_prediction($nats, '--rate', 250, input($kills));
+	my ($after, $slowest) = (0, 0);
 	for my $round (1 .. $kills)
 	{
-		my $mark = $round * $total / ($kills + 1);
+		my $mark = ($round - 0.5 + rand(0.5)) * $total / ($kills + 1);
 		my $position;
 		wait_until("$name: input $mark of $total is applied, round $round", sub { ($position = position($node)) > $mark });
 		$after++ if $position < $total;
 		$run->{process}->signal('STOP') if $option{input_waits};
 		$kill->($node, $nats, $round);
+		my $killed = time();
 		wait_until("$name: the server answers", sub { position($node) >= $position });
+		$option{back}->($node, $round);
+		$slowest = time() - $killed if time() - $killed > $slowest;
 		$run->{process}->signal('CONT') if $option{input_waits};
 	}
 	is($after, $kills, "$name: killed $kills times before the end");
-	is(finish_prediction($run), $published, "$name: all predictions are published");
+	within($slowest, $option{limit}, "$name: back after each kill");
+	is(finish_prediction($run), $expected->{published}, "$name: all predictions are published");
 	is(wait_for_input($node, $nats), $total, "$name: all input is applied");
 	wait_for_output($node, $nats);
-	is_deeply(results($node), $expected, "$name: predictions, signals, legs, bars and market states are those of an undisturbed run");
-	is_deeply([ hashes($nats) ], \@expected, "$name: the streams have the same messages in the same order, each once");
+	is_deeply(results($node), $expected->{results}, "$name: predictions, signals, legs, bars and market states are those of an undisturbed run");
+	is_deeply([ hashes($nats) ], $expected->{hashes}, "$name: the streams have the same messages in the same order, each once");
 	streams_are_the_table($node, $nats, $name);
+	proven($name, $node, nats => $nats);
 	$node->stop;
 	$nats->stop;
 	return;
 }
 
+sub workers_run
+{
+	my ($node) = @_;
+	return wait_until('the workers run', sub {
+		return (asked($node, q{SELECT count(*) FROM trading.stat_workers WHERE state = 'running'}) // '') eq '2';
+	});
+}
+
+sub broker_is_used
+{
+	my ($node) = @_;
+	return wait_until('the workers have the broker', sub {
+		return (asked($node, q{SELECT count(*) FROM trading.stat_transports WHERE transport = 'nats' AND state = 'ready'}) // '') eq '2';
+	});
+}
+
 # A worker's end by a signal makes PostgreSQL start anew.
-disturbed('worker', sub {
+disturbed('worker', rounds(10, 200), sub {
 	my ($node, $nats, $round) = @_;
 	wait_until('the worker is back', sub {
-		my ($status, $pids) = $node->psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name = 'trading_engine lane "
-			. $round % 2 . "'");
-		return defined $status && $status == 0 && $pids =~ /^(\d+)$/ && kill('KILL', $1);
+		my $pid = asked($node, "SELECT pid FROM pg_stat_activity WHERE application_name = 'trading_engine lane " . $round % 2 . "'");
+		return ($pid // '') =~ /^(\d+)$/ && kill('KILL', $1);
 	});
-}, input_waits => 1);
+}, input_waits => 1, back => \&workers_run, limit => 3);
 
-disturbed('broker', sub {
+disturbed('broker', rounds(10, 50), sub {
 	my ($node, $nats) = @_;
 	$nats->kill9;
 	$nats->start;
-});
+}, back => \&broker_is_used, limit => 2);
 
-disturbed('server', sub {
+disturbed('server', rounds(10, 50), sub {
 	my ($node) = @_;
 	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
@@ -111,6 +143,6 @@ disturbed('server', sub {
 	# What the children held is free when the last of them is gone.
 	wait_until('all processes are gone', sub { !grep { kill 0, $_ } @children });
 	$node->start;
-}, input_waits => 1);
+}, input_waits => 1, back => \&workers_run, limit => 10);
 
 done_testing();

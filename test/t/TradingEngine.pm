@@ -10,13 +10,14 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use TradingEngineNats;
 
-our @EXPORT = qw(engine configure company wait_for wait_for_lanes value shared_folder
+our @EXPORT = qw(engine configure company wait_for wait_for_lanes value asked shared_folder
   worker_pids kill_worker streams_match_table);
 
 # The folder with data/ and vectors/, or undef.
@@ -68,21 +69,35 @@ sub configure
 
 sub value { my ($node, $sql) = @_; return $node->safe_psql('postgres', $sql); }
 
+# What a query gives, or undef where it can't be asked, such as while the server starts.  Not by
+# standard input, which psql doesn't read when it has no connection.
+sub asked
+{
+	my ($node, $sql, $error) = @_;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'<', \undef, '>', \$out, '2>', \$err);
+	$$error = $err if $error;
+	return undef if $? != 0;
+	chomp $out;
+	return $out;
+}
+
 # Wait until a query gives what is expected (text, as psql -At prints it), and make it a test.
 # Fails with what it gave last.
 sub wait_for
 {
 	my ($node, $sql, $expected, $name, $seconds) = @_;
 	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
-	my ($status, $out, $err);
+	my ($out, $err);
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	do
 	{
-		($status, $out, $err) = $node->psql('postgres', $sql);
-		return pass($name) if defined $status && $status == 0 && $out eq $expected;
+		$out = asked($node, $sql, \$err);
+		return pass($name) if defined $out && $out eq $expected;
 		sleep 0.05;
 	} while (time() < $end);
-	is($status == 0 ? $out : "error: $err", $expected, $name);
+	is($out // "error: $err", $expected, $name);
 	return 0;
 }
 

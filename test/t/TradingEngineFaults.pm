@@ -22,7 +22,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use TradingEngine;
 
-our @EXPORT = qw(full rounds proven violations consumed seeded);
+our @EXPORT = qw(full rounds within seeded proven violations consumed);
 
 my $sql = dirname(Cwd::abs_path(__FILE__)) . '/faults.sql';
 my $json = JSON::PP->new->utf8;
@@ -32,6 +32,16 @@ sub full { return ($ENV{TE_FAULTS} // '') eq 'full'; }
 
 # How often, or how long: in the short form, and in the full one.
 sub rounds { my ($short, $full) = @_; return full() ? $full : $short; }
+
+# How long something took.  The limit is that of a machine that does nothing else: in the full form
+# it is a test, in the short form it is only said, because other work may slow everything down.
+sub within
+{
+	my ($took, $limit, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $text = sprintf '%s: %.3f s of %g s', $name, $took, $limit;
+	return full() ? ok($took < $limit, $text) : note($text);
+}
 
 # Random numbers that can be had again: says the seed, which TE_SEED sets.
 sub seeded

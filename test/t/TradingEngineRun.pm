@@ -151,7 +151,7 @@ sub wait_for_input
 	my $query = "SELECT count(*) FROM trading.lanes AS l WHERE $last > COALESCE((SELECT b.input_seq "
 	  . 'FROM trading.batches AS b WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1), 0)';
 	wait_until("every lane has input $last",
-		sub { my ($status, $out) = $node->psql('postgres', $query); defined $status && $status == 0 && $out eq '0' },
+		sub { (asked($node, $query) // '') eq '0' },
 		$seconds);
 	return $last;
 }
@@ -164,7 +164,7 @@ sub wait_for_output
 	  . 'FROM trading.batches AS b WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1) AS b '
 	  . 'WHERE b.last_out_seq > 0 AND (b.publish_epoch, b.publish_seq) < (b.epoch, b.last_out_seq)';
 	wait_until('all output is acknowledged',
-		sub { my ($status, $out) = $node->psql('postgres', $query); defined $status && $status == 0 && $out eq '0' },
+		sub { (asked($node, $query) // '') eq '0' },
 		$seconds);
 	return;
 }
