@@ -88,8 +88,46 @@ END
 $$;
 COMMENT ON FUNCTION trading.ensure_partitions(integer) IS 'makes the partitions of today and the days ahead; returns how many were missing';
 
--- Partitions whose rows are all older than that, oldest first.  One of the outbox
--- stays while it holds a message that the broker hasn't acknowledged.
+-- NATS gets everything, what went to Kafka too; Kafka alone counts where there is no NATS.
+CREATE FUNCTION trading.acknowledged_output(lane integer, at timestamptz, OUT epoch bigint, OUT seq bigint)
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN c.nats THEN b.publish_epoch ELSE b.kafka_epoch END, CASE WHEN c.nats THEN b.publish_seq ELSE b.kafka_seq END
+	  FROM trading.batches AS b,
+	       LATERAL (SELECT COALESCE(current_setting('trading_engine.nats_url', true), '') <> ''
+			    OR (b.publish_epoch, b.publish_seq) >= (b.kafka_epoch, b.kafka_seq)) AS c (nats)
+	 WHERE b.lane = acknowledged_output.lane AND b.recorded_at <= acknowledged_output.at
+	 ORDER BY b.batch_no DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION trading.acknowledged_output(integer, timestamptz) IS 'the last message of a lane that was acknowledged at a time, as stored by then';
+
+CREATE FUNCTION trading.outbox_retention() RETURNS interval
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT make_interval(secs => COALESCE(extract(epoch FROM current_setting('trading_engine.outbox_retention', true)::interval), 86400))
+$$;
+COMMENT ON FUNCTION trading.outbox_retention() IS 'how long messages are kept after they were acknowledged: setting outbox_retention';
+
+-- Has a day of the outbox, or of gap_fills, something that may have to be sent again?
+CREATE FUNCTION trading.needs_output(parent name, day timestamptz, next_day timestamptz) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM (
+			SELECT o.lane, o.epoch, max(o.last_seq) AS seq FROM trading.outbox AS o
+			 WHERE needs_output.parent = 'outbox' AND o.recorded_at >= needs_output.day AND o.recorded_at < needs_output.next_day
+			 GROUP BY o.lane, o.epoch
+			UNION ALL
+			SELECT g.lane, g.epoch, max(g.seq) FROM trading.gap_fills AS g
+			 WHERE needs_output.parent = 'gap_fills' AND g.recorded_at >= needs_output.day AND g.recorded_at < needs_output.next_day
+			 GROUP BY g.lane, g.epoch) AS n
+		  LEFT JOIN LATERAL trading.acknowledged_output(n.lane, clock_timestamp() - trading.outbox_retention()) AS a ON true
+		 WHERE ((n.epoch, n.seq) <= (a.epoch, a.seq)) IS NOT TRUE)
+$$;
+COMMENT ON FUNCTION trading.needs_output(name, timestamptz, timestamptz) IS 'whether a day of trading.outbox or trading.gap_fills has messages that may have to be sent again';
+
+-- Partitions whose rows are all older than that, oldest first.  The outbox goes by its own
+-- setting: counted from when its messages were acknowledged.
 CREATE FUNCTION trading.old_partitions(keep interval)
 	RETURNS TABLE (parent regclass, partition regclass, ends timestamptz)
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -101,13 +139,8 @@ AS $$
 	       LATERAL (SELECT (to_date(substring(c.relname FROM '_p([0-9]{8})$'), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC') AS e (ends)
 	 WHERE parent.relnamespace = 'trading'::regnamespace AND parent.relkind = 'p' AND c.relkind = 'r'
 	   AND c.relname ~ '_p[0-9]{8}$'
-	   AND e.ends <= clock_timestamp() - keep
-	   AND NOT (parent.relname = 'outbox' AND EXISTS (
-		SELECT FROM trading.outbox AS o,
-		       LATERAL (SELECT b.publish_epoch, b.publish_seq FROM trading.batches AS b
-				 WHERE b.lane = o.lane ORDER BY b.batch_no DESC LIMIT 1) AS newest
-		 WHERE o.recorded_at >= e.ends - interval '1 day' AND o.recorded_at < e.ends
-		   AND (o.epoch, o.last_seq) > (newest.publish_epoch, newest.publish_seq)))
+	   AND e.ends <= clock_timestamp() - CASE parent.relname WHEN 'outbox' THEN trading.outbox_retention() ELSE keep END
+	   AND NOT (parent.relname IN ('outbox', 'gap_fills') AND trading.needs_output(parent.relname, e.ends - interval '1 day', e.ends))
 	UNION ALL
 	-- Of batches: no lane stands in it or before it, and its newest row is old enough.
 	SELECT i.inhparent::regclass, c.oid::regclass, e.ends

@@ -173,6 +173,12 @@ END
 $$;
 COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all that don''t run; returns how many. Their workers begin an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
 
+CREATE FUNCTION trading.resend(lane integer, from_seq bigint, to_seq bigint, epoch bigint DEFAULT NULL) RETURNS integer
+	AS 'MODULE_PATHNAME', 'te_sql_resend'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION trading.resend(integer, bigint, bigint, bigint) IS
+	'sends messages of a lane''s epoch (NULL: that of now) again, byte for byte, for a consumer that has lost them: on NATS, not in the stream, on their subjects with "resent" behind the prefix; returns how many';
+
 -- Lanes can be cut anew only where all have come equally far: a broadcast that one lane
 -- has applied and another hasn't would else be lost or applied twice.
 CREATE FUNCTION trading.check_drained() RETURNS void
@@ -200,8 +206,8 @@ BEGIN
 					first_seq, lane.lane, COALESCE(lane.input_seq, 0)),
 				      HINT = 'Stop the producers, wait until every lane has read everything, and try again.';
 		END IF;
-		IF current_setting('trading_engine.nats_url', true) <> '' AND lane.last_out_seq > 0
-			AND (lane.publish_epoch, lane.publish_seq) < (lane.epoch, lane.last_out_seq)
+		IF concat(current_setting('trading_engine.nats_url', true), current_setting('trading_engine.kafka_brokers', true)) <> '' AND lane.last_out_seq > 0
+			AND (SELECT (a.epoch, a.seq) FROM trading.acknowledged_output(lane.lane, 'infinity') AS a) < (lane.epoch, lane.last_out_seq)
 		THEN
 			RAISE EXCEPTION 'lane % has messages that the broker hasn''t acknowledged', lane.lane
 				USING ERRCODE = 'object_not_in_prerequisite_state',

@@ -106,6 +106,7 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	TEXT(nats_nkey_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the NKey seed.") \
 	TEXT(nats_url, "", NULL, DATABASE, TE_GUC_SECRET, "Addresses of the NATS servers, separated by commas; empty: no broker.") \
 	BOOL(notify, true, DATABASE, 0, "Send a notification after a batch that made signals.") \
+	INT(outbox_retention, 86400, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time that messages are kept after they were acknowledged, to be sent again should a broker lose them.") \
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
 	INT(output_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
 	TEXT(output_stream, "trading_output", te_check_stream_name, DATABASE, 0, "JetStream stream of signals and commands: this, an underscore and the lane's number.") \
@@ -129,6 +130,16 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	INT(risk_memory_life, 600, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time for which the last answer about a company counts when the risk service can't be asked.") \
 	BOOL(risk_service, false, DATABASE, 0, "Ask the risk service about every signal.") \
 	TEXT(role, "", NULL, LOGIN, TE_GUC_IDENTITY, "Role of the session's user in the company, set by trading.login.") \
+	INT(route_drain_limit, 30000, 100, INT_MAX, DATABASE, GUC_UNIT_MS, "Time within which NATS has to get what went to Kafka, before it is given up again.") \
+	INT(route_dwell, 30000, 10, INT_MAX, DATABASE, GUC_UNIT_MS, "Least time on Kafka before NATS is tried again; doubled where NATS doesn't last.") \
+	INT(route_dwell_max, 600000, 10, INT_MAX, DATABASE, GUC_UNIT_MS, "Longest time on Kafka before NATS is tried again.") \
+	INT(route_failed_probes, 2, 1, 1000, DATABASE, 0, "Probes of NATS in a row, without an answer, after which output isn't sent to it while there is Kafka.") \
+	INT(route_probe_limit, 2000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time within which NATS has to acknowledge a probe.") \
+	INT(route_probe_span, 30000, 0, INT_MAX, DATABASE, GUC_UNIT_MS, "Least time over which probes have to succeed before output returns to NATS.") \
+	INT(route_probe_successes, 5, 1, 1000, DATABASE, 0, "Probes in a row that have to succeed before output returns to NATS.") \
+	INT(route_probe_wait, 5000, 10, INT_MAX, DATABASE, GUC_UNIT_MS, "Time between probes of NATS; doubled where they fail.") \
+	INT(route_probe_wait_max, 60000, 10, INT_MAX, DATABASE, GUC_UNIT_MS, "Longest time between probes of NATS.") \
+	INT(route_suspect_limit, 3000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time without acknowledgements after which output goes to Kafka instead of NATS.") \
 	REAL(score_band, 1, 0, 1000, DATABASE, 0, "Spreads that a price has to move for a prediction to be right, or wrong; less is unresolved.") \
 	INT(score_horizon, 3600, 1, 31536000, DATABASE, GUC_UNIT_S, "Horizon of a prediction that doesn't say one.") \
 	REAL(score_spread_pips, 1, 0, 10000, DATABASE, 0, "Spread of a prediction without quotes.") \

@@ -422,3 +422,41 @@ bool te_out_queue_find(TeOutQueue *queue, TePlace place, TeQueuedMessage *messag
 	show(&queue->finder, message);
 	return true;
 }
+
+/* Show what a batch has behind a place; false when no more is wanted. */
+static bool scan_batch(QueuedBatch *b, TePlace after, TePlace through, TeOutShow show_one,
+                       void *arg)
+{
+	int64 seq = after.epoch == (uint64_t)b->epoch ? (int64)after.seq : 0;
+	Reader r = {0};
+
+	for (seq = Max(seq, b->first_seq - 1); seq < b->last_seq; seq++) {
+		TeQueuedMessage m;
+
+		seek(&r, b, seq);
+		show(&r, &m);
+		if (te_place_compare(m.place, through) > 0 || !show_one(arg, &m))
+			return false;
+	}
+	return true;
+}
+
+void te_out_queue_scan(TeOutQueue *queue, TePlace after, TePlace through, TeOutShow show_one,
+                       void *arg)
+{
+	bool more = true;
+
+	while (more && te_place_compare(after, through) < 0) {
+		Fetch fetch = {.queue = queue};
+
+		fetch_behind(&fetch, after, FETCH_ROWS);
+		more = !dlist_is_empty(&fetch.found);
+		while (!dlist_is_empty(&fetch.found)) {
+			QueuedBatch *b = dlist_container(QueuedBatch, node, dlist_pop_head_node(&fetch.found));
+
+			more = more && scan_batch(b, after, through, show_one, arg);
+			after = end_of(b);
+			free_batch(b);
+		}
+	}
+}

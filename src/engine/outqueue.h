@@ -77,6 +77,14 @@ extern const int64 *te_out_queue_times(const TeOutQueue *queue, int reader, int 
 
 extern TePlace te_out_queue_last(const TeOutQueue *queue);
 
+/*
+ * Every message behind a place up to another, from the table; outside of a transaction.  "show"
+ * ends it by returning false.
+ */
+typedef bool (*TeOutShow)(void *arg, const TeQueuedMessage *message);
+extern void te_out_queue_scan(TeOutQueue *queue, TePlace after, TePlace through, TeOutShow show,
+                              void *arg);
+
 /* One message, from the table: for the comparison with a broker's.  False: it isn't there. */
 extern bool te_out_queue_find(TeOutQueue *queue, TePlace place, TeQueuedMessage *message);
 

@@ -86,6 +86,7 @@ static void init_statistics(TeLaneSlot *slot)
 static void init_lane_slot(TeLaneSlot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
+	te_resend_init(&slot->resend);
 	init_statistics(slot);
 	for (int i = 0; i < TE_BREAKER_SLOTS; i++) {
 		TeBreakerSlot *b = &slot->breakers[i];

@@ -23,6 +23,7 @@
 #include "core/types.h"
 #include "engine/holds.h"
 #include "engine/latency.h"
+#include "engine/resend.h"
 
 #define TE_REASON_MAX 256
 #define TE_STATE_MAX 32
@@ -159,6 +160,7 @@ typedef struct TeLaneSlot
 	bool stop_requested;
 	char reason[TE_REASON_MAX];
 	TeHoldWord hold_word; /* of the worker that runs */
+	TeResend resend;
 
 	/* statistics: the lane writes, without lock */
 	pg_atomic_uint32 reset_requested;

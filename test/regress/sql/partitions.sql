@@ -77,7 +77,7 @@ SELECT count(*) FROM trading.old_partitions('30 days');
 UPDATE trading.batches SET recorded_at = now() - interval '40 days';
 SELECT partition FROM trading.old_partitions('30 days') WHERE parent = 'trading.batches'::regclass;
 -- Messages that the broker hasn't acknowledged keep their partition: 2 of epoch 3, acknowledged up to 1.
-INSERT INTO trading.batches (lane, batch_no, epoch, publish_epoch, publish_seq) VALUES (7, 1, 3, 3, 1);
+INSERT INTO trading.batches (recorded_at, lane, batch_no, epoch, publish_epoch, publish_seq) VALUES (now() - interval '2 days', 7, 1, 3, 3, 1);
 INSERT INTO trading.outbox (recorded_at, lane, batch_no, epoch, first_seq, last_seq, frames) VALUES
 	(now() - interval '40 days', 7, 1, 3, 1, 2, '\x'), (now() - interval '39 days', 7, 1, 2, 1, 99, '\x');
 SELECT parent, count(*) FROM trading.old_partitions('30 days') GROUP BY 1 ORDER BY 1;
@@ -86,8 +86,29 @@ SELECT trading.drop_partitions('30 days');
 SELECT trading.drop_partitions('30 days');
 RESET ROLE;
 SELECT count(*) FROM public.partitions WHERE relname ~ '^signals_p' AND to_date(right(relname, 8), 'YYYYMMDD') < now() - interval '2 days';
+-- What was acknowledged just now is kept for a while, as the setting outbox_retention says.
 INSERT INTO trading.batches (lane, batch_no, epoch, publish_epoch, publish_seq) VALUES (7, 2, 3, 3, 2);
 SELECT trading.drop_partitions('30 days');
+UPDATE trading.batches SET recorded_at = now() - interval '25 hours' WHERE lane = 7;
+SELECT parent FROM trading.old_partitions('60 days');
+SET trading_engine.outbox_retention = '2 days';
+SELECT parent FROM trading.old_partitions('60 days');
+RESET trading_engine.outbox_retention;
+-- A message that was replaced stays so as long as it may have to be sent again.
+SELECT public.age('gap_fills', 40);
+INSERT INTO trading.gap_fills (recorded_at, lane, batch_no, epoch, seq, reason) VALUES (now() - interval '40 days', 7, 1, 3, 3, 'EXPIRED');
+SELECT parent FROM trading.old_partitions('30 days') ORDER BY 1;
+UPDATE trading.gap_fills SET seq = 2;
+SELECT parent FROM trading.old_partitions('30 days') ORDER BY 1;
+SELECT trading.drop_partitions('30 days');
+-- Where there is no NATS, Kafka counts.
+SELECT public.age('outbox', 40);
+INSERT INTO trading.outbox (recorded_at, lane, batch_no, epoch, first_seq, last_seq, frames) VALUES (now() - interval '40 days', 7, 3, 3, 3, 9, '\x');
+INSERT INTO trading.batches (recorded_at, lane, batch_no, epoch, publish_epoch, publish_seq, kafka_epoch, kafka_seq) VALUES (now() - interval '2 days', 7, 3, 3, 3, 2, 3, 9);
+SELECT parent FROM trading.old_partitions('30 days');
+SET trading_engine.nats_url = 'nats://127.0.0.1:1';
+SELECT parent FROM trading.old_partitions('30 days');
+RESET trading_engine.nats_url;
 
 \c :home :superuser
 DROP DATABASE trading_partitions WITH (FORCE);
