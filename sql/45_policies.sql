@@ -362,6 +362,26 @@ BEGIN
 	COMMENT ON COLUMN trading.strategy_decisions.first_minute IS 'first minute that was counted';
 	COMMENT ON COLUMN trading.strategy_decisions.last_minute IS 'last minute that was counted';
 
+	CREATE OR REPLACE VIEW trading.lane_output WITH (security_invoker) AS
+	SELECT l.lane, b.epoch, b.last_out_seq AS last_seq, r.state, r.cause, r.via, r.route_epoch, r.changed_at, r.dwell,
+	       b.publish_epoch AS nats_epoch, b.publish_seq AS nats_seq, b.kafka_epoch, b.kafka_seq, b.released_epoch, b.released_seq,
+	       b.recorded_at
+	  FROM trading.lanes AS l
+	  LEFT JOIN LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true
+	  LEFT JOIN LATERAL (SELECT n.* FROM trading.routes AS n WHERE n.lane = l.lane ORDER BY n.version DESC LIMIT 1) AS r ON true
+	 ORDER BY l.lane;
+	COMMENT ON VIEW trading.lane_output IS
+		'where the output of each lane stands, as stored: which way it takes, and how far each broker has it';
+	PERFORM trading.describe_like('trading.lane_output', 'trading.routes');
+	PERFORM trading.describe_like('trading.lane_output', 'trading.batches');
+	COMMENT ON COLUMN trading.lane_output.epoch IS 'epoch of last_seq';
+	COMMENT ON COLUMN trading.lane_output.last_seq IS 'last output sequence that was committed';
+	COMMENT ON COLUMN trading.lane_output.nats_epoch IS 'epoch of nats_seq';
+	COMMENT ON COLUMN trading.lane_output.nats_seq IS 'output sequence up to which NATS has acknowledged everything';
+	COMMENT ON COLUMN trading.lane_output.recorded_at IS 'when the places were stored';
+
+	PERFORM trading.revoke_all('trading.lane_output');
+	GRANT SELECT ON trading.lane_output TO trading_admin;
 	PERFORM trading.revoke_all('trading.effective_strategies');
 	PERFORM trading.revoke_all('trading.strategy_decisions');
 	GRANT SELECT ON trading.effective_strategies, trading.strategy_decisions TO trading_tenant, trading_admin;

@@ -33,7 +33,8 @@ COMMENT ON FUNCTION trading.read_latency() IS 'what trading.stat_latency shows';
 CREATE FUNCTION trading.read_transports(
 	OUT datname text, OUT lane integer, OUT transport text, OUT state text, OUT since timestamptz,
 	OUT server text, OUT connects bigint, OUT disconnects bigint, OUT errors bigint,
-	OUT bytes_in bigint, OUT last_error text, OUT last_error_at timestamptz)
+	OUT bytes_in bigint, OUT published bigint, OUT acknowledged bigint, OUT in_flight bigint, OUT route text,
+	OUT last_error text, OUT last_error_at timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'te_sql_stat_transports'
 	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 16 SET search_path = pg_catalog, pg_temp;
@@ -115,6 +116,11 @@ CREATE VIEW trading.stat_transports WITH (security_invoker) AS
 	SELECT * FROM trading.read_transports() AS t ORDER BY t.datname, t.lane, t.transport;
 COMMENT ON VIEW trading.stat_transports IS 'the lanes'' connections to brokers';
 COMMENT ON COLUMN trading.stat_transports.server IS 'address, without user and password';
+COMMENT ON COLUMN trading.stat_transports.bytes_in IS 'bytes of input that were received';
+COMMENT ON COLUMN trading.stat_transports.published IS 'messages of output handed over since the worker started, repetitions included';
+COMMENT ON COLUMN trading.stat_transports.acknowledged IS 'messages of output that were acknowledged since the worker started';
+COMMENT ON COLUMN trading.stat_transports.in_flight IS 'messages of output that wait for their acknowledgement';
+COMMENT ON COLUMN trading.stat_transports.route IS 'state of the lane''s output, of both transports the same: trading.lane_output';
 COMMENT ON COLUMN trading.stat_transports.last_error_at IS 'when this error came up; errors counts its repetitions';
 
 CREATE VIEW trading.stat_decisions WITH (security_invoker) AS

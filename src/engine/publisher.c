@@ -265,6 +265,8 @@ void te_publisher_run(TePublisher *p, int64 now)
 	for (int via = 0; via < TE_VIA_COUNT; via++)
 		if (p->outlets[via].transport != NULL)
 			te_transport_flush(p->outlets[via].transport, now);
+	for (int kind = 0; kind < TE_TRANSPORT_COUNT; kind++)
+		te_gauge(&p->slot->transports[kind].route, p->route.record.state + 1);
 	te_gauge(&p->slot->gauges.published_seq, (int64)p->route.peers[p->route.record.via].sent.seq);
 	te_gauge(&p->slot->gauges.acked_seq, (int64)p->route.peers[p->route.record.via].acked.seq);
 	te_gauge(&p->slot->gauges.outbox_pending, te_publisher_pending(p));

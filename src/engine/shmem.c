@@ -78,6 +78,10 @@ static void init_statistics(TeLaneSlot *slot)
 		pg_atomic_init_u64(&t->disconnects, 0);
 		pg_atomic_init_u64(&t->errors, 0);
 		pg_atomic_init_u64(&t->bytes_in, 0);
+		pg_atomic_init_u64(&t->published, 0);
+		pg_atomic_init_u64(&t->acknowledged, 0);
+		pg_atomic_init_u64(&t->in_flight, 0);
+		pg_atomic_init_u64(&t->route, 0);
 	}
 	pg_atomic_init_u32(&slot->reset_requested, 0);
 	slot->reset_at = GetCurrentTimestamp();

@@ -120,7 +120,7 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	te_cache_watch(c->cache);
 	work->holds = te_holds_create(slot);
 	te_cache_set_holds(c->cache, work->holds);
-	c->publishing = te_guc_nats_url[0] != '\0';
+	c->publishing = te_guc_nats_url[0] != '\0' || te_guc_kafka_brokers[0] != '\0';
 	begun = te_monotonic_us();
 	te_cache_refresh(c->cache);
 	te_latency_record(&slot->latencies, TE_LATENCY_REFRESH, begun, te_monotonic_us());

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "core/histogram.h"
+#include "core/route.h"
 #include "engine/shmem.h"
 
 PG_FUNCTION_INFO_V1(te_sql_stat_workers);
@@ -261,6 +262,11 @@ Datum te_sql_stat_latency(PG_FUNCTION_ARGS)
 	return (Datum)0;
 }
 
+static const char *route_text(int route)
+{
+	return route > 0 && route <= TE_ROUTE_STATE_COUNT ? te_route_state_enum.labels[route - 1] : "";
+}
+
 /* trading.read_transports(): a lane's connections to brokers. */
 Datum te_sql_stat_transports(PG_FUNCTION_ARGS)
 {
@@ -285,6 +291,10 @@ Datum te_sql_stat_transports(PG_FUNCTION_ARGS)
 		put_number(&row, &t->disconnects);
 		put_number(&row, &t->errors);
 		put_number(&row, &t->bytes_in);
+		put_number(&row, &t->published);
+		put_number(&row, &t->acknowledged);
+		put_number(&row, &t->in_flight);
+		put_text(&row, route_text((int)pg_atomic_read_u64(&t->route)));
 		put_text(&row, t->last_error);
 		put_time(&row, t->last_error_at);
 		end_row(&row);
