@@ -362,7 +362,9 @@ BEGIN
 	COMMENT ON COLUMN trading.strategy_decisions.first_minute IS 'first minute that was counted';
 	COMMENT ON COLUMN trading.strategy_decisions.last_minute IS 'last minute that was counted';
 
-	CREATE OR REPLACE VIEW trading.lane_output WITH (security_invoker) AS
+	-- Over tables alone, so that it outlives the extension as they do.
+	DROP VIEW IF EXISTS trading.lane_output;
+	CREATE VIEW trading.lane_output WITH (security_invoker) AS
 	SELECT l.lane, b.epoch, b.last_out_seq AS last_seq, r.state, r.cause, r.via, r.route_epoch, r.changed_at, r.dwell,
 	       b.publish_epoch AS nats_epoch, b.publish_seq AS nats_seq, b.kafka_epoch, b.kafka_seq, b.released_epoch, b.released_seq,
 	       b.recorded_at

@@ -91,7 +91,7 @@ INSERT INTO trading.batches (lane, batch_no, epoch, publish_epoch, publish_seq) 
 SELECT trading.drop_partitions('30 days');
 UPDATE trading.batches SET recorded_at = now() - interval '25 hours' WHERE lane = 7;
 SELECT parent FROM trading.old_partitions('60 days');
-SET trading_engine.outbox_retention = '2 days';
+SET trading_engine.outbox_retention = '2d';
 SELECT parent FROM trading.old_partitions('60 days');
 RESET trading_engine.outbox_retention;
 -- A message that was replaced stays so as long as it may have to be sent again.
