@@ -24,11 +24,15 @@ CREATE TEMP TABLE committed AS
 
 -- Distinct messages with a sequence that producers sent, and the lanes that they concern.
 CREATE TEMP TABLE produced AS
-	SELECT DISTINCT l.lane, i.company, i."user", i.producer, i.epoch, i.seq, i.payload_hash, i.message_hash, i.kind, i.id
+	SELECT l.lane, i.company, i."user", i.producer, i.epoch, i.seq, i.payload_hash, i.kind, i.id,
+	       array_agg(DISTINCT i.message_hash) AS message_hashes
 	  FROM inputs AS i
 	  JOIN trading.lanes AS l ON i.company = '_all'
 	    OR trading.lane_of(i.company, (SELECT count(*)::integer FROM trading.lanes)) = l.lane
-	 WHERE i.kind IN ('predictions', 'executions') AND i.company IS NOT NULL;
+	 WHERE i.kind IN ('predictions', 'executions') AND i.company IS NOT NULL
+	 GROUP BY l.lane, i.company, i."user", i.producer, i.epoch, i.seq, i.payload_hash, i.kind, i.id,
+	       -- What can't be read is told by its bytes.
+	       CASE WHEN i.payload_hash IS NULL THEN i.message_hash END;
 CREATE INDEX ON produced (lane, company, "user", producer, epoch, seq);
 
 CREATE TEMP TABLE applied AS
@@ -67,7 +71,7 @@ CREATE TEMP TABLE fates AS
 	           AND CASE WHEN p.seq > 0 THEN (a.epoch, a.seq) = (p.epoch, p.seq) ELSE a.seq = 0 AND a.id = p.id END)
 	       + (SELECT count(*) FROM reported AS r
 	           WHERE p.kind = 'executions' AND (r.company, r."user", r.id) = (p.company, p."user", p.id)) AS applied,
-	       EXISTS (SELECT FROM dead AS d WHERE d.message_hash = p.message_hash) AS dead,
+	       EXISTS (SELECT FROM dead AS d WHERE d.message_hash = ANY (p.message_hashes)) AS dead,
 	       p.seq > 0 AND EXISTS (SELECT FROM gaps AS g
 	         WHERE (g.lane, g.company, g."user", g.producer, g.epoch) = (p.lane, p.company, p."user", p.producer, p.epoch)
 	           AND p.seq BETWEEN g.from_seq AND g.to_seq) AS gap,

@@ -1,0 +1,123 @@
+# Faults 14 and 23 (doc/faults.md): a lane that stands still, and everything that ends a worker in
+# an orderly way, under load.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use TradingEngine;
+use TradingEngineFaults;
+use TradingEngineNats;
+use TradingEngineRun;
+
+seeded();
+my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000, signal_ttl_seconds => 3600);
+my $nats = TradingEngineNats->new('stop')->start;
+my $node = engine('stop', nats => $nats, lanes => 2, conf => { 'trading_engine.restart_delay' => '100ms' });
+company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
+company($node, 'north', users => ['nina'], strategy => \%strategy);
+value($node, q{INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'load')});
+
+sub running
+{
+	my (@but_not) = @_;
+	my $pids = asked($node, q{SELECT string_agg(pid::text, ' ' ORDER BY lane) FROM trading.stat_workers WHERE state = 'running'}) // '';
+	my @pids = split / /, $pids;
+	return @pids == 2 && !grep { my $pid = $_; grep { $_ == $pid } @pids } @but_not;
+}
+
+sub settled
+{
+	wait_for_input($node, $nats);
+	wait_for_output($node, $nats);
+	return;
+}
+
+#----------------------------------------------------------------------
+# 23: ended in an orderly way
+#----------------------------------------------------------------------
+
+my $load = $nats->start_load('EURUSD,GBPUSD', '--rate', 200, '--count', 200 * rounds(20, 300));
+my $slowest = 0;
+my %ended;
+for my $round (1 .. rounds(6, 100))
+{
+	wait_until('the lanes run', \&running);
+	my $lane = int rand 2;
+	my $pid = (worker_pids($node))[$lane];
+	my $how = $round % 3;
+	my $start = time();
+	if ($how == 0) { kill 'TERM', $pid }
+	elsif ($how == 1) { asked($node, "SELECT pg_terminate_backend($pid)") }
+	else { asked($node, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'trading_engine lane'") }
+	wait_until("worker $pid is gone", sub { !kill 0, $pid });
+	$slowest = time() - $start if time() - $start > $slowest;
+	wait_until('the lanes run again', sub { running($pid) });
+	$ended{$how}++;
+}
+is(join(' ', sort keys %ended), '0 1 2', 'workers were ended by SIGTERM and pg_terminate_backend');
+within($slowest, 5, 'the slowest to stop');
+my $shutdowns = rounds(2, 20);
+my $slowest_shutdown = 0;
+for my $round (1 .. $shutdowns)
+{
+	my $start = time();
+	$node->stop('fast');
+	$slowest_shutdown = time() - $start if time() - $start > $slowest_shutdown;
+	$node->start;
+	wait_until('the lanes run', \&running);
+}
+within($slowest_shutdown, 5, 'the slowest fast shutdown');
+my $summary = $nats->finish_load($load);
+is($summary->{refused}, 0, 'all of the load is on the broker');
+settled();
+my $accounts = proven('ended under load', $node, nats => $nats);
+is($accounts->{applied}, 2 * $summary->{batches}, 'every message has taken effect in each lane, once');
+unlike(slurp_file($node->logfile), qr/was terminated by signal|exited with exit code 2/, 'no worker crashed');
+
+#----------------------------------------------------------------------
+# 14: a lane that stands still
+#----------------------------------------------------------------------
+
+# Memory of a process of its own, kB.
+sub own_memory
+{
+	my ($pid) = @_;
+	my $text = slurp_file("/proc/$pid/status");
+	return ($text =~ /RssAnon:\s+(\d+)/)[0];
+}
+
+sub slow_part { return value($node, q{SELECT max(p99_ms) FROM trading.stat_latency WHERE lane = 1 AND metric = 'decide'}); }
+
+my ($slow) = worker_pids($node);
+my $seconds = rounds(5, 60);
+my $rate = 1000;
+$summary = $nats->finish_load($nats->start_load('EURUSD', '--rate', $rate, '--count', $rate * $seconds));
+settled();
+my $before = own_memory($slow);
+value($node, 'SELECT trading.stat_reset()');
+$summary = $nats->finish_load($nats->start_load('EURUSD', '--rate', $rate, '--count', $rate * $seconds));
+settled();
+my $alone = slow_part();
+value($node, 'SELECT trading.stat_reset()');
+kill 'STOP', $slow;
+$summary = $nats->finish_load($nats->start_load('EURUSD', '--rate', $rate, '--count', $rate * $seconds));
+my $last = $nats->stream_info('trading_input')->{state}{last_seq};
+wait_for($node, 'SELECT max(input_seq) FROM trading.batches WHERE lane = 1', $last, 'while one lane stands still, the other one takes everything');
+my $beside = slow_part();
+cmp_ok(value($node, 'SELECT max(input_seq) FROM trading.batches WHERE lane = 0'), '<', $last, 'which the first doesn\'t');
+kill 'CONT', $slow;
+settled();
+my $after = own_memory($slow);
+note("p99 of decisions in the lane beside: $alone ms, $beside ms; memory of the lane that stood still: $before kB, $after kB");
+cmp_ok($after, '<', $before + 65536, 'the lane that stood still has not grown by what it missed') if $before;
+ok($beside < 3 * $alone + 1, 'the other lane is as fast as before') if full();
+is((grep { /trading_input/ } slurp_file($nats->log_file) =~ /slow consumer.*/gi) + 0, 0, 'the broker has cut nobody off');
+proven('stood still', $node, nats => $nats);
+$node->stop;
+$nats->stop;
+done_testing();

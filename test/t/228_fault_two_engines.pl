@@ -1,0 +1,113 @@
+# Fault 22 (doc/faults.md): two engines on one broker.  A clone of the running cluster, started
+# beside it, and a standby promoted while its primary lives: only one of them is heard, the
+# other's lanes are foreign and say why.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TradingEngine;
+use TradingEngineFaults;
+use TradingEngineNats;
+use TradingEngineRun;
+
+my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000, signal_ttl_seconds => 3600);
+my $nats = TradingEngineNats->new('split')->start;
+my $node = engine('split', nats => $nats, lanes => 2, init => { allows_streaming => 1 });
+company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
+company($node, 'north', users => ['nina'], strategy => \%strategy);
+my $predictions = 0;
+
+sub predict_more
+{
+	$nats->publish(map { $nats->batch } 1 .. 10);
+	$predictions += 10;
+	return;
+}
+
+sub settled
+{
+	my ($engine) = @_;
+	wait_for($engine, "SELECT min(n) FROM (SELECT count(*) AS n FROM trading.prediction_batches GROUP BY lane) AS c", $predictions,
+		"all $predictions predictions are applied");
+	wait_for_output($engine, $nats);
+	return;
+}
+
+predict_more();
+settled($node);
+
+#----------------------------------------------------------------------
+# A clone
+#----------------------------------------------------------------------
+
+$node->backup('copy');
+predict_more();
+my $clone = PostgreSQL::Test::Cluster->new('clone');
+$clone->init_from_backup($node, 'copy');
+$clone->start;
+predict_more();
+wait_for($clone, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}, 'foreign foreign', 'the lanes of a clone are foreign');
+like(value($clone, 'SELECT DISTINCT reason FROM trading.stat_workers'), qr/data directory/, 'and say why');
+predict_more();
+settled($node);
+is(value($clone, 'SELECT count(*) FROM trading.prediction_batches'), 20, 'it has decided nothing');
+proven('beside a clone', $node, nats => $nats);
+
+# It says yes to being the owner, while the other one lives: from here on that one is the second.
+my $epochs = value($node, 'SELECT max(epoch) FROM trading.lanes');
+is(value($clone, 'SELECT trading.adopt()'), 2, 'the clone is told to be the owner');
+wait_for($clone, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}, 'running running', 'then it runs');
+predict_more();
+settled($clone);
+wait_for($node, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}, 'foreign foreign', 'and the lanes of the first are foreign');
+like(value($node, 'SELECT DISTINCT reason FROM trading.stat_workers'), qr/\S/, 'and say why');
+predict_more();
+settled($clone);
+cmp_ok(value($clone, 'SELECT min(epoch) FROM trading.lanes'), '>', $epochs, 'the clone writes in an epoch of its own');
+is(scalar(grep { !$nats->check("trading_output_$_")->{clean} } 0, 1), 0, 'the streams are clean');
+proven('after the adoption', $clone, nats => $nats, lost_epochs => 1, nats_complete => 0);
+is(value($node, 'SELECT count(*) - count(DISTINCT (lane, producer_seq)) FROM trading.prediction_batches'), 0, 'nothing was decided twice');
+$clone->stop;
+
+#----------------------------------------------------------------------
+# A standby that is promoted while the primary lives
+#----------------------------------------------------------------------
+
+$node->stop;
+$nats->stop;
+$nats->wipe;
+$nats = TradingEngineNats->new('primary')->start;
+$node = engine('primary', nats => $nats, lanes => 2, init => { allows_streaming => 1 });
+company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
+company($node, 'north', users => ['nina'], strategy => \%strategy);
+$predictions = 0;
+predict_more();
+settled($node);
+$node->backup('standby');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'standby', has_streaming => 1);
+$standby->start;
+predict_more();
+settled($node);
+$node->wait_for_catchup($standby, 'replay');
+$standby->promote;
+predict_more();
+wait_until('one of them has given up', sub {
+	my ($a, $b) = map { asked($_, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}) // '' } $node, $standby;
+	return ($a eq 'foreign foreign') + ($b eq 'foreign foreign') == 1;
+});
+predict_more();
+my ($winner, $loser) = asked($node, q{SELECT min(state) FROM trading.stat_workers}) eq 'foreign' ? ($standby, $node) : ($node, $standby);
+note('heard is ' . $winner->name);
+settled($winner);
+proven('beside a promoted standby', $winner, nats => $nats);
+like(value($loser, 'SELECT DISTINCT reason FROM trading.stat_workers'), qr/\S/, 'the other one says why it is silent');
+$standby->stop;
+$node->stop;
+$nats->stop;
+done_testing();
