@@ -321,6 +321,22 @@ $$;
 COMMENT ON FUNCTION trading.prune(interval, interval) IS
 	'deletes rows of trading.inbox that are older than keep and that every lane has read, and versions that were followed by others longer than keep_history ago and that no stored prediction needs; returns how many';
 
+-- The newest record of a lane is what it goes on from.
+CREATE FUNCTION trading.prune_routes(keep interval) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	deleted bigint;
+BEGIN
+	DELETE FROM trading.routes AS r
+	 WHERE r.changed_at < now() - keep
+	   AND EXISTS (SELECT FROM trading.routes AS n WHERE n.lane = r.lane AND n.version > r.version);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION trading.prune_routes(interval) IS 'part of trading.upkeep(): deletes changes of routes that were followed by others and are older; returns how many';
+
 -- Bars and market state as old as the predictions that were decided on them.  The newest state
 -- of a symbol is what a lane goes on from, and what newer bars follow.
 CREATE FUNCTION trading.prune_market(keep interval) RETURNS bigint
@@ -352,6 +368,7 @@ BEGIN
 	PERFORM trading.score_predictions();
 	PERFORM trading.drop_partitions(upkeep.keep);
 	PERFORM trading.prune_market(upkeep.keep);
+	PERFORM trading.prune_routes(upkeep.keep);
 	PERFORM trading.prune(keep_history => upkeep.keep_history);
 END
 $$;

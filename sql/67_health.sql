@@ -50,6 +50,21 @@ END
 $$;
 COMMENT ON FUNCTION trading.health_of_transports() IS 'part of trading.health(): connections to brokers';
 
+CREATE FUNCTION trading.health_of_output() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('output of lane %s', r.lane),
+	       CASE WHEN r.state = 'NATS' OR r.state = 'KAFKA' AND c.nats = '' THEN 'OK' WHEN r.state = 'NONE' THEN 'FAIL' ELSE 'WARN' END,
+	       format('%s since %s: %s', r.state, r.changed_at::timestamptz(0), r.cause)
+	  FROM (SELECT COALESCE(current_setting('trading_engine.nats_url', true), '') AS nats,
+		       COALESCE(current_setting('trading_engine.kafka_brokers', true), '') AS kafka) AS c,
+	       trading.lanes AS l,
+	       LATERAL (SELECT n.* FROM trading.routes AS n WHERE n.lane = l.lane ORDER BY n.version DESC LIMIT 1) AS r
+	 WHERE c.nats <> '' OR c.kafka <> ''
+	 ORDER BY r.lane
+$$;
+COMMENT ON FUNCTION trading.health_of_output() IS 'part of trading.health(): lanes whose output takes another way than NATS, or none';
+
 CREATE FUNCTION trading.health_of_breakers() RETURNS TABLE ("check" text, status text, detail text)
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -131,6 +146,7 @@ AS $$
 	SELECT h.* FROM trading.health_of_library() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_lanes() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_transports() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_output() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_breakers() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_calendar() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_input() AS h

@@ -480,12 +480,16 @@ void te_batch_add_gap_fill(TeBatch *batch, const TeGapFill *fill)
 }
 
 /* Where the output stands, as columns of the batch's row. */
-static void add_cursors(TeRows *rows, int row, const TeRouteCursors *c)
+static void add_output(TeRows *rows, int row, const TeOutputPlaces *output)
 {
+	const TeRouteCursors *c = &output->cursors;
 	const TePlace *nats = &c->acked[TE_VIA_NATS], *kafka = &c->acked[TE_VIA_KAFKA];
 
 	te_rows_set(rows, row, TE_BATCH_publish_epoch, Int64GetDatum((int64)nats->epoch));
 	te_rows_set(rows, row, TE_BATCH_publish_seq, Int64GetDatum((int64)nats->seq));
+	te_rows_set_time(rows, row, TE_BATCH_publish_created,
+	                 output->stream_created > 0 ? output->stream_created : TE_NO_TIME);
+	te_rows_set(rows, row, TE_BATCH_publish_stream_seq, Int64GetDatum((int64)output->stream_seq));
 	te_rows_set(rows, row, TE_BATCH_kafka_epoch, Int64GetDatum((int64)kafka->epoch));
 	te_rows_set(rows, row, TE_BATCH_kafka_seq, Int64GetDatum((int64)kafka->seq));
 	te_rows_set(rows, row, TE_BATCH_released_epoch, Int64GetDatum((int64)c->released.epoch));
@@ -496,8 +500,8 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot)
 {
 	TeMemory *m = batch->lane->memory;
 	TePublisher *publisher = batch->lane->publisher;
-	TeRouteCursors cursors =
-		publisher ? te_publisher_stage(publisher, m->staged.epoch, batch->frames) : m->cursors;
+	TeOutputPlaces output =
+		publisher ? te_publisher_stage(publisher, m->staged.epoch, batch->frames) : m->output;
 	TeRows *rows = &batch->rows.batch;
 	int row = te_rows_add(rows);
 	bool full =
@@ -520,7 +524,7 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot)
 	if (m->staged.out_seq > m->committed.out_seq && m->staged.epoch == m->committed.epoch)
 		te_rows_set(rows, row, TE_BATCH_first_out_seq, Int64GetDatum(m->committed.out_seq + 1));
 	te_rows_set(rows, row, TE_BATCH_last_out_seq, Int64GetDatum(m->staged.out_seq));
-	add_cursors(rows, row, &cursors);
+	add_output(rows, row, &output);
 	te_rows_set(rows, row, TE_BATCH_system_identifier, Int64GetDatum((int64)GetSystemIdentifier()));
 	te_rows_set(rows, row, TE_BATCH_change_snapshot,
 	            snapshot_datum(te_cache_snapshot(batch->lane->cache)));

@@ -299,6 +299,7 @@ static void read_newest_batch(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
 	char *snapshot = te_row_text(row, "inbox_snapshot");
+	TeTime created = te_row_time(row, "publish_created");
 
 	m->committed = (TeLanePosition){
 		.batch_no = te_row_int(row, "batch_no"),
@@ -308,10 +309,12 @@ static void read_newest_batch(TeRow *row, void *arg)
 		.clock = te_row_time(row, "lane_clock"),
 		.input = m->committed.input,
 	};
-	m->cursors = (TeRouteCursors){
-		.acked = {place_of(row, "publish_epoch", "publish_seq"),
-	              place_of(row, "kafka_epoch", "kafka_seq")},
-		.released = place_of(row, "released_epoch", "released_seq"),
+	m->output = (TeOutputPlaces){
+		.cursors = {.acked = {place_of(row, "publish_epoch", "publish_seq"),
+	                          place_of(row, "kafka_epoch", "kafka_seq")},
+	                .released = place_of(row, "released_epoch", "released_seq")},
+		.stream_created = created != TE_NO_TIME ? created : 0,
+		.stream_seq = (uint64)te_row_int(row, "publish_stream_seq"),
 	};
 	if (snapshot != NULL)
 		m->inbox_snapshot = MemoryContextStrdup(m->context, snapshot);

@@ -62,6 +62,14 @@ typedef struct TeLanePosition
 	TeTime clock; /* greatest generated_at seen; TE_NO_TIME before the first */
 } TeLanePosition;
 
+/* Where the output stands, as a row of trading.batches has it. */
+typedef struct TeOutputPlaces
+{
+	TeRouteCursors cursors;
+	int64 stream_created; /* of NATS' output stream; 0: it was never seen */
+	uint64 stream_seq;    /* of the cursor's message there */
+} TeOutputPlaces;
+
 typedef struct TeMemory
 {
 	int lane;
@@ -75,7 +83,7 @@ typedef struct TeMemory
 	int staged_recent_count, staged_recent_capacity;
 	TeInputPosition history[TE_POSITION_HISTORY]; /* newest first */
 	int history_count;
-	TeRouteCursors cursors; /* of the output, as the row that was loaded has them */
+	TeOutputPlaces output; /* as the row that was loaded has them */
 } TeMemory;
 
 /* Read the lane's memory; in a transaction with SPI connected. */

@@ -32,6 +32,17 @@ static TePlace read_oldest(TeOutQueue *queue, int lane)
 	return oldest;
 }
 
+/*
+ * The stream that acknowledged our last message has no message of ours any more, but is no shorter:
+ * they were too old for it.
+ */
+static bool is_aged(const TeOutputSide *ours, const TeOutputAnchor *anchor)
+{
+	return !anchor->found && !anchor->exhausted && !ours->adopting && ours->stream_created > 0 &&
+	       ours->stream_created == anchor->stream_created && ours->stream_seq > 0 &&
+	       ours->stream_seq <= anchor->last_stream_seq;
+}
+
 TeOutputJudgement te_output_anchor_judge(TeOutQueue *queue, const TeOutputSide *ours,
                                          const TeOutputAnchor *anchor)
 {
@@ -54,6 +65,8 @@ TeOutputJudgement te_output_anchor_judge(TeOutQueue *queue, const TeOutputSide *
 		.adopting = ours->adopting,
 	};
 
+	if (is_aged(ours, anchor))
+		return (TeOutputJudgement){.outcome = TE_ANCHOR_OUTPUT_SAME, .has = ours->cursor};
 	if (seen.found && strcmp(seen.installation, ours->installation) == 0)
 		seen.hash = compare_hash(queue, seen.place, anchor->hash);
 	return te_anchor_judge_output(&stored, &seen);

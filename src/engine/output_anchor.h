@@ -14,7 +14,9 @@ typedef struct TeOutputSide
 {
 	const char *installation;
 	int lane;
-	TePlace cursor; /* acknowledged by this broker */
+	TePlace cursor;       /* acknowledged by this broker */
+	int64 stream_created; /* of the stream that has it; 0: that is not known */
+	uint64 stream_seq;    /* its message there */
 	uint64 predecessor_epoch;
 	bool adopting;
 } TeOutputSide;

@@ -70,9 +70,11 @@ TePublisher *te_publisher_create(const TePublisherParts *parts)
 	p->queue = te_out_queue_create(parts->lane, parts->last, context);
 	for (int via = 0; via < TE_VIA_COUNT; via++)
 		p->outlets[via].transport = parts->transports[via];
-	p->stored = p->staged = parts->cursors;
+	p->stored = p->staged = parts->output;
+	p->stream_created = parts->output.stream_created;
+	p->stream_seq = parts->output.stream_seq;
 	te_arena_init(&p->arena, ARENA_BLOCK, ARENA_LIMIT);
-	te_route_init(&p->route, &s, found ? &record : NULL, &parts->cursors, parts->last,
+	te_route_init(&p->route, &s, found ? &record : NULL, &parts->output.cursors, parts->last,
 	              pg_prng_uint64(&pg_global_prng_state), te_monotonic_us());
 	return p;
 }
@@ -88,7 +90,7 @@ void te_publisher_attend(TePublisher *p, TePlace released)
 		te_gate_attend(p->parts.gate, (int64)released.epoch, (int64)released.seq);
 }
 
-TeRouteCursors te_publisher_stage(TePublisher *p, int64 epoch, const List *frames)
+TeOutputPlaces te_publisher_stage(TePublisher *p, int64 epoch, const List *frames)
 {
 	const TeBatchFrames *last = frames != NIL ? llast(frames) : NULL;
 	TePlace released = p->route.released, end;
@@ -105,8 +107,12 @@ TeRouteCursors te_publisher_stage(TePublisher *p, int64 epoch, const List *frame
 			    !te_release_at_once(p->parts.gate, lfirst(cell)))
 				released = p->route.released;
 	}
-	p->staged = te_route_cursors(&p->route);
-	p->staged.released = released;
+	p->staged = (TeOutputPlaces){
+		.cursors = te_route_cursors(&p->route),
+		.stream_created = p->stream_created,
+		.stream_seq = p->stream_seq,
+	};
+	p->staged.cursors.released = released;
 	return p->staged;
 }
 
@@ -117,7 +123,7 @@ void te_publisher_committed(TePublisher *p, int64 epoch, const List *frames)
 	foreach (cell, frames)
 		te_out_queue_add(p->queue, epoch, lfirst(cell));
 	te_route_committed(&p->route, te_out_queue_last(p->queue));
-	te_route_released(&p->route, p->staged.released);
+	te_route_released(&p->route, p->staged.cursors.released);
 	p->stored = p->staged;
 }
 
@@ -126,9 +132,9 @@ bool te_publisher_moved(const TePublisher *p)
 	TeRouteCursors now = te_route_cursors(&p->route);
 
 	for (int via = 0; via < TE_VIA_COUNT; via++)
-		if (te_place_compare(now.acked[via], p->stored.acked[via]) != 0)
+		if (te_place_compare(now.acked[via], p->stored.cursors.acked[via]) != 0)
 			return true;
-	return te_place_compare(now.released, p->stored.released) != 0;
+	return te_place_compare(now.released, p->stored.cursors.released) != 0;
 }
 
 /*----------------------------------------------------------------------
@@ -166,6 +172,8 @@ static void heed_acknowledgements(TePublisher *p, TeVia via, int64 now)
 	te_route_acked(&p->route, via, (TePlace){acked.epoch, acked.seq}, now);
 	p->probe_at = now + p->route.settings.probe_wait;
 	after = p->route.peers[via].acked;
+	if (via == TE_VIA_NATS)
+		p->stream_seq = acked.stream_seq;
 	if (te_place_compare(after, before) > 0)
 		te_count(&p->slot->counters.acknowledged, distance(before, after));
 	forget(p);
@@ -179,6 +187,8 @@ static const char *judge(TePublisher *p, TeVia via, const TePublisherOwner *owne
 		.installation = p->parts.installation,
 		.lane = p->parts.lane,
 		.cursor = te_route_cursors(&p->route).acked[via],
+		.stream_created = via == TE_VIA_NATS ? p->stream_created : 0,
+		.stream_seq = p->stream_seq,
 		.predecessor_epoch = owner->predecessor_epoch,
 		.adopting = owner->adopting,
 	};
@@ -200,6 +210,10 @@ static const char *judge(TePublisher *p, TeVia via, const TePublisherOwner *owne
 		               te_via_enum.labels[via], te_anchor_output_enum.labels[j.outcome]),
 		        errdetail("It goes on behind " UINT64_FORMAT "/" UINT64_FORMAT ".", j.has.epoch,
 		                  j.has.seq));
+	if (via == TE_VIA_NATS) {
+		p->stream_created = anchor->stream_created;
+		p->stream_seq = anchor->last_stream_seq;
+	}
 	outlet->anchored = true;
 	p->torn = false;
 	te_transport_resume_output(outlet->transport, anchor->last_stream_seq, now);

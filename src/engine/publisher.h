@@ -15,6 +15,7 @@
 
 #include "core/route.h"
 #include "engine/gate.h"
+#include "engine/memory.h"
 #include "engine/outqueue.h"
 #include "engine/shmem.h"
 #include "transport/transport.h"
@@ -29,8 +30,8 @@ typedef struct TePublisherParts
 	const char *installation;
 	TeTransport *transports[TE_VIA_COUNT]; /* NULL: not configured */
 	TeGate *gate;
-	TeRouteCursors cursors; /* as the lane's newest row has them */
-	TePlace last;           /* committed */
+	TeOutputPlaces output; /* as the lane's newest row has them */
+	TePlace last;          /* committed */
 	/*
 	 * Store an empty batch with these rows of trading.gap_fills: te_publisher_stage() gives the
 	 * place that is released with it.  False: it failed and was reported.
@@ -50,7 +51,7 @@ extern TePublisher *te_publisher_create(const TePublisherParts *parts);
  * What the row of a batch stores of the output: where the transports stand, and what it releases.
  * "frames" (of TeBatchFrames) are the batch's messages, all of "epoch".
  */
-extern TeRouteCursors te_publisher_stage(TePublisher *p, int64 epoch, const List *frames);
+extern TeOutputPlaces te_publisher_stage(TePublisher *p, int64 epoch, const List *frames);
 
 /* It is committed.  Copies what it keeps of the frames. */
 extern void te_publisher_committed(TePublisher *p, int64 epoch, const List *frames);

@@ -151,6 +151,8 @@
 	X(last_out_seq, int8)                                                                          \
 	X(publish_epoch, int8)                                                                         \
 	X(publish_seq, int8)                                                                           \
+	X(publish_created, timestamptz)                                                                \
+	X(publish_stream_seq, int8)                                                                    \
 	X(kafka_epoch, int8)                                                                           \
 	X(kafka_seq, int8)                                                                             \
 	X(released_epoch, int8)                                                                        \

@@ -190,7 +190,7 @@ static void create_publisher(TeWork *work)
 		.transports = {te_link_transport(work->link, TE_VIA_NATS),
 	                   te_link_transport(work->link, TE_VIA_KAFKA)},
 		.gate = te_gate_create(c->cache, c->exposure, work->holds),
-		.cursors = m->cursors,
+		.output = m->output,
 		.last = {(uint64_t)m->committed.epoch, (uint64_t)m->committed.out_seq},
 		.store_release = store_release,
 		.arg = work,

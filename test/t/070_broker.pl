@@ -53,7 +53,7 @@ sub transports
 #----------------------------------------------------------------------
 
 my $nats = TradingEngineNats->new('broker');
-my $node = engine('broker', nats => $nats, lanes => 2);
+my $node = engine('broker', nats => $nats, lanes => 2, conf => { restart_after_crash => 'on' });
 company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
 company($node, 'north', users => ['nina'], strategy => { %strategy, signal_ttl_seconds => 300 });
 my @workers = worker_pids($node);
@@ -153,6 +153,21 @@ wait_until('the stream is there again', sub { $nats->messages('trading_output_0'
 is_deeply([ map { $_->{headers}{'te-seq'} } $nats->dump('trading_output_0') ], [ 1 .. $seq + 2 ],
 	'the stream is made anew, and gets everything that the outbox has');
 ok($nats->check('trading_output_0')->{clean}, 'with the same content as before');
+
+# What was there and has become too old for the stream isn't sent again.
+my $last = value($node, 'SELECT max(out_seq) FROM trading.signals WHERE lane = 1');
+die unless $nats->js_api('$JS.API.STREAM.PURGE.trading_output_1')->{success};
+wait_for($node, q{SELECT (nats_epoch, nats_seq) = (epoch, last_seq) FROM trading.lane_output WHERE lane = 1}, 't', 'the end of the output is stored');
+kill_worker($node, 1);
+$node->poll_query_until('postgres', 'SELECT true') or die;
+wait_for_lanes($node);
+transports($node, "= 'ready'", 'the workers are back');
+@workers = worker_pids($node);
+submit($node, 'purged');
+decided($node, 'purged', 'and go on');
+wait_for_output($node, $nats);
+is_deeply([ map { $_->{headers}{'te-seq'} } $nats->dump('trading_output_1') ], [ $last + 1 .. value($node, 'SELECT max(out_seq) FROM trading.signals WHERE lane = 1') ],
+	'a stream whose messages are gone because they were old gets only what is new');
 
 die unless $nats->js_api('$JS.API.STREAM.DELETE.trading_input')->{success};
 wait_until('the stream is there again', sub { defined $nats->stream_info('trading_input')->{config} });

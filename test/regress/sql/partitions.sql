@@ -101,6 +101,11 @@ SELECT parent FROM trading.old_partitions('30 days') ORDER BY 1;
 UPDATE trading.gap_fills SET seq = 2;
 SELECT parent FROM trading.old_partitions('30 days') ORDER BY 1;
 SELECT trading.drop_partitions('30 days');
+-- Of routes, the newest record of a lane stays.
+INSERT INTO trading.routes (lane, version, route_epoch, state, cause, via, from_epoch, from_seq, cut_epoch, cut_seq, dwell, changed_at)
+SELECT 7, n, 1, 'NATS', 'STARTED', 'NATS', 0, 0, 0, 0, '30 s', now() - interval '40 days' FROM generate_series(1, 3) AS n;
+SELECT trading.prune_routes('30 days');
+SELECT version FROM trading.routes;
 -- Where there is no NATS, Kafka counts.
 SELECT public.age('outbox', 40);
 INSERT INTO trading.outbox (recorded_at, lane, batch_no, epoch, first_seq, last_seq, frames) VALUES (now() - interval '40 days', 7, 3, 3, 3, 9, '\x');
