@@ -15,8 +15,8 @@ PROTOS := $(wildcard proto/*.proto proto/*/*.proto)
 PROTO_C := $(PROTOS:proto/%.proto=$(PROTO_OUT)/%.pb-c.c)
 PROTO_H := $(PROTO_C:.c=.h)
 
-# KAFKA=no: without librdkafka.
-KAFKA ?= no
+# KAFKA=no: without librdkafka.  Left to itself, as it is installed.
+KAFKA ?= $(shell pkg-config --exists rdkafka 2>/dev/null && echo yes || echo no)
 KAFKA_C := $(wildcard src/transport/kafka_*.c test/unit/*_kafka.c)
 OTHER_KAFKA_C := $(if $(filter yes,$(KAFKA)),src/transport/kafka_none.c,$(filter-out src/transport/kafka_none.c,$(KAFKA_C)))
 

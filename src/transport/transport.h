@@ -207,6 +207,8 @@ typedef struct TeOutputAnchor
 	uint64_t last_stream_seq; /* 0: the stream never had a message */
 	bool found;
 	bool exhausted;   /* not found, though older messages were left unread */
+	bool sparse;      /* Kafka: of two topics the newer end; something before it may be missing, so
+	                     that sending goes on behind the lesser of it and the caller's cursor */
 	unsigned skipped; /* newer messages that no engine wrote */
 	uint64_t found_stream_seq;
 	char installation[TE_TRANSPORT_INSTALLATION_SIZE];
@@ -479,12 +481,12 @@ static inline TePublishResult te_transport_mark(TeTransport *t, const TeOutputMa
 /*
  * Begins to ask whether the broker stores messages, by storing one that is no output: with
  * connection and input alone a broker may still be dead for outputs.  False when that can't be
- * begun (no connection, or another is under way); else TE_EVENT_PROBED follows exactly once,
- * also when the connection is lost or nothing comes within request_timeout.
+ * begun (no connection, another is under way, or Kafka, which isn't probed); else TE_EVENT_PROBED
+ * follows exactly once, also when the connection is lost or nothing comes within request_timeout.
  */
 static inline bool te_transport_probe(TeTransport *t, int64_t now)
 {
-	return t->ops->probe(t, now);
+	return t->ops->probe != NULL && t->ops->probe(t, now);
 }
 
 /* Was the last probe that ended acknowledged? */
@@ -558,7 +560,7 @@ static inline const TeTransportStats *te_transport_stats(TeTransport *t)
 	return t->ops->stats(t);
 }
 
-/* Frees everything within milliseconds, whatever the broker does.  NULL is fine. */
+/* Frees everything within milliseconds; Kafka needs up to a second.  NULL is fine. */
 static inline void te_transport_destroy(TeTransport *t)
 {
 	if (t != NULL)
