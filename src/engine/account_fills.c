@@ -208,7 +208,9 @@ static TeStatement fills_query = {
 		   "  FROM trading.executions AS e CROSS JOIN LATERAL ("
 		   "SELECT x.* FROM trading.trades AS x"
 		   " WHERE x.company_id OPERATOR(pg_catalog.=) e.company_id"
-		   "   AND x.signal_id OPERATOR(pg_catalog.=) e.signal_id LIMIT 1) AS t"
+		   "   AND x.signal_id OPERATOR(pg_catalog.>=) e.signal_id"
+		   "   AND x.signal_id OPERATOR(pg_catalog.<=) e.signal_id"
+		   " ORDER BY x.company_id, x.signal_id LIMIT 1) AS t"
 		   " WHERE e.company_id OPERATOR(pg_catalog.=) $1 AND e.user_id OPERATOR(pg_catalog.=) $2"
 		   "   AND e.account_id OPERATOR(pg_catalog.=) $3 AND e.simulated OPERATOR(pg_catalog.=) $4"
 		   " ORDER BY e.signal_id",

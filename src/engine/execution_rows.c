@@ -55,31 +55,36 @@ static TeRowsSpec execution_spec = {
  *----------------------------------------------------------------------*/
 
 /*
- * The order leaves the primary key as the only index that needs no sort: by a plan of when the
- * table was small another one would do, which finds all that a user has ever reported.
+ * A range of one id, in its order: that leaves the primary key as the only index that needs no
+ * sort.  By a plan of when the table was small another one would do as well, which finds all that
+ * a user has ever reported.
  */
+#define BY_NAME                                                                                    \
+	" WHERE k.company_id OPERATOR(pg_catalog.=) r.company_id"                                      \
+	"   AND k.user_id OPERATOR(pg_catalog.=) r.user_id"                                            \
+	"   AND k.execution_id OPERATOR(pg_catalog.>=) r.execution_id"                                 \
+	"   AND k.execution_id OPERATOR(pg_catalog.<=) r.execution_id"                                 \
+	" ORDER BY k.company_id, k.user_id, k.execution_id LIMIT 1"
+
 static TeStatement known_query = {
 	.sql = "SELECT r.n, e.content_hash"
 		   "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		   "       WITH ORDINALITY AS r (company_id, user_id, execution_id, n)"
-		   " CROSS JOIN LATERAL (SELECT k.execution_id, k.content_hash FROM trading.executions AS k"
-		   " WHERE k.company_id OPERATOR(pg_catalog.=) r.company_id"
-		   "   AND k.user_id OPERATOR(pg_catalog.=) r.user_id"
-		   "   AND k.execution_id OPERATOR(pg_catalog.>=) r.execution_id"
-		   " ORDER BY k.company_id, k.user_id, k.execution_id LIMIT 1) AS e"
-		   " WHERE e.execution_id OPERATOR(pg_catalog.=) r.execution_id",
+		   " CROSS JOIN LATERAL ("
+		   "SELECT k.content_hash FROM trading.executions AS k" BY_NAME ") AS e",
 	.count = 3,
 	.types = {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
 };
 
 static TeStatement conflicts_update = {
 	.sql = "UPDATE trading.executions AS e"
-		   "   SET conflicts = e.conflicts OPERATOR(pg_catalog.+) r.conflicts"
+		   "   SET conflicts = e.conflicts OPERATOR(pg_catalog.+) c.conflicts"
+		   "  FROM (SELECT r.conflicts, x.ctid"
 		   "  FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 		   "       pg_catalog.unnest($4)) AS r (company_id, user_id, execution_id, conflicts)"
-		   " WHERE e.company_id OPERATOR(pg_catalog.=) r.company_id"
-		   "   AND e.user_id OPERATOR(pg_catalog.=) r.user_id"
-		   "   AND e.execution_id OPERATOR(pg_catalog.=) r.execution_id",
+		   " CROSS JOIN LATERAL ("
+		   "SELECT k.ctid FROM trading.executions AS k" BY_NAME ") AS x) AS c"
+		   " WHERE e.ctid OPERATOR(pg_catalog.=) c.ctid",
 	.count = 4,
 	.types = {TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID},
 };
