@@ -40,8 +40,10 @@ AS $$
 BEGIN
 	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
 		RETURN QUERY
-		SELECT format('%s of lane %s', t.transport, t.lane), CASE WHEN t.state = 'ready' THEN 'OK' ELSE 'FAIL' END,
-		       concat_ws(', ', t.state, 'since ' || t.since::timestamptz(0), CASE WHEN t.state <> 'ready' THEN t.last_error END)
+		SELECT format('%s of lane %s', t.transport, t.lane),
+		       CASE t.state WHEN 'ready' THEN 'OK' WHEN 'not configured' THEN 'WARN' ELSE 'FAIL' END,
+		       CASE WHEN t.state = 'not configured' THEN 'not configured: input comes by SQL alone, and signals stay in their table'
+			    ELSE concat_ws(', ', t.state, 'since ' || t.since::timestamptz(0), CASE WHEN t.state <> 'ready' THEN t.last_error END) END
 		  FROM trading.read_transports() AS t
 		 WHERE t.datname = current_database()
 		 ORDER BY t.lane, t.transport;
