@@ -35,7 +35,7 @@ INSERT INTO trading.strategies (company_id, user_id, strategy_id, name) VALUES
 
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, name,
 	risk_percent, prefer_market_orders, time_in_force, signal_ttl_seconds) VALUES
-	('birch', 'bob', 'market', 'market orders, 1 % of equity at risk', 1, true, 'IOC', 120);
+	('birch', 'bob', 'market', 'market orders, 1 % at risk', 1, true, 'IOC', 120);
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, name,
 	position_sizing, stop_loss_mode, stop_loss_atr_multiple, volatility_mode, min_confidence_threshold) VALUES
 	('birch', 'bea', 'volatility', 'size and stops by volatility', 'VOLATILITY_TARGET', 'ATR', 2, 'NEUTRAL', 0.75);
@@ -45,14 +45,14 @@ INSERT INTO trading.strategies (company_id, user_id, strategy_id, name, risk_per
 
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, name,
 	enable_multi_leg_strategies, leg_count, leg_spacing_pips, advanced_timing, auto_execute) VALUES
-	('cedar', 'cid', 'legs', 'three legs, waits for pullbacks', true, 3, 4, true, true);
+	('cedar', 'cid', 'legs', 'three legs, waits', true, 3, 4, true, true);
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, name,
 	position_sizing, kelly_fraction, min_confidence_threshold, take_profit_mode, take_profit_pips,
 	stop_loss_pips, execution_algorithm) VALUES
 	('cedar', 'cid', 'kelly', 'a quarter of Kelly', 'KELLY', 0.25, 0.8, 'PIPS', 30, 15, 'TWAP');
 INSERT INTO trading.strategies (company_id, user_id, strategy_id, name,
 	custom_rule, trend_following_enabled, duplicate_window_seconds, duplicate_distance_pips) VALUES
-	('cedar', 'cleo', 'rule', 'its own rule: only tight spreads, only with agreement',
+	('cedar', 'cleo', 'rule', 'its own rule: tight spreads',
 	 '$.consensus >= 0.8 && $.market.spread_pips < 2', false, 120, 2);
 
 CREATE ROLE demo_amy LOGIN IN ROLE trading_tenant;

@@ -8,7 +8,7 @@
  *	--seed N        of the made-up markets (1)
  *	--start TIME    begin of the made-up markets, RFC 3339 (2025-01-06T00:00:00Z), or "now"
  *	--bars N        stop after so many bars
- *	--skip N        leave out the first bars
+ *	--skip N        publish nothing of the first bars, as somebody else has
  *	--speed X       history X times as fast as it was; 60 is a minute per second
  *	--rate X        X bars per second; with neither, as fast as the broker takes them
  *	--seconds X     stop after this time
@@ -250,6 +250,13 @@ static void print_forecast(const SymbolState *s, TeTime at)
 	       s->forecast.price, s->forecast.pattern_count);
 }
 
+/* The models see the newest bars, and nobody else does. */
+static void learn(SymbolState *symbols, int count)
+{
+	for (int i = 0; i < count; i++)
+		(void)ensemble_add(&symbols[i].ensemble, &symbols[i].bar, &symbols[i].forecast);
+}
+
 /* Publishes or prints what follows from the newest bars, which all begin at the same time. */
 static void predict(const Options *o, Publisher *p, SymbolState *symbols, int count)
 {
@@ -326,7 +333,7 @@ int main(int argc, char **argv)
 	if (!o.print)
 		p = publisher_create(&o.publisher);
 	for (uint64_t i = 0; i < o.skip && next_bars(symbols, count); i++)
-		continue;
+		learn(symbols, count);
 	while (bars < o.bars && monotonic_seconds() - start < o.seconds && next_bars(symbols, count)) {
 		if (first == TE_NO_TIME)
 			first = symbols[0].bar.start;

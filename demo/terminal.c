@@ -490,7 +490,9 @@ int main(int argc, char **argv)
 		work_orders(&t);
 		publisher_flush(t.publisher);
 	}
-	printf("terminal: %llu signals, %llu fills, %llu closes, %llu cancelled, %llu unreadable\n",
+	/* A signal of several legs is as many orders. */
+	printf("terminal: %llu signals; orders: %llu fills, %llu closes, %llu cancelled; "
+	       "%llu unreadable messages\n",
 	       (unsigned long long)t.signals, (unsigned long long)t.fills, (unsigned long long)t.closes,
 	       (unsigned long long)t.cancelled, (unsigned long long)t.unreadable);
 	natsSubscription_Destroy(prices);

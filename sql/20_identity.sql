@@ -3,8 +3,8 @@
 -- The settings trading_engine.company, .user and .role hold the identity of a
 -- session that has logged in; only trading.login() writes them.  Without them the
 -- table trading.logins says who the role is that the session was opened by.  The
--- functions are in C so that calling one loads the library: until then a setting
--- of that name is a placeholder that anybody may write.
+-- functions are in C so that calling one loads the library: until then PostgreSQL doesn't
+-- know these settings, and lets anybody write a setting that it doesn't know.
 
 CREATE FUNCTION trading.current_company() RETURNS text
 	AS 'MODULE_PATHNAME', 'te_sql_current_company'

@@ -107,7 +107,7 @@ BEGIN
 
 	CREATE TABLE trading.companies (
 		company_id text PRIMARY KEY CHECK (company_id ~ '^[A-Za-z0-9_-]{1,64}$' AND company_id <> '_all'),
-		name text NOT NULL DEFAULT '',
+		name text NOT NULL DEFAULT '' CONSTRAINT name_is_short CHECK (octet_length(name) <= 1024),
 		tier text NOT NULL REFERENCES trading.tiers ON UPDATE CASCADE,
 		require_token boolean NOT NULL DEFAULT false,
 		created_at timestamptz NOT NULL DEFAULT now()
@@ -121,7 +121,7 @@ BEGIN
 	CREATE TABLE trading.users (
 		company_id text NOT NULL REFERENCES trading.companies ON DELETE CASCADE,
 		user_id text NOT NULL CHECK (user_id ~ '^[A-Za-z0-9_-]{1,64}$' AND user_id <> '_all'),
-		name text NOT NULL DEFAULT '',
+		name text NOT NULL DEFAULT '' CONSTRAINT name_is_short CHECK (octet_length(name) <= 1024),
 		role text NOT NULL DEFAULT 'trader' CHECK (role IN ('admin', 'trader', 'viewer')),
 		created_at timestamptz NOT NULL DEFAULT now(),
 		PRIMARY KEY (company_id, user_id)
@@ -186,7 +186,7 @@ BEGIN
 		company_id text NOT NULL REFERENCES trading.companies ON DELETE CASCADE,
 		user_id text NOT NULL,
 		strategy_id text NOT NULL CHECK (strategy_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-		name text NOT NULL DEFAULT '' CHECK (octet_length(name) <= 1024),
+		name text NOT NULL DEFAULT '' CONSTRAINT name_is_short CHECK (octet_length(name) <= 1024),
 		account_id text NOT NULL DEFAULT 'main',
 		version bigint NOT NULL DEFAULT 1,
 		hit_rate float8 CONSTRAINT hit_rate_is_a_share CHECK (hit_rate >= 0 AND hit_rate <= 1),

@@ -60,6 +60,7 @@ DECLARE
 BEGIN
 	EXECUTE format('CREATE TABLE trading.risk_limits (%s, %s, PRIMARY KEY (scope),
 		CONSTRAINT min_free_margin_percent_is_at_most_100 CHECK (min_free_margin_percent <= 100))', scope_columns, limit_columns);
+	CREATE INDEX ON trading.risk_limits (company_id, user_id);
 	PERFORM trading.describe_scoped('trading.risk_limits',
 		'limits: what is open within the scope, reserved signals included, stays within them; NULL: no such limit. A row of no company is for each company by itself',
 		(SELECT jsonb_object_agg(l.name, l.doc) FROM trading.limit_columns() AS l));
@@ -85,6 +86,7 @@ BEGIN
 			|| '/' || COALESCE(strategy_id, '*') || '/' || COALESCE(symbol, '*') || ' ' || kind || ' ' || name) STORED PRIMARY KEY,
 		CONSTRAINT max_drawdown_is_given CHECK (kind <> 'MAX_DRAWDOWN' OR max_drawdown IS NOT NULL)
 	)$table$, scope_columns, trading.enum_labels('protection'), trading.enum_labels('drawdown_method'));
+	CREATE INDEX ON trading.protections (company_id, user_id);
 	PERFORM trading.describe_scoped('trading.protections',
 		'protections: when trades went badly, they lock trading for a while (trading.protection_locks). A row of no company is for each company by itself',
 		jsonb_build_object(
@@ -120,12 +122,13 @@ BEGIN
 		threshold float8,
 		lifted_at timestamptz,
 		lifted_by text,
-		lift_reason text,
+		lift_reason text CONSTRAINT lift_reason_is_short CHECK (octet_length(lift_reason) <= 1024),
 		item text NOT NULL GENERATED ALWAYS AS (lock_id::text) STORED,
 		CONSTRAINT lifted_with_a_reason CHECK ((lifted_at IS NULL) = (lifted_by IS NULL) AND (lifted_at IS NULL) = (lift_reason IS NULL)),
 		FOREIGN KEY (company_id, user_id) REFERENCES trading.users ON DELETE CASCADE
 	)$table$, trading.enum_labels('protection'));
 	CREATE INDEX ON trading.protection_locks (company_id, protection, locked_until);
+	CREATE INDEX ON trading.protection_locks (company_id, user_id);
 	CREATE INDEX ON trading.protection_locks (locked_until) WHERE lifted_at IS NULL;
 	PERFORM trading.describe('trading.protection_locks',
 		'what protections have locked; trading.lift_lock() lifts a lock before its time', jsonb_build_object(
@@ -153,6 +156,7 @@ BEGIN
 		reason text NOT NULL DEFAULT '' CONSTRAINT reason_is_short CHECK (octet_length(reason) <= 1024),
 		PRIMARY KEY (scope)
 	)$table$, scope_columns, trading.enum_labels('trading_state'));
+	CREATE INDEX ON trading.trading_switches (company_id, user_id);
 	PERFORM trading.describe_scoped('trading.trading_switches',
 		'the kill switch: the strictest state of all rows that cover a signal counts; see trading.halt()', jsonb_build_object(
 		'company_id', 'company that it is about; NULL: everybody',
@@ -168,6 +172,7 @@ BEGIN
 		required boolean NOT NULL DEFAULT true,
 		PRIMARY KEY (scope)
 	)$table$, scope_columns);
+	CREATE INDEX ON trading.news_rules (company_id, user_id);
 	PERFORM trading.describe_scoped('trading.news_rules',
 		'no trading around news of the currencies of an instrument (trading.news_events); every rule that covers a signal holds', jsonb_build_object(
 		'before', 'from so long before an event',
@@ -180,7 +185,7 @@ BEGIN
 		event_time timestamptz NOT NULL CONSTRAINT event_time_is_finite CHECK (isfinite(event_time)),
 		currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z0-9]{2,16}$'),
 		impact text NOT NULL CONSTRAINT impact_is_known CHECK (impact IN ('LOW', 'MEDIUM', 'HIGH')),
-		title text NOT NULL DEFAULT ''
+		title text NOT NULL DEFAULT '' CONSTRAINT title_is_short CHECK (octet_length(title) <= 1024)
 	);
 	CREATE INDEX ON trading.news_events (event_time);
 	PERFORM trading.describe('trading.news_events', 'the economic calendar: events that move prices', jsonb_build_object(
@@ -193,7 +198,7 @@ BEGIN
 	CREATE TABLE trading.news_calendar (
 		known_from timestamptz NOT NULL CONSTRAINT known_from_is_finite CHECK (isfinite(known_from)),
 		known_until timestamptz NOT NULL CONSTRAINT known_until_is_finite CHECK (isfinite(known_until)),
-		source text NOT NULL DEFAULT '',
+		source text NOT NULL DEFAULT '' CONSTRAINT source_is_short CHECK (octet_length(source) <= 1024),
 		loaded_at timestamptz NOT NULL DEFAULT now(),
 		span text NOT NULL GENERATED ALWAYS AS (EXTRACT(EPOCH FROM known_from AT TIME ZONE 'UTC')::text || ' ' || source) STORED PRIMARY KEY,
 		CONSTRAINT known_until_is_later CHECK (known_until > known_from)

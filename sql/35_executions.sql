@@ -126,6 +126,7 @@ BEGIN
 	)$table$, trading.enum_labels('trade_state'));
 	CREATE INDEX ON trading.trades (company_id, user_id, strategy_id, closed_at);
 	CREATE INDEX ON trading.trades (company_id, user_id, account_id) WHERE state = 'OPEN';
+	CREATE INDEX ON trading.trades (company_id, closed_at); -- protections of a company
 	PERFORM trading.describe('trading.trades',
 		'what became of each signal that was reported about: the sum of its rows in trading.executions, in whatever order they came', jsonb_build_object(
 		'signal_id', 'the signal',

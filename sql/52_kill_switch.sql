@@ -38,9 +38,13 @@ BEGIN
 	IF COALESCE(btrim(reason), '') = '' THEN
 		RAISE EXCEPTION 'reason must not be empty' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	IF octet_length(reason) > 1024 THEN
+		RAISE EXCEPTION 'reason must not be longer than 1024 bytes' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = format('It has %s.', octet_length(reason));
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION trading.check_reason(text) IS 'raises an error when no reason is given';
+COMMENT ON FUNCTION trading.check_reason(text) IS 'raises an error when no reason is given, or a long one';
 
 CREATE FUNCTION trading.halt(scope text, reason text, state text DEFAULT 'HALTED')
 	RETURNS TABLE (lane integer, epoch bigint, sequence bigint)

@@ -23,7 +23,7 @@ BEGIN
 		rate float8 NOT NULL CONSTRAINT rate_is_positive CHECK (rate > 0 AND rate < 'Infinity'),
 		as_of timestamptz NOT NULL DEFAULT now() CONSTRAINT as_of_is_finite CHECK (isfinite(as_of)),
 		max_age interval CONSTRAINT max_age_is_not_negative CHECK (max_age >= '0'),
-		source text NOT NULL DEFAULT '',
+		source text NOT NULL DEFAULT '' CONSTRAINT source_is_short CHECK (octet_length(source) <= 1024),
 		PRIMARY KEY (base_currency, quote_currency),
 		CONSTRAINT currencies_differ CHECK (base_currency <> quote_currency)
 	);
@@ -61,7 +61,7 @@ BEGIN
 		symbol text NOT NULL REFERENCES trading.instruments ON UPDATE CASCADE ON DELETE CASCADE,
 		closed_from timestamptz NOT NULL CONSTRAINT closed_from_is_finite CHECK (isfinite(closed_from)),
 		closed_until timestamptz NOT NULL CONSTRAINT closed_until_is_finite CHECK (isfinite(closed_until)),
-		name text NOT NULL DEFAULT '',
+		name text NOT NULL DEFAULT '' CONSTRAINT name_is_short CHECK (octet_length(name) <= 1024),
 		holiday text GENERATED ALWAYS AS (symbol || ' ' || EXTRACT(EPOCH FROM closed_from AT TIME ZONE 'UTC')::text) STORED,
 		PRIMARY KEY (symbol, closed_from),
 		CONSTRAINT closed_until_is_later CHECK (closed_until > closed_from)

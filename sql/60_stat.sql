@@ -55,6 +55,15 @@ CREATE FUNCTION trading.read_databases(
 	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 4 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION trading.read_databases() IS 'what trading.stat_databases shows';
 
+CREATE FUNCTION trading.read_breakers(
+	OUT datname text, OUT lane integer, OUT company_id text, OUT state text, OUT since timestamptz,
+	OUT cause text, OUT wait_until timestamptz, OUT calls bigint, OUT failures bigint,
+	OUT failures_in_row bigint, OUT refused bigint, OUT opened bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'te_sql_stat_breakers'
+	LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 16 SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION trading.read_breakers() IS 'what trading.stat_breakers shows';
+
 CREATE FUNCTION trading.read_launcher(
 	OUT pid integer, OUT since timestamptz, OUT reason text, OUT max_lanes integer, OUT used_lanes integer)
 	RETURNS SETOF record
@@ -135,6 +144,20 @@ COMMENT ON COLUMN trading.stat_databases.reason IS 'what blocks the workers';
 COMMENT ON COLUMN trading.stat_databases.lanes IS 'lanes in trading.lanes';
 COMMENT ON COLUMN trading.stat_databases.running IS 'lanes whose worker runs';
 
+CREATE VIEW trading.stat_breakers WITH (security_invoker) AS
+	SELECT * FROM trading.read_breakers() AS b ORDER BY b.datname, b.lane, b.company_id NULLS FIRST;
+COMMENT ON VIEW trading.stat_breakers IS 'circuit breakers around the risk service: the lane''s, or with trading_engine.risk_breaker_scope = company those that have seen failures of late, at most 64 per lane (trading.stat_workers.breakers counts them all)';
+COMMENT ON COLUMN trading.stat_breakers.company_id IS 'company whose breaker it is; NULL: the lane''s, for all its companies';
+COMMENT ON COLUMN trading.stat_breakers.state IS 'CLOSED: the service is asked; OPEN: it isn''t, until a signal comes after wait_until; HALF_OPEN: it is asked about one signal at a time';
+COMMENT ON COLUMN trading.stat_breakers.since IS 'when it came into this state';
+COMMENT ON COLUMN trading.stat_breakers.cause IS 'why';
+COMMENT ON COLUMN trading.stat_breakers.wait_until IS 'of OPEN: when the service is asked again';
+COMMENT ON COLUMN trading.stat_breakers.calls IS 'signals that the service was asked about, since the worker started';
+COMMENT ON COLUMN trading.stat_breakers.failures IS 'calls without a sound answer in time';
+COMMENT ON COLUMN trading.stat_breakers.failures_in_row IS 'and since the last sound answer or change of state';
+COMMENT ON COLUMN trading.stat_breakers.refused IS 'signals that the service was not asked about, because the breaker was open';
+COMMENT ON COLUMN trading.stat_breakers.opened IS 'how often it has opened';
+
 CREATE VIEW trading.stat_launcher WITH (security_invoker) AS
 	SELECT * FROM trading.read_launcher() AS l;
 COMMENT ON VIEW trading.stat_launcher IS 'the process that starts all workers';
@@ -152,18 +175,18 @@ CREATE FUNCTION trading.request_check() RETURNS void
 COMMENT ON FUNCTION trading.request_check() IS 'asks the launcher to look at this database when the transaction has committed; install and upgrade scripts call it';
 
 REVOKE ALL ON FUNCTION trading.read_workers(), trading.read_latency(), trading.read_transports(),
-	trading.read_decisions(), trading.read_databases(), trading.read_launcher(),
+	trading.read_decisions(), trading.read_databases(), trading.read_breakers(), trading.read_launcher(),
 	trading.stat_reset(), trading.request_check()
 	FROM PUBLIC;
 REVOKE ALL ON trading.stat_workers, trading.stat_latency, trading.stat_transports,
-	trading.stat_decisions, trading.stat_databases, trading.stat_launcher
+	trading.stat_decisions, trading.stat_databases, trading.stat_breakers, trading.stat_launcher
 	FROM PUBLIC;
 GRANT USAGE ON SCHEMA trading TO pg_monitor;
 GRANT EXECUTE ON FUNCTION trading.read_workers(), trading.read_latency(), trading.read_transports(),
-	trading.read_decisions(), trading.read_databases(), trading.read_launcher()
+	trading.read_decisions(), trading.read_databases(), trading.read_breakers(), trading.read_launcher()
 	TO trading_admin, pg_monitor;
 GRANT SELECT ON trading.stat_workers, trading.stat_latency, trading.stat_transports,
-	trading.stat_decisions, trading.stat_databases, trading.stat_launcher
+	trading.stat_decisions, trading.stat_databases, trading.stat_breakers, trading.stat_launcher
 	TO trading_admin, pg_monitor;
 GRANT EXECUTE ON FUNCTION trading.stat_reset() TO trading_admin;
 

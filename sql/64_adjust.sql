@@ -30,7 +30,7 @@ BEGIN
 		undone_at timestamptz,
 		undone_by name,
 		undone_as text,
-		undo_reason text,
+		undo_reason text CONSTRAINT undo_reason_is_short CHECK (octet_length(undo_reason) <= 1024),
 		CONSTRAINT something_changes CHECK (threshold_after IS NOT NULL OR size_after IS NOT NULL)
 	);
 	CREATE INDEX ON trading.strategy_adjustments (company_id, user_id, strategy_id, adjusted_at);

@@ -8,7 +8,7 @@ AS $$
 BEGIN
 	CREATE TABLE trading.job_settings (
 		job text PRIMARY KEY,
-		schedule text,
+		schedule text CONSTRAINT schedule_is_short CHECK (octet_length(schedule) <= 256),
 		enabled boolean NOT NULL DEFAULT true,
 		keep interval CONSTRAINT keep_is_a_day_or_more CHECK (keep >= '1 day'),
 		keep_history interval CONSTRAINT keep_history_is_7_years_or_more CHECK (keep_history >= '7 years'),

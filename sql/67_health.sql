@@ -10,45 +10,54 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.health_of_library() IS 'part of trading.health(): the shared library';
 
--- A standby has no lanes to run.
+-- What shared memory tells, which is nothing where the library isn't loaded.  A standby has no lanes to run.
 CREATE FUNCTION trading.health_of_lanes() RETURNS TABLE ("check" text, status text, detail text)
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF current_setting('trading_engine.max_lanes', true) IS NULL THEN
+		RETURN;
+	END IF;
 	IF pg_is_in_recovery() THEN
 		RETURN QUERY SELECT 'lanes', 'OK', 'a standby: they run at the primary';
-	ELSIF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
-		RETURN QUERY
-		SELECT format('lane %s', l.lane),
-		       CASE WHEN w.state = 'running' AND w.outbox_pending < 100000 THEN 'OK'
-			    WHEN w.state IN ('running', 'starting', 'draining') THEN 'WARN' ELSE 'FAIL' END,
-		       concat_ws(', ', COALESCE(w.state, 'no worker'), w.reason, w.failures || ' failures in a row',
-			CASE WHEN w.outbox_pending > 0 THEN w.outbox_pending || ' messages wait for the broker' END)
-		  FROM trading.lanes AS l
-		  LEFT JOIN LATERAL (
-			SELECT r.state, NULLIF(r.reason, '') AS reason, NULLIF(r.failures, 0) AS failures, r.outbox_pending
-			  FROM trading.read_workers() AS r WHERE r.datname = current_database() AND r.lane = l.lane) AS w ON true
-		 ORDER BY l.lane;
+		RETURN;
 	END IF;
+	RETURN QUERY
+	SELECT format('lane %s', l.lane),
+	       CASE WHEN w.state = 'running' AND w.outbox_pending < 100000 THEN 'OK'
+		    WHEN w.state IN ('running', 'starting', 'draining') THEN 'WARN' ELSE 'FAIL' END,
+	       concat_ws(', ', COALESCE(w.state, 'no worker'), w.reason, w.failures || ' failures in a row',
+		CASE WHEN w.outbox_pending > 0 THEN w.outbox_pending || ' messages wait for the broker' END)
+	  FROM trading.lanes AS l
+	  LEFT JOIN LATERAL (
+		SELECT r.state, NULLIF(r.reason, '') AS reason, NULLIF(r.failures, 0) AS failures, r.outbox_pending
+		  FROM trading.read_workers() AS r WHERE r.datname = current_database() AND r.lane = l.lane) AS w ON true
+	 ORDER BY l.lane;
+	RETURN QUERY
+	SELECT format('%s of lane %s', t.transport, t.lane),
+	       CASE t.state WHEN 'ready' THEN 'OK' WHEN 'not configured' THEN 'WARN' ELSE 'FAIL' END,
+	       CASE WHEN t.state = 'not configured' THEN 'not configured: input comes by SQL alone, and signals stay in their table'
+		    ELSE concat_ws(', ', t.state, 'since ' || t.since::timestamptz(0), CASE WHEN t.state <> 'ready' THEN t.last_error END) END
+	  FROM (SELECT r.*, bool_and(r.state = 'not configured') OVER (PARTITION BY r.lane) AS alone
+		  FROM trading.read_transports() AS r WHERE r.datname = current_database()) AS t
+	 WHERE t.state <> 'not configured' OR t.alone AND t.transport = 'nats'
+	 ORDER BY t.lane, t.transport;
+	RETURN QUERY
+	SELECT 'risk service', CASE WHEN b.open > 0 THEN 'FAIL' WHEN b.half > 0 THEN 'WARN' ELSE 'OK' END,
+	       CASE WHEN b.open + b.half = 0 THEN 'no circuit breaker is open'
+		    ELSE format('circuit breakers that aren''t closed: %s; fallbacks decide (trading.stat_breakers)', b.open + b.half) END
+	  FROM (SELECT count(*) FILTER (WHERE s.state = 'OPEN') AS open, count(*) FILTER (WHERE s.state = 'HALF_OPEN') AS half
+		  FROM trading.read_breakers() AS s WHERE s.datname = current_database()) AS b;
+	RETURN QUERY
+	SELECT 'memory', CASE WHEN m.lost > 0 THEN 'WARN' ELSE 'OK' END,
+	       CASE WHEN m.lost > 0 THEN format('lanes forgot %s signals, decisions or stop-outs that were still of interest: '
+			'trading_engine.signal_memory or ban_memory is too small', m.lost)
+		    ELSE 'nothing of interest was forgotten' END
+	  FROM (SELECT COALESCE(sum(r.memory_lost), 0) AS lost FROM trading.read_workers() AS r WHERE r.datname = current_database()) AS m;
 END
 $$;
-COMMENT ON FUNCTION trading.health_of_lanes() IS 'part of trading.health(): workers that are down or foreign, what waits for the broker';
-
-CREATE FUNCTION trading.health_of_transports() RETURNS TABLE ("check" text, status text, detail text)
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
-		RETURN QUERY
-		SELECT format('%s of lane %s', t.transport, t.lane), CASE WHEN t.state = 'ready' THEN 'OK' ELSE 'FAIL' END,
-		       concat_ws(', ', t.state, 'since ' || t.since::timestamptz(0), CASE WHEN t.state <> 'ready' THEN t.last_error END)
-		  FROM trading.read_transports() AS t
-		 WHERE t.datname = current_database()
-		 ORDER BY t.lane, t.transport;
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION trading.health_of_transports() IS 'part of trading.health(): connections to brokers';
+COMMENT ON FUNCTION trading.health_of_lanes() IS
+	'part of trading.health(): workers that are down or foreign, what waits for the broker, connections to brokers, circuit breakers of the risk service, memory of repetitions';
 
 CREATE FUNCTION trading.health_of_output() RETURNS TABLE ("check" text, status text, detail text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -64,22 +73,6 @@ AS $$
 	 ORDER BY r.lane
 $$;
 COMMENT ON FUNCTION trading.health_of_output() IS 'part of trading.health(): lanes whose output takes another way than NATS, or none';
-
-CREATE FUNCTION trading.health_of_breakers() RETURNS TABLE ("check" text, status text, detail text)
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
-		RETURN QUERY
-		SELECT 'risk service', CASE WHEN b.open > 0 THEN 'FAIL' WHEN b.half > 0 THEN 'WARN' ELSE 'OK' END,
-		       CASE WHEN b.open + b.half = 0 THEN 'no circuit breaker is open'
-			    ELSE format('circuit breakers that aren''t closed: %s; fallbacks decide (trading.stat_breakers)', b.open + b.half) END
-		  FROM (SELECT count(*) FILTER (WHERE s.state = 'OPEN') AS open, count(*) FILTER (WHERE s.state = 'HALF_OPEN') AS half
-			  FROM trading.read_breakers() AS s WHERE s.datname = current_database()) AS b;
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION trading.health_of_breakers() IS 'part of trading.health(): circuit breakers of the risk service';
 
 CREATE FUNCTION trading.health_of_partitions() RETURNS TABLE ("check" text, status text, detail text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -145,9 +138,7 @@ CREATE FUNCTION trading.health() RETURNS TABLE ("check" text, status text, detai
 AS $$
 	SELECT h.* FROM trading.health_of_library() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_lanes() AS h
-	UNION ALL SELECT h.* FROM trading.health_of_transports() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_output() AS h
-	UNION ALL SELECT h.* FROM trading.health_of_breakers() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_calendar() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_input() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_partitions() AS h

@@ -5,11 +5,6 @@
 
 #include "work.h"
 
-static bool is_fill(const TeExecution *e)
-{
-	return e->status == TE_EXECUTION_FILLED || e->status == TE_EXECUTION_PARTIALLY_FILLED;
-}
-
 static bool is_absent_or_price(double x)
 {
 	return isnan(x) || te_is_price(x);
@@ -17,7 +12,7 @@ static bool is_absent_or_price(double x)
 
 const char *te_execution_check(const TeExecution *e, const char **reason)
 {
-	bool fill = is_fill(e), close = e->status == TE_EXECUTION_CLOSED;
+	bool fill = te_execution_is_fill(e), close = e->status == TE_EXECUTION_CLOSED;
 
 	*reason = "is not an execution status";
 	if (e->status <= TE_EXECUTION_UNSPECIFIED || e->status >= TE_EXECUTION_STATUS_COUNT)
@@ -217,7 +212,7 @@ void te_executions_sum(const TeExecution *list, int count, int side, double pip_
 
 		if (te_known(e->commission))
 			out->commission += e->commission;
-		if (is_fill(e))
+		if (te_execution_is_fill(e))
 			add_fill(&s, e);
 		else if (e->status == TE_EXECUTION_CLOSED)
 			add_close(&s, e);

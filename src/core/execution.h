@@ -31,6 +31,12 @@ typedef struct TeExecution
 	double commission;    /* account currency, a cost is positive */
 } TeExecution;
 
+/* Lots were added. */
+static inline bool te_execution_is_fill(const TeExecution *e)
+{
+	return e->status == TE_EXECUTION_FILLED || e->status == TE_EXECUTION_PARTIALLY_FILLED;
+}
+
 /* The first field that isn't sound, with a lower-case reason, or NULL. */
 extern const char *te_execution_check(const TeExecution *e, const char **reason);
 

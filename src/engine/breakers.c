@@ -52,6 +52,8 @@ static TeBreakerSettings settings(void)
 	s.consecutive_failures = te_guc_risk_breaker_failures;
 	s.rate_calls = s.rate_least_calls = te_guc_risk_breaker_calls;
 	s.failure_rate = te_guc_risk_breaker_failure_rate;
+	s.interval = te_guc_risk_breaker_interval * INT64_C(1000);
+	s.probe_limit = te_guc_risk_breaker_probe_limit * INT64_C(1000);
 	s.open_wait = te_guc_risk_breaker_wait * INT64_C(1000);
 	s.open_wait_most = Max(s.open_wait, te_guc_risk_breaker_wait_max * INT64_C(1000));
 	s.wait_factor = te_guc_risk_breaker_wait_factor;

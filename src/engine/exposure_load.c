@@ -28,17 +28,30 @@ typedef struct Load
 } Load;
 
 /*
- * So many of each lane that there ever was as a memory holds.  Reservations are among them: a
- * signal's life is a day at most, as is the longest window.
+ * So many of each lane that there ever was as a memory holds, and one more, by which is seen that
+ * there are too many.  Reservations are among them: a signal's life is a day at most, as is the
+ * longest window.  For how long a signal is of interest, its strategy says as it is now.
  */
 static const char signals_query[] =
 	"SELECT s.*,"
+	"  CASE WHEN w.strategy_id IS NOT NULL"
+	"       THEN COALESCE(o.duplicate_window_seconds, w.duplicate_window_seconds,"
+	"                     t.duplicate_window_seconds, $5)"
+	"       ELSE 0 END AS window_seconds,"
 	"  CASE WHEN s.outcome OPERATOR(pg_catalog.=) 'SIGNAL'"
 	"        AND s.expires_at OPERATOR(pg_catalog.>) $4 THEN s.inputs END AS reserved_inputs"
 	" FROM (SELECT b.lane FROM trading.batches AS b ORDER BY b.lane DESC LIMIT 1) AS last,"
 	" pg_catalog.generate_series(0, last.lane) AS l (lane) CROSS JOIN LATERAL"
 	" (SELECT n.* FROM trading.signals AS n WHERE n.lane OPERATOR(pg_catalog.=) l.lane"
-	"   ORDER BY n.batch_no DESC, n.ordinal DESC LIMIT $3) AS s"
+	"   ORDER BY n.batch_no DESC, n.ordinal DESC LIMIT $3 OPERATOR(pg_catalog.+) 1) AS s"
+	" LEFT JOIN trading.companies AS c ON c.company_id OPERATOR(pg_catalog.=) s.company_id"
+	" LEFT JOIN trading.tiers AS t ON t.tier OPERATOR(pg_catalog.=) c.tier"
+	" LEFT JOIN trading.strategies AS w ON w.company_id OPERATOR(pg_catalog.=) s.company_id"
+	"  AND w.user_id OPERATOR(pg_catalog.=) s.user_id"
+	"  AND w.strategy_id OPERATOR(pg_catalog.=) s.strategy_id"
+	" LEFT JOIN trading.strategies AS o ON o.company_id OPERATOR(pg_catalog.=) s.company_id"
+	"  AND o.user_id OPERATOR(pg_catalog.=) '_all'"
+	"  AND o.strategy_id OPERATOR(pg_catalog.=) '_all'"
 	" WHERE trading.lane_of(s.company_id, $2) OPERATOR(pg_catalog.=) $1"
 	"   AND s.decided_at OPERATOR(pg_catalog.>)"
 	"       ($4 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
@@ -111,6 +124,7 @@ static void read_signal(TeRow *row, void *arg)
 			(TeHoldReason)value_of(&te_hold_reason_enum, te_row_text(row, "hold_reason")),
 		.entry_price = te_row_double(row, "entry_price"),
 		.signal_strength = te_row_double(row, "signal_strength"),
+		.window_seconds = (int32)te_row_int(row, "window_seconds"),
 	};
 
 	if (signal.outcome == TE_OUTCOME_SIGNAL)
@@ -123,13 +137,16 @@ static void read_signal(TeRow *row, void *arg)
 
 void te_exposure_load(TeExposure *e, const TeExposureSource *source)
 {
-	Oid types[] = {INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID};
+	TeStrategy otherwise;
+	Oid types[] = {INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID, INT4OID};
 	Datum values[] = {Int32GetDatum(source->lane), Int32GetDatum(source->lane_count),
 	                  Int64GetDatum(te_exposure_capacity(e)),
-	                  TimestampTzGetDatum(te_time_to_timestamptz(source->now))};
+	                  TimestampTzGetDatum(te_time_to_timestamptz(source->now)), (Datum)0};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
 	Load load = {.exposure = e, .cache = source->cache};
 
+	te_strategy_defaults(&otherwise);
+	values[4] = Int32GetDatum(otherwise.duplicate_window_seconds);
 	te_arena_init(&load.arena, 64 * 1024, INPUTS_BYTES);
 	te_query_each(signals_query, &args, read_signal, &load);
 	te_arena_free(&load.arena);

@@ -119,6 +119,8 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	INT(risk_breaker_calls, 20, 0, 64, DATABASE, 0, "Calls that the failure rate of the risk service is taken over; 0: no rate.") \
 	REAL(risk_breaker_failure_rate, 0.5, 0.01, 1, DATABASE, 0, "Failure rate from which the risk service isn't asked for a while.") \
 	INT(risk_breaker_failures, 5, 0, 1000000, DATABASE, 0, "Failures in a row from which the risk service isn't asked for a while; 0: none are too many.") \
+	INT(risk_breaker_interval, 0, 0, INT_MAX, DATABASE, GUC_UNIT_MS, "Time after which a closed circuit breaker counts failures anew; 0: never.") \
+	INT(risk_breaker_probe_limit, 30000, 1, INT_MAX, DATABASE, GUC_UNIT_MS, "Time after which a signal asked about as a probe counts as a failure without an answer.") \
 	INT(risk_breaker_probes, 1, 1, 1000, DATABASE, 0, "Signals that the risk service is asked about at a time, to see whether it answers again.") \
 	ENUM(risk_breaker_scope, TE_BREAKER_SCOPE_GLOBAL, te_breaker_scope_labels, DATABASE, 0, "What shares a circuit breaker: all signals of a lane, or those of a company.") \
 	INT(risk_breaker_successes, 3, 1, 1000, DATABASE, 0, "Answers in a row after which the risk service is asked about every signal again.") \

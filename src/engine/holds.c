@@ -32,22 +32,26 @@ static uint64 last_generation = 0;
 /* The transaction has holds, whose end the lanes want to hear of. */
 static bool has_holds = false;
 
-/* The transaction wanted a hold for which there was no room. */
-static bool lacks_room = false;
+/* The outermost (sub)transaction that wanted a hold for which there was no room, if any. */
+static SubTransactionId lacking = InvalidSubTransactionId;
 
 static void on_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (!has_holds || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
 		return;
-	has_holds = lacks_room = false;
+	has_holds = false;
+	lacking = InvalidSubTransactionId;
 	te_shmem_wake_lanes(MyDatabaseId);
 }
 
-static void on_subtransaction_end(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
-                                  SubTransactionId parent pg_attribute_unused(),
-                                  void *arg pg_attribute_unused())
+static void on_subtransaction_end(SubXactEvent event, SubTransactionId mine,
+                                  SubTransactionId parent, void *arg pg_attribute_unused())
 {
-	if (has_holds && event == SUBXACT_EVENT_ABORT_SUB)
+	if (!has_holds || (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB))
+		return;
+	if (lacking == mine)
+		lacking = event == SUBXACT_EVENT_COMMIT_SUB ? parent : InvalidSubTransactionId;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
 		te_shmem_wake_lanes(MyDatabaseId);
 }
 
@@ -133,14 +137,14 @@ bool te_hold_scope(const TeScope *scope, TeTradingState state, bool of_tenant)
 	LWLockRelease(te_shmem->lock);
 	if (hold != NULL)
 		te_shmem_wake_lanes(MyDatabaseId);
-	else
-		lacks_room = true;
+	else if (lacking == InvalidSubTransactionId)
+		lacking = GetCurrentSubTransactionId();
 	return hold != NULL;
 }
 
 bool te_hold_lacks_room(void)
 {
-	return lacks_room;
+	return lacking != InvalidSubTransactionId;
 }
 
 static bool all_noted(int lane)

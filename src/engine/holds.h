@@ -68,7 +68,10 @@ extern void te_holds_init_board(TeHoldBoard *board);
  */
 extern bool te_hold_scope(const TeScope *scope, TeTradingState state, bool of_tenant);
 
-/* Did this transaction set a switch that found no room?  Then no lane's word is about it. */
+/*
+ * Did this transaction set a switch that found no room, and that isn't rolled back?  Then no lane's
+ * word is about it.
+ */
 extern bool te_hold_lacks_room(void);
 
 /*

@@ -3,8 +3,7 @@
  *
  * A position is the fold of its fills in order of time, an account the fold of those of all its
  * positions.  A batch whose fills are all later than what an account has goes on from its newest
- * rows.  Else the account is folded anew, from the rows of trading.executions, which stay in
- * memory afterwards, because what comes late seldom comes alone.
+ * rows.  Else the account is folded anew from all its fills (account_fills.h).
  */
 #ifndef TE_ENGINE_LEDGERS_H
 #define TE_ENGINE_LEDGERS_H
@@ -14,7 +13,7 @@
 #include "nodes/pg_list.h"
 
 #include "core/account.h"
-#include "engine/trades.h"
+#include "engine/account_fills.h"
 
 /* A position that a batch has touched. */
 typedef struct TeLedgerPosition
@@ -25,25 +24,22 @@ typedef struct TeLedgerPosition
 	TePosition state;
 } TeLedgerPosition;
 
-/* A fill of the batch. */
-typedef struct TeLedgerFill
+typedef struct TeLedgerFills
 {
-	TeFill fill;
-	const char *symbol;
-	double lot_step, contract_size;
-} TeLedgerFill;
+	TeLedgerFill *list;
+	int count, capacity;
+} TeLedgerFills;
 
 /* An account that a batch has touched. */
 typedef struct TeLedgerAccount
 {
 	const char *company_id, *user_id, *account_id;
 	bool simulated;
-	bool anew;        /* it has to be folded anew, whatever comes */
-	int64 batch_no;   /* of its newest row; 0: none */
-	TeAccountRun run; /* after the batch, once settled */
-	List *positions;  /* of TeLedgerPosition */
-	TeLedgerFill *fills;
-	int count, capacity;
+	int64 batch_no;        /* of its newest row; 0: none */
+	TeAccountRun run;      /* after the batch, once settled */
+	List *positions;       /* of TeLedgerPosition */
+	TeLedgerFills fills;   /* that are new */
+	TeLedgerFills amended; /* older ones that do something else now */
 } TeLedgerAccount;
 
 typedef struct TeLedgers

@@ -9,9 +9,11 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #define FETCH_ROWS 1000
 
@@ -103,6 +105,36 @@ uint64 te_statement_run(TeStatement *statement, Datum *values, TeRowReader read,
 	MemoryContextDelete(per_row);
 	SPI_freetuptable(table);
 	return processed;
+}
+
+Datum te_text_array(Datum *texts, int count)
+{
+	return PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Datum te_bool_array(Datum *values, int count)
+{
+	return PointerGetDatum(
+		construct_array(values, count, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
+}
+
+Datum te_int4_array(Datum *values, int count)
+{
+	return PointerGetDatum(
+		construct_array(values, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+Datum te_uuid_array(Datum *ids, int count)
+{
+	return PointerGetDatum(construct_array(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+}
+
+Datum te_uuid_datum(const uint8_t id[TE_UUID_BYTES])
+{
+	pg_uuid_t *uuid = palloc(sizeof(pg_uuid_t));
+
+	memcpy(uuid->data, id, UUID_LEN);
+	return UUIDPGetDatum(uuid);
 }
 
 /* A column's value; isnull tells whether it has one. */

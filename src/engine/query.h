@@ -10,6 +10,7 @@
 #include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "sql/params.h"
+#include "wire/identity.h"
 
 /* Positions of a result's columns, resolved once per query. */
 typedef struct TeRowColumns
@@ -60,6 +61,13 @@ typedef struct TeStatement
  * the transaction has written.  Returns how many rows there were, or were touched.
  */
 extern uint64 te_statement_run(TeStatement *statement, Datum *values, TeRowReader read, void *arg);
+
+/* Arrays as parameters, and what is in them; in the memory context of the moment. */
+extern Datum te_text_array(Datum *texts, int count);
+extern Datum te_bool_array(Datum *values, int count);
+extern Datum te_int4_array(Datum *values, int count);
+extern Datum te_uuid_array(Datum *ids, int count);
+extern Datum te_uuid_datum(const uint8_t id[TE_UUID_BYTES]);
 
 /*
  * Values by column name; NULL is NULL, NAN, 0 or false.  A missing column is a bug.

@@ -13,7 +13,6 @@
 
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
-#include "utils/uuid.h"
 
 /* A row of trading.outbox is closed at this size. */
 #define FRAMES_BYTES ((size_t)4 * 1024 * 1024)
@@ -128,14 +127,6 @@ static void set_risk_columns(TeBatch *batch, TeRows *rows, int row, const TeCand
 	pfree(lines.data);
 }
 
-static Datum uuid_datum(TeBatch *batch, const uint8_t id[TE_UUID_BYTES])
-{
-	pg_uuid_t *uuid = MemoryContextAlloc(batch->context, sizeof(pg_uuid_t));
-
-	memcpy(uuid->data, id, UUID_LEN);
-	return UUIDPGetDatum(uuid);
-}
-
 static void add_legs(TeBatch *batch, const TeCandidate *c)
 {
 	TeRows *rows = &batch->rows.legs;
@@ -145,7 +136,7 @@ static void add_legs(TeBatch *batch, const TeCandidate *c)
 		const TeLeg *leg = &d->legs[i];
 		int row = te_rows_add(rows);
 
-		te_rows_set(rows, row, TE_LEG_signal_id, uuid_datum(batch, c->signal_id));
+		te_rows_set_uuid(rows, row, TE_LEG_signal_id, c->signal_id);
 		te_rows_set_text(rows, row, TE_LEG_company_id, c->of.company_id);
 		te_rows_set_text(rows, row, TE_LEG_user_id, c->of.user_id);
 		te_rows_set(rows, row, TE_LEG_leg, Int32GetDatum(i));
@@ -168,7 +159,7 @@ static void set_origin_columns(TeBatch *batch, TeRows *rows, int row, const TeCa
 	te_rows_set(rows, row, TE_SIGNAL_position, Int32GetDatum(c->position));
 	te_rows_set(rows, row, TE_SIGNAL_ordinal, Int32GetDatum(row));
 	te_rows_set(rows, row, TE_SIGNAL_out_epoch, Int64GetDatum(m->staged.epoch));
-	te_rows_set(rows, row, TE_SIGNAL_signal_id, uuid_datum(batch, c->signal_id));
+	te_rows_set_uuid(rows, row, TE_SIGNAL_signal_id, c->signal_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_company_id, c->of.company_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_user_id, c->of.user_id);
 	te_rows_set_text(rows, row, TE_SIGNAL_account_id, c->of.account_id);

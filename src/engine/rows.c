@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 /* Rows per INSERT: bounds the arrays (1 GB each) whatever a batch holds. */
 #define CHUNK_ROWS 1000
@@ -141,6 +142,14 @@ void te_rows_set_time(TeRows *rows, int row, int column, int64_t unix_us)
 {
 	if (unix_us != TE_NO_TIME)
 		te_rows_set(rows, row, column, TimestampTzGetDatum(te_time_to_timestamptz(unix_us)));
+}
+
+void te_rows_set_uuid(TeRows *rows, int row, int column, const uint8_t id[TE_UUID_BYTES])
+{
+	pg_uuid_t *uuid = MemoryContextAlloc(rows->context, sizeof(pg_uuid_t));
+
+	memcpy(uuid->data, id, UUID_LEN);
+	te_rows_set(rows, row, column, UUIDPGetDatum(uuid));
 }
 
 void te_rows_insert(TeRows *rows)

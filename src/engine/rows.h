@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "wire/identity.h"
 
 typedef struct TeColumnSpec
 {
@@ -56,6 +57,8 @@ extern void te_rows_set_double(TeRows *rows, int row, int column,
                                double value); /* NAN: stays NULL */
 extern void te_rows_set_time(TeRows *rows, int row, int column,
                              int64_t unix_us); /* TE_NO_TIME: stays NULL */
+
+extern void te_rows_set_uuid(TeRows *rows, int row, int column, const uint8_t id[TE_UUID_BYTES]);
 
 /* For te_rows_set_text: what is empty is not there. */
 static inline const char *te_text_or_null(const char *text)

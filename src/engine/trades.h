@@ -13,7 +13,6 @@
 #include "core/position.h"
 #include "engine/exposure.h"
 #include "engine/query.h"
-#include "engine/rows.h"
 #include "wire/identity.h"
 
 typedef struct TeTrade
@@ -70,21 +69,34 @@ extern TeTrade *te_trades_find(const TeTrades *trades, const char *company_id,
  */
 extern void te_trades_store(TeTrades *trades, int lane, int64 batch_no);
 
-/*
- * What settled reports about an order do to a position, one for one in out[].  A close is a
- * fill of the other side, at its price or else at the order's own: of opposite orders on one
- * account one closes what the other opened.  What its terminal's profit is above that of its prices
- * is told with it, so that an account that is flat has made what its terminals say.  Closes take
- * what is filled in their order, one that says no size all that the sized ones leave; beyond what
- * is filled there is nothing to close.
- */
-typedef struct TeTradeTerms
+/* Add a row of trading.executions to a trade's reports. */
+extern void te_trade_add_report(TeTrade *trade, TeRow *row);
+
+/* Settle them and sum them up. */
+extern void te_trade_sum_up(TeTrade *trade);
+
+/* Figures that follow from the sum; NAN where there is nothing to divide by. */
+typedef struct TeTradeFigures
 {
-	int side;
-	double contract_size;
-	double rate; /* account currency per unit of quote currency; NAN: not known */
-} TeTradeTerms;
-extern void te_trade_fills(const TeExecution *reports, int count, const TeTradeTerms *terms,
+	double profit, r_multiple, profit_ratio, latency_ms;
+} TeTradeFigures;
+extern TeTradeFigures te_trade_figures(const TeTrade *trade);
+
+static inline bool te_trade_has_ended(TeTradeState state)
+{
+	return state == TE_TRADE_STATE_CLOSED || state == TE_TRADE_STATE_REJECTED ||
+	       state == TE_TRADE_STATE_CANCELLED;
+}
+
+/*
+ * What settled reports about an order, all or some of a trade's, do to a position, one for one in
+ * out[].  A close is a fill of the other side, at its price or else at the order's own: of opposite
+ * orders on one account one closes what the other opened.  What its terminal's profit is above
+ * that of its prices is told with it, so that an account that is flat has made what its
+ * terminals say.  Closes take what is filled in their order, one that says no size all that the
+ * sized ones leave; beyond what is filled there is nothing to close.
+ */
+extern void te_trade_fills(const TeTrade *trade, const TeExecution *reports, int count,
                            TeFill *out);
 
 /* Whether a report's fill is anything to a position. */
@@ -92,11 +104,5 @@ extern bool te_trade_fill_counts(const TeExecution *e);
 
 /* The part of it that is open or may still be filled, as it counts in the book; false: none. */
 extern bool te_trade_order(const TeTrade *trade, double margin_rate, TeExposureOrder *out);
-
-/* Add a row of trading.executions to a trade's reports. */
-extern void te_trade_add_report(TeTrade *trade, TeRow *row);
-
-/* Read a row of trading.trades, texts into the memory context of the moment. */
-extern void te_trade_from_row(TeRow *row, TeTrade *trade);
 
 #endif

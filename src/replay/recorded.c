@@ -164,6 +164,18 @@ static const char first_query[] =
 	"  FROM trading.trades AS t"
 	" WHERE t.filled_batch_no OPERATOR(pg_catalog.<) $3"
 	"   AND (t.ended_batch_no IS NULL OR t.ended_batch_no OPERATOR(pg_catalog.>=) $3)"
+	"   AND trading.lane_of(t.company_id, $5) OPERATOR(pg_catalog.=) $4" OF_RUN("t") //
+	/* What had expired by then, and is filled only later. */
+	" UNION ALL "
+	"SELECT t.company_id, t.user_id, t.account_id, $6, t.filled_batch_no, t.ended_batch_no"
+	"  FROM trading.trades AS t"
+	" WHERE t.filled_batch_no OPERATOR(pg_catalog.>=) $3"
+	"   AND (t.ended_batch_no IS NULL OR t.ended_batch_no OPERATOR(pg_catalog.>=) $3)"
+	"   AND NOT EXISTS (SELECT FROM trading.signals AS s"
+	"        WHERE s.signal_id OPERATOR(pg_catalog.=) t.signal_id"
+	"          AND s.company_id OPERATOR(pg_catalog.=) t.company_id"
+	"          AND (s.batch_no OPERATOR(pg_catalog.>=) $3"
+	"               OR s.expires_at OPERATOR(pg_catalog.>) $6))"
 	"   AND trading.lane_of(t.company_id, $5) OPERATOR(pg_catalog.=) $4" OF_RUN("t");
 
 enum {

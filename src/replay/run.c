@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "replay/shown.h"
 #include "replay/work.h"
 
 #include "access/parallel.h"

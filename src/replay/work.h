@@ -88,8 +88,6 @@ extern void te_replay_work(TeReplayShared *shared, const TeReplayChunk *chunks,
 extern void te_replay_remember_before(const TeReplayRun *run, const TeRepeatsSeed *seed,
                                       TeRepeats *repeats);
 
-extern void te_replay_check_variants(const TeReplayRun *run);
-
 /* packing.c: a run as bytes, for a worker; what is unpacked is in the current memory context. */
 extern bytea *te_replay_pack_run(const TeReplayRun *run);
 extern void te_replay_unpack_run(const char *data, TeReplayRun *run);

@@ -9,7 +9,7 @@
  * The functions here run as the owner of the extension (SECURITY DEFINER), with a
  * search_path of their own, and read the C variables rather than the settings by
  * name: calling them loads the library, which turns away whatever somebody wrote to
- * a placeholder of that name before.
+ * a setting of that name while PostgreSQL didn't know it.
  */
 #include "postgres.h"
 

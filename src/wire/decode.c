@@ -322,8 +322,7 @@ static bool check_execution(const TradingEngine__ExecutionResult *x, const TeExe
                             TeWireError *err)
 {
 	uint8_t id[TE_UUID_BYTES];
-	bool fill =
-		told->status == TE_EXECUTION_FILLED || told->status == TE_EXECUTION_PARTIALLY_FILLED;
+	bool fill = te_execution_is_fill(told);
 
 	if (!te_rule_name("execution_id", x->execution_id, err) ||
 	    !te_rule_present("signal_id", x->signal_id[0] != '\0', err))

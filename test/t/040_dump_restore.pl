@@ -153,7 +153,7 @@ my %forgeries = (
 for my $way (sort keys %forgeries)
 {
 	my ($status, $out) = $bare->psql('postgres', "$forgeries{$way};\n$who;", extra_params => [ '-U', 'te_bob' ]);
-	is($out, 'beta bob trader beta', "a placeholder forges nothing: $way");
+	is($out, 'beta bob trader beta', "a setting that nobody knows yet forges nothing: $way");
 }
 {
 	local $ENV{PGOPTIONS} = '-c trading_engine.company=acme -c trading_engine.role=admin';

@@ -84,7 +84,7 @@ for my $block (@readme)
 is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
 	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
 
-for my $page ('operations', 'rates', 'history', 'explain', 'replay', 'what_if')
+for my $page ('operations', 'rates', 'history', 'explain', 'replay', 'what_if', 'performance', 'adjustment', 'statistics')
 {
 	for my $block (blocks("$top/doc/$page.md"))
 	{

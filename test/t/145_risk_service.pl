@@ -13,6 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use TradingEngine;
 use TradingEngineNats;
+use TradingEngineRisk;
 
 # Every signal is over one lot with its stop 20 pips away, and nothing but the service changes it.
 use constant { LOTS => 1, ENTRY => 1.1, STOP => 1.098 };
@@ -103,35 +104,6 @@ sub signals_at_once
 # "status size", and the words that are noted.
 sub outcome { my ($s) = @_; return join ' ', $s->{risk_status} // '-', $s->{position_size} // $s->{outcome}; }
 sub notes { my ($s) = @_; return join '; ', @{ $s->{risk_notes} // [] }; }
-
-my ($service, $service_log);
-
-# The reference service with options; returns when it listens.
-sub start_service
-{
-	my (@options) = @_;
-	my ($out, $end) = ('', time() + $PostgreSQL::Test::Utils::timeout_default);
-	$service_log = \$out;
-	$service = IPC::Run::start([ 'risk_service', '--url', $nats->url, '--quiet', @options ],
-		'<', \undef, '>', \$out, '2>&1');
-	until ($out =~ /listening/)
-	{
-		die "the risk service does not start: $out" if time() > $end || !IPC::Run::pumpable($service);
-		IPC::Run::pump_nb($service);
-		sleep 0.01;
-	}
-	return;
-}
-
-sub stop_service
-{
-	IPC::Run::signal($service, 'TERM');
-	IPC::Run::finish($service);
-	$service = undef;
-	return;
-}
-
-sub use_service { my (@options) = @_; stop_service() if $service; return start_service(@options); }
 
 # What is counted: signals asked about, batches that waited.
 sub asked { return value($node, 'SELECT sum(risk_questions), sum(risk_waits) FROM trading.stat_workers'); }
@@ -227,7 +199,7 @@ wait_for($node, 'SELECT refused, calls FROM trading.stat_breakers', '10|5', 'ten
 
 # Only failures in a row open the breaker from here on.
 set(risk_breaker_wait => '500ms', risk_breaker_wait_max => '5min', risk_breaker_calls => 0);
-start_service('--level', 'LOW', '--size-share', 0.3);
+use_service($nats, '--level', 'LOW', '--size-share', 0.3);
 $s = signal(0.3);
 is(outcome($s), 'ASSESSED 0.3', 'a smaller size is taken');
 is($s->{risk_level}, 'LOW', 'with its level');
@@ -238,39 +210,39 @@ my @many = signals_at_once(0.3, 60);
 is(scalar(grep { outcome($_) eq 'ASSESSED 0.3' } @many), 60, 'all signals of a batch are assessed');
 asked_since($before, 60, 1, 'at once: sixty questions, one wait');
 
-use_service('--level', 'MEDIUM', '--stop-share', 0.5);
+use_service($nats, '--level', 'MEDIUM', '--stop-share', 0.5);
 $s = signal(LOTS);
 is(outcome($s), 'ASSESSED 1', 'a tighter stop leaves the size');
 cmp_ok(abs($s->{stop_loss} - 1.099), '<', 1e-9, 'and is taken');
 like(notes($s), qr/^Stop loss tightened by risk management/, 'and noted');
 
-use_service('--level', 'LOW', '--size-share', 2, '--stop-share', 1.5);
+use_service($nats, '--level', 'LOW', '--size-share', 2, '--stop-share', 1.5);
 $s = signal(LOTS);
 is(outcome($s), 'ASSESSED 1', 'a larger size is not taken');
 is($s->{stop_loss}, STOP, 'nor is a wider stop');
 like(notes($s), qr/^Recommended stop loss ignored: wider/, 'which is noted');
 
-use_service('--level', 'LOW', '--stop-share', -0.5);
+use_service($nats, '--level', 'LOW', '--stop-share', -0.5);
 $s = signal(LOTS);
 is($s->{stop_loss}, STOP, 'a stop on the wrong side of entry is not taken');
 like(notes($s), qr/^Recommended stop loss ignored: on the wrong side/, 'which is noted');
 
-use_service('--level', 'HIGH', '--size-share', 0.001);
+use_service($nats, '--level', 'HIGH', '--size-share', 0.001);
 $s = signal(0);
 is(outcome($s), 'ASSESSED RISK_REJECTED', 'a size below the least one turns the signal down');
 is($s->{cancellation_reason}, 'Position size too small after risk assessment', 'and says so');
 
 # The service's own judgement: 200 USD of 1,000,000 can be lost.
-use_service('--risk', 0.01);
+use_service($nats, '--risk', 0.01);
 $s = signal(0.5);
 is(outcome($s), 'ASSESSED 0.5', 'what may lose more than allowed is cut to it');
 is($s->{risk_level}, 'HIGH', 'as a high risk');
 like(notes($s), qr/it can lose 0\.02 % of the equity/, 'for a reason');
-use_service('--risk', 1);
+use_service($nats, '--risk', 1);
 $s = signal(LOTS);
 is(outcome($s) . ' ' . $s->{risk_level}, 'ASSESSED 1 LOW', 'what loses little is let through as it is');
 
-use_service('--level', 'LOW', '--size-share', 0.3, '--wrong', 'twice');
+use_service($nats, '--level', 'LOW', '--size-share', 0.3, '--wrong', 'twice');
 my $strays = value($node, 'SELECT sum(risk_strays) FROM trading.stat_workers');
 is(outcome(signal(0.3)), 'ASSESSED 0.3', 'an answer that comes twice');
 wait_for($node, "SELECT sum(risk_strays) > $strays FROM trading.stat_workers", 't', 'counts once, and is counted');
@@ -282,16 +254,16 @@ wait_for($node, "SELECT sum(risk_strays) > $strays FROM trading.stat_workers", '
 # Of three questions the first is answered wrongly, so that the breaker stays closed.
 for my $wrong (qw(nan infinity negative no-level foreign garbage empty))
 {
-	use_service('--level', 'LOW', '--size-share', 0.9, '--wrong', $wrong, '--wrong-every', 3);
+	use_service($nats, '--level', 'LOW', '--size-share', 0.9, '--wrong', $wrong, '--wrong-every', 3);
 	is(outcome(signal(0.3)), 'ERROR_FALLBACK 0.3', "$wrong: the tighter of conservative and last known");
-	use_service('--level', 'LOW', '--size-share', 0.3);
+	use_service($nats, '--level', 'LOW', '--size-share', 0.3);
 	is(outcome(signal(0.3)), 'ASSESSED 0.3', "after $wrong the service is asked again");
 }
 breaker_is('CLOSED', 'the breaker is closed all the while');
 is(value($node, 'SELECT opened FROM trading.stat_breakers'), 0, 'and never opened');
-use_service('--level', 'LOW', '--size-share', 0.9);
+use_service($nats, '--level', 'LOW', '--size-share', 0.9);
 is(outcome(signal(0.9)), 'ASSESSED 0.9', 'the newest answer is what is known');
-use_service('--wrong', 'nan');
+use_service($nats, '--wrong', 'nan');
 is(outcome(signal(0.5)), 'ERROR_FALLBACK 0.5', 'conservative is the tighter one then');
 
 #----------------------------------------------------------------------
@@ -303,7 +275,7 @@ breaker_is('OPEN', 'five wrong answers in a row open the breaker');
 wait_until_over();
 is(outcome(signal(0.5)), 'ERROR_FALLBACK 0.5', 'after the wait one is asked, and fails');
 breaker_is('OPEN', 'so the breaker is open again');
-use_service('--level', 'LOW', '--size-share', 0.7);
+use_service($nats, '--level', 'LOW', '--size-share', 0.7);
 wait_until_over();
 is(outcome(signal(0.7)), 'ASSESSED 0.7', 'the service is right again');
 breaker_is('HALF_OPEN', 'one answer is not enough');
@@ -331,7 +303,7 @@ like(slurp_file($node->logfile), qr/LOG:  circuit breaker of the risk service: H
 #----------------------------------------------------------------------
 
 set(risk_deadline => '20ms', risk_breaker_wait => '1h', risk_breaker_wait_max => '1h');
-use_service('--level', 'LOW', '--size-share', 0.1, '--delay-ms', 300);
+use_service($nats, '--level', 'LOW', '--size-share', 0.1, '--delay-ms', 300);
 $before = asked();
 $strays = value($node, 'SELECT sum(risk_strays) FROM trading.stat_workers');
 for my $i (1 .. 5)
@@ -347,7 +319,7 @@ wait_for($node, "SELECT sum(risk_strays) - $strays FROM trading.stat_workers", 5
 
 # Now and then: by their rate.
 set(risk_deadline => '1s', risk_breaker_failures => 0, risk_breaker_calls => 6);
-use_service('--level', 'LOW', '--size-share', 0.7, '--wrong', 'garbage', '--wrong-every', 2);
+use_service($nats, '--level', 'LOW', '--size-share', 0.7, '--wrong', 'garbage', '--wrong-every', 2);
 is(outcome(signal($_ % 2 ? 0.5 : 0.7)), $_ % 2 ? 'ERROR_FALLBACK 0.5' : 'ASSESSED 0.7', "now and then wrong, call $_") for 1 .. 6;
 is(outcome(signal(0.5)), 'FALLBACK_USED 0.5', 'half of the calls failed');
 is(value($node, 'SELECT state, cause, calls, failures FROM trading.stat_breakers'), 'OPEN|FAILURE_RATE|6|3', 'which opens the breaker, too');
@@ -358,9 +330,9 @@ stop_service();
 #----------------------------------------------------------------------
 
 set(risk_breaker_failures => 1000, risk_breaker_calls => 0);
-start_service('--level', 'LOW', '--size-share', 0.2, '--stop-share', 0.5);
+use_service($nats, '--level', 'LOW', '--size-share', 0.2, '--stop-share', 0.5);
 is(outcome(signal(0.2)), 'ASSESSED 0.2', 'the service says a fifth');
-use_service('--level', 'EXTREME');
+use_service($nats, '--level', 'EXTREME');
 $s = signal(0, 'birch');
 is(outcome($s), 'ASSESSED RISK_REJECTED', 'and of the other company that its risk is extreme');
 is_deeply([ @$s{qw(signal_type risk_level cancellation_reason position_size entry_price)} ],
@@ -393,7 +365,7 @@ is(outcome(signal(0.5, 'birch')), 'ERROR_FALLBACK 0.5', 'those of another are');
 wait_for($node, 'SELECT company_id, state, failures_in_row FROM trading.stat_breakers', "acme|OPEN|0\nbirch|CLOSED|1",
 	'each has its own breaker');
 is(value($node, 'SELECT breakers FROM trading.stat_workers'), 2, 'and they are counted');
-start_service('--level', 'LOW');
+use_service($nats, '--level', 'LOW');
 signal(LOTS, 'birch');
 wait_for($node, 'SELECT company_id FROM trading.stat_breakers ORDER BY 1', "acme\nbirch",
 	'a breaker is shown for as long as it remembers a failure');
@@ -424,7 +396,7 @@ $node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trad
 
 # A broker that hangs: calls time out until the breaker opens or the connection is given up.
 set(risk_deadline => '20ms');
-start_service('--level', 'LOW', '--size-share', 0.4);
+use_service($nats, '--level', 'LOW', '--size-share', 0.4);
 is(outcome(signal(0.4)), 'ASSESSED 0.4', 'the broker is back, and so is the service');
 $before = asked();
 $nats->pause;

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -318,6 +319,14 @@ clean('under load');
 	all_sent('the others go on');
 	is(left_above(\%halted, sub { $_[0]{user} eq 'ben' }), 0, 'nothing of what another company halts meanwhile leaves above its place');
 	$session->query('ROLLBACK');
+	$session->query('BEGIN');
+	is($session->query(sprintf $halts, 15), '15', 'fifteen scopes');
+	$session->query('SAVEPOINT s');
+	is($session->query("SELECT count(*) FROM trading.halt('acme/ann/main', 'greedy')"), '1', 'and a sixteenth');
+	is($session->query("SELECT count(*) FROM trading.halt('acme/ann/second', 'greedy')"), '', 'and no more');
+	$session->query('ROLLBACK TO s');
+	is($session->query("SELECT count(*) FROM trading.halt('acme/ann/second', 'greedy')"), '1', 'rolled back to a savepoint, there is room again');
+	$session->query('ROLLBACK');
 	$session->quit;
 	resume('beta/ben');
 }
@@ -331,6 +340,75 @@ $id = submit();
 decided($id, 5);
 all_sent('and resumes');
 is(receivers($id), $everybody, 'everything');
+#----------------------------------------------------------------------
+# Killed in the middle
+#----------------------------------------------------------------------
+
+# Everything has been started again after a crash, the lane's worker that was there among it.
+sub recovered
+{
+	my ($worker) = @_;
+	$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM trading.stat_workers WHERE state = 'running' AND pid <> $worker") or die 'no recovery';
+	return;
+}
+
+# A session that halts a company, up to its answer, which may have to be waited for.
+sub start_halt
+{
+	my $s = { in => "SELECT pg_backend_pid();\n", out => '', err => '' };
+	$s->{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$s->{in}, '>', \$s->{out}, '2>', \$s->{err});
+	IPC::Run::pump($s->{run}) until $s->{out} =~ /^(\d+)\n/;
+	$s->{pid} = $1;
+	$s->{out} = '';
+	$s->{in} .= "SELECT lane, epoch, sequence FROM trading.halt('acme', 'cut short');\n";
+	IPC::Run::pump_nb($s->{run}) while $s->{in} ne '';
+	return $s;
+}
+
+# Either all of it is there after a process was killed with kill -9 at some moment of it, or nothing.
+for my $case ([ worker => 0 ], [ backend => 0.005 ], [ worker => 0.02 ], [ backend => 0.04 ], [ worker => 0.08 ], [ worker => 0.2 ])
+{
+	my ($victim, $after) = @$case;
+	my $name = "$victim killed after $after s";
+	my $before = $nats->messages("trading_output_$lane{acme}");
+	my $load = $nats->start_load('EURUSD', '--rate', 100, '--count', 150, '--producer', 'model');
+	$nats->wait_for_messages("trading_output_$lane{acme}", $before + 20);
+	my ($worker) = sql("SELECT pid FROM trading.stat_workers WHERE lane = $lane{acme}");
+	my $s = start_halt();
+	sleep $after;
+	kill 'KILL', $victim eq 'worker' ? $worker : $s->{pid};
+	eval { IPC::Run::finish($s->{run}) };
+	recovered($worker);
+	my $halted = sql("SELECT count(*) FROM trading.trading_switches WHERE scope = 'OPERATOR acme/*/*/*' AND state = 'HALTED'");
+	my ($place) = map { my (undef, @place) = split /\|/; \@place } grep { /^\d+\|/ } split /\n/, $s->{out};
+	note("$name: halted $halted, " . ($place ? "told @$place" : 'told nothing'));
+	ok(!$place || $halted, "$name: who is told of a halt has it");
+	my $id = submit('GBPUSD');
+	decided($id, 5);
+	$nats->finish_load($load);
+	all_sent("$name: everything is sent, or replaced");
+	is(receivers($id), $halted ? 'ben/main nina/main' : $everybody, "$name: all of it is there, or nothing");
+	is(left_above({ $lane{acme} => $place }, sub { $_[0]{company} eq 'acme' }), 0, "$name: nothing left above the place that was told") if $place;
+	resume('acme') if $halted;
+	clean($name);
+}
+
+# A lane that is killed while a session waits for its word takes the session along.
+{
+	my ($worker) = sql("SELECT pid FROM trading.stat_workers WHERE lane = $lane{acme}");
+	kill 'STOP', $worker;
+	my $s = start_halt();
+	wait_for($node, "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $s->{pid} AND query ~ 'halt'", 'Extension', 'a session waits for the word of a lane');
+	kill 'KILL', $worker;
+	eval { IPC::Run::finish($s->{run}) };
+	recovered($worker);
+	is($s->{out}, '', 'it is told nothing');
+	is(sql("SELECT count(*) FROM trading.trading_switches WHERE state <> 'ACTIVE'"), '0', 'and nothing is halted');
+	my $id = submit();
+	decided($id, 5);
+	all_sent('all goes on');
+	is(receivers($id), $everybody, 'for everybody');
+}
 clean('at the end');
 is(sql("SELECT count(*) FROM trading.strategy_history WHERE kind = 'switch' AND item = 'OPERATOR */*/*/*'"), '5',
 	'the history of the switch shows what was committed');

@@ -21,6 +21,7 @@ my $node = engine('plain');
 is(value($node, q{SELECT string_agg(job, ' ') FROM trading.jobs WHERE job NOT IN ('rollup', 'score', 'weigh')}), 'partitions retention measure adjust', 'jobs are listed');
 like(health($node, 'job measure'), qr/^WARN: never run/, 'jobs that never run show');
 is(health($node, 'lane 0'), 'OK: running', 'a lane that runs is fine');
+is(health($node, 'nats of lane 0'), 'WARN: not configured: input comes by SQL alone, and signals stay in their table', 'no broker is worth a word');
 is(health($node, 'partitions'), 'OK: made until tomorrow or later', 'partitions are there');
 
 my ($status, $out, $err) = $node->psql('postgres', q{SELECT job, schedule, state, statement FROM trading.schedule_jobs()});

@@ -25,7 +25,8 @@ use Time::HiRes qw(sleep time);
 
 my @running;
 
-# Options: config => lines for nats-server's configuration file, js => lines for its jetstream block.
+# Options: config => lines for nats-server's configuration file, js => lines for its jetstream block,
+# tls => 1: clients reach it by TLS, as localhost; their authority is that of $SSL_CERT_FILE.
 sub new
 {
 	my ($class, $name, %options) = @_;
@@ -36,11 +37,12 @@ sub new
 		port => PostgreSQL::Test::Cluster::get_free_port(),
 		config => $options{config} // '',
 		js => $options{js} // '',
+		tls => $options{tls},
 	}, $class;
 	return $self->init_messages;
 }
 
-sub url { my ($self) = @_; return "nats://127.0.0.1:$self->{port}"; }
+sub url { my ($self) = @_; return ($self->{tls} ? 'tls://localhost' : 'nats://127.0.0.1') . ":$self->{port}"; }
 sub port { return $_[0]->{port}; }
 sub store { return "$_[0]->{folder}/store"; }
 sub log_file { return "$_[0]->{folder}/nats.log"; }
