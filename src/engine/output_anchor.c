@@ -64,10 +64,14 @@ TeOutputJudgement te_output_anchor_judge(TeOutQueue *queue, const TeOutputSide *
 		.predecessor_epoch = ours->predecessor_epoch,
 		.adopting = ours->adopting,
 	};
+	TeOutputJudgement j;
 
 	if (is_aged(ours, anchor))
 		return (TeOutputJudgement){.outcome = TE_ANCHOR_OUTPUT_SAME, .has = ours->cursor};
 	if (seen.found && strcmp(seen.installation, ours->installation) == 0)
 		seen.hash = compare_hash(queue, seen.place, anchor->hash);
-	return te_anchor_judge_output(&stored, &seen);
+	j = te_anchor_judge_output(&stored, &seen);
+	if (anchor->sparse && j.outcome == TE_ANCHOR_OUTPUT_ACKS_LOST)
+		j.has = ours->cursor;
+	return j;
 }

@@ -108,6 +108,55 @@ void te_kafka_link_release(TeKafkaLink *link)
 		count_leftover(-1);
 }
 
+/* A link whose input topics are looked at. */
+typedef struct Looking
+{
+	TeKafkaLink *link;
+	TeKafkaSettings *settings;
+} Looking;
+
+static void *look_main(void *argument)
+{
+	Looking *looking = argument;
+	TeKafkaLink *link = looking->link;
+	char error[TE_TRANSPORT_ERROR_SIZE];
+	uint64_t one = 1;
+
+	for (int i = 0; i < TE_KAFKA_INPUTS; i++)
+		if (te_kafka_count_partitions(link->consumer, looking->settings->inputs[i],
+		                              looking->settings->config.request_timeout, error,
+		                              sizeof(error)) > link->partitions[i])
+			atomic_store(&link->grown, 1 + i);
+	atomic_store(&link->looking, false);
+	if (atomic_load(&link->grown) != 0 && write(link->wake_fd, &one, sizeof(one)) < 0) {
+		/* The counter is full, so the loop is awake anyway. */
+	}
+	te_kafka_settings_release(looking->settings);
+	te_kafka_link_release(link);
+	free(looking);
+	count_leftover(-1);
+	return NULL;
+}
+
+void te_kafka_link_look(TeKafkaLink *link, TeKafkaSettings *settings)
+{
+	Looking *looking = atomic_load(&link->looking) ? NULL : calloc(1, sizeof(*looking));
+
+	if (looking == NULL)
+		return;
+	atomic_store(&link->looking, true);
+	atomic_fetch_add(&link->refs, 1);
+	*looking = (Looking){link, te_kafka_settings_ref(settings)};
+	count_leftover(1); /* whoever waits for the link to be gone waits for this too */
+	if (te_thread_start(NULL, look_main, looking) == 0)
+		return;
+	atomic_store(&link->looking, false);
+	atomic_fetch_sub(&link->refs, 1);
+	te_kafka_settings_release(settings);
+	free(looking);
+	count_leftover(-1);
+}
+
 static rd_kafka_t *make_instance(const TeKafkaSettings *settings, rd_kafka_type_t type, char *error,
                                  size_t size)
 {
@@ -132,6 +181,8 @@ static bool make_link(TeKafkaAttempt *attempt)
 		return te_kafka_attempt_fail(attempt, "out of memory");
 	attempt->link = link;
 	atomic_init(&link->refs, 1);
+	atomic_init(&link->looking, false);
+	atomic_init(&link->grown, 0);
 	link->wake_fd = fcntl(attempt->wake_fd, F_DUPFD_CLOEXEC, 0);
 	if (link->wake_fd < 0)
 		return te_kafka_attempt_fail(attempt, "no descriptor: %s", strerrordesc_np(errno));

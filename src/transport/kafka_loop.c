@@ -98,6 +98,7 @@ static void take_link(TeKafka *k, TeKafkaLink *link, TeKafkaCheck *check, int64_
 {
 	k->link = link;
 	k->ready_at = now;
+	k->look_at = now + k->config->look_every;
 	k->detail[0] = '\0';
 	k->stats.connects++;
 	memcpy(k->stats.server_id, link->cluster_id, sizeof(k->stats.server_id));
@@ -212,6 +213,21 @@ static bool take_event(TeKafka *k, bool producer, int64_t now)
 	return k->link == link;
 }
 
+/* Partitions that were added are read as soon as they are seen, by another link. */
+static void watch_partitions(TeKafka *k, int64_t now)
+{
+	int grown = atomic_load(&k->link->grown);
+
+	if (grown != 0) {
+		te_kafka_drop(k, now, "topic %s has more partitions than before",
+		              k->settings->inputs[grown - 1]);
+	} else if (now >= k->look_at) {
+		k->look_at = now + k->config->look_every;
+		if (k->in.reading)
+			te_kafka_link_look(k->link, k->settings);
+	}
+}
+
 static void process_link(TeKafka *k, int64_t now)
 {
 	const TeKafkaLink *link = k->link;
@@ -228,7 +244,9 @@ static void process_link(TeKafka *k, int64_t now)
 	if (k->link != link)
 		return;
 	k->in.more = k->in.more || taken == EVENTS_MAX || !te_kafka_input_has_room(k);
-	te_kafka_output_watch(k, now);
+	watch_partitions(k, now);
+	if (k->link == link)
+		te_kafka_output_watch(k, now);
 }
 
 /*----------------------------------------------------------------------
@@ -245,6 +263,7 @@ static void kafka_poll(TeTransport *t, TeTransportFds *fds)
 static int64_t kafka_deadline(const TeTransport *t)
 {
 	const TeKafka *k = (const TeKafka *)t;
+	int64_t deadline;
 
 	if (k->events != 0)
 		return 0;
@@ -254,7 +273,8 @@ static int64_t kafka_deadline(const TeTransport *t)
 		return k->retry_at;
 	if (k->in.more && te_kafka_input_has_room(k))
 		return 0;
-	return te_kafka_output_deadline(k);
+	deadline = te_kafka_output_deadline(k);
+	return deadline < k->look_at ? deadline : k->look_at;
 }
 
 static unsigned kafka_process(TeTransport *t, int64_t now, bool readable, bool writable)

@@ -75,8 +75,12 @@ typedef struct TeKafkaLink
 	int wake_fd; /* a copy: librdkafka writes to it until the end */
 	char cluster_id[TE_TRANSPORT_NAME_SIZE];
 	int32_t partitions[TE_KAFKA_INPUTS]; /* of the input topics, when it was checked */
+	atomic_bool looking;                 /* a thread counts them again */
+	atomic_int grown;                    /* it found more: 1 + index of the topic */
 } TeKafkaLink;
 
+/* Counts the partitions of the input topics again, in a thread that notes growth and wakes. */
+void te_kafka_link_look(TeKafkaLink *link, TeKafkaSettings *settings);
 /* Nothing wakes anybody any more. */
 void te_kafka_link_silence(TeKafkaLink *link);
 void te_kafka_link_release(TeKafkaLink *link);
