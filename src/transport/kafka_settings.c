@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Largest message that is offered to a broker; its own limit is usually 1 MB. */
 #define MESSAGE_BYTES_MAX (64 * 1024 * 1024)
@@ -155,6 +156,19 @@ static void set_number(Conf *c, const char *name, int64_t value)
 	set(c, name, text);
 }
 
+/* librdkafka doesn't say which file it can't read, nor why. */
+static void set_file(Conf *c, const char *name, const char *file_name, const char *setting)
+{
+	if (c->failed || file_name == NULL)
+		return;
+	if (access(file_name, R_OK) != 0) {
+		c->failed = true;
+		snprintf(c->error, c->size, "cannot read %s: %s", setting, strerrordesc_np(errno));
+	} else {
+		set(c, name, file_name);
+	}
+}
+
 /* The first line of the file. */
 static void set_password(Conf *c, const char *file_name)
 {
@@ -191,9 +205,9 @@ static void set_common(Conf *c, const TeKafkaSettings *settings)
 	set(c, "socket.nagle.disable", "true");
 	set_number(c, "socket.connection.setup.timeout.ms", connect_ms < 1000 ? 1000 : connect_ms);
 	set(c, "security.protocol", config->security_protocol);
-	set(c, "ssl.ca.location", config->tls_ca_file);
-	set(c, "ssl.certificate.location", config->tls_cert_file);
-	set(c, "ssl.key.location", config->tls_key_file);
+	set_file(c, "ssl.ca.location", config->tls_ca_file, "tls_ca_file");
+	set_file(c, "ssl.certificate.location", config->tls_cert_file, "tls_cert_file");
+	set_file(c, "ssl.key.location", config->tls_key_file, "tls_key_file");
 	if (config->security_protocol == NULL || strncmp(config->security_protocol, "sasl", 4) != 0)
 		return;
 	set(c, "sasl.mechanism", config->sasl_mechanism);

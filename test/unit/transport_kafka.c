@@ -739,6 +739,52 @@ static void test_settings(void)
 	stop_cluster();
 }
 
+static const char *tls_ca, *password;
+
+static void with_tls(TeTransportConfig *config)
+{
+	config->security_protocol = password != NULL ? "sasl_ssl" : "ssl";
+	config->sasl_mechanism = "SCRAM-SHA-512";
+	config->user = password != NULL ? "engine" : NULL;
+	config->password_file = password;
+	config->tls_ca_file = tls_ca;
+}
+
+static void expect_failure(const char *ca, const char *password_file, const char *expected,
+                           const char *name)
+{
+	Caller c;
+
+	tls_ca = ca;
+	password = password_file;
+	caller_init(&c, with_tls);
+	UNTIL(&c, 20, te_transport_stats(c.t)->connect_failures >= 1);
+	ok(strstr(te_transport_stats(c.t)->last_error, expected) != NULL, name);
+	ok(strstr(te_transport_stats(c.t)->last_error, "open-sesame") == NULL, "without a secret");
+	printf("# %s\n", te_transport_stats(c.t)->last_error);
+	te_transport_destroy(c.t);
+}
+
+static void test_security(void)
+{
+	char file[] = "/tmp/transport_kafka.XXXXXX";
+	int fd = mkstemp(file);
+
+	if (fd < 0 || write(fd, "open-sesame\n", 12) != 12)
+		bail_out("cannot write a password file");
+	close(fd);
+	start_cluster(1);
+	expect_failure("/nowhere/ca.pem", NULL, "cannot read tls_ca_file: No such file",
+	               "a CA file that isn't there");
+	expect_failure(NULL, "/nowhere/password", "cannot read the password file: No such file",
+	               "a password file that isn't there");
+	/* The mock cluster speaks neither TLS nor SASL: it is refused, and nothing is told it. */
+	expect_failure(NULL, NULL, "SSL", "a broker without TLS");
+	expect_failure(NULL, file, "SSL", "a password isn't shown to a broker without TLS");
+	stop_cluster();
+	unlink(file);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -754,5 +800,6 @@ int main(void)
 	test_second_writer();
 	test_process();
 	test_settings();
+	test_security();
 	return done_testing();
 }
