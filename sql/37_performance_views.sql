@@ -19,13 +19,13 @@ BEGIN
 	END IF;
 	CREATE VIEW trading.performance_events WITH (security_invoker) AS
 	SELECT t.company_id, t.user_id, t.strategy_id, t.symbol, t.simulated, t.currency, t.signal_id,
-	       (t.closed_at AT TIME ZONE 'UTC')::date AS day, t.closed_at, t.profit, t.r_multiple, t.confidence,
+	       (t.closed_at AT TIME ZONE 'UTC')::date AS day, t.closed_at AS at, t.closed_at, t.profit, t.r_multiple, t.confidence,
 	       NULL::text AS fate, NULL::float8 AS latency_ms, NULL::float8 AS slippage_pips
 	  FROM trading.trades AS t
 	 WHERE t.state = 'CLOSED' AND t.profit IS NOT NULL
 	UNION ALL
 	SELECT t.company_id, t.user_id, t.strategy_id, t.symbol, t.simulated, t.currency, t.signal_id,
-	       (t.decided_at AT TIME ZONE 'UTC')::date, NULL, NULL, NULL, NULL,
+	       (t.decided_at AT TIME ZONE 'UTC')::date, t.decided_at, NULL, NULL, NULL, NULL,
 	       CASE WHEN t.filled > 0 THEN 'FILLED' ELSE t.state END, t.latency_ms, t.entry_slippage_pips
 	  FROM trading.trades AS t
 	 WHERE t.filled > 0 OR t.state IN ('REJECTED', 'CANCELLED');
@@ -33,6 +33,7 @@ BEGIN
 		'trades as trading.performance_piece() takes them: once when they closed, once when they were decided';
 	PERFORM trading.describe_like('trading.performance_events', 'trading.trades');
 	COMMENT ON COLUMN trading.performance_events.day IS 'day that it counts for, UTC';
+	COMMENT ON COLUMN trading.performance_events.at IS 'instant that it counts for';
 	COMMENT ON COLUMN trading.performance_events.fate IS 'how its order went: FILLED, REJECTED or CANCELLED';
 	COMMENT ON COLUMN trading.performance_events.slippage_pips IS 'of the entry; positive is worse for the trader';
 
@@ -198,50 +199,63 @@ END
 $$;
 COMMENT ON FUNCTION trading.create_performance_views() IS 'part of trading.setup(): trading.performance';
 
--- Newest closed trades of a strategy.
+-- Newest closed trades of strategies, in the currency of their accounts, as a piece (with the oldest
+-- of them all that closed at its instant, which moves the curve once); and a piece of all before, as drawdown is measured along the curve that starts at the account's equity.
+-- Of ids no statistics are kept, so the planner is told to hash, as one does with many.
+CREATE FUNCTION trading.newest_trades(company_id text, user_id text, strategy_id text, last_trades bigint, simulated boolean,
+	OUT company text, OUT "user" text, OUT strategy text, OUT closed_trades bigint, OUT decided_from timestamptz,
+	OUT piece bytea, OUT before bytea, OUT equity float8)
+	RETURNS SETOF record
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT c.company_id, c.user_id, c.strategy_id, count(*), min(c.decided_at) FILTER (WHERE c.age <= newest_trades.last_trades),
+	       trading.performance_piece(c.closed_at, c.profit, c.r_multiple, c.confidence, 'FILLED', c.latency_ms, c.entry_slippage_pips
+		ORDER BY c.closed_at, c.signal_id) FILTER (WHERE c.age <= newest_trades.last_trades),
+	       trading.performance_piece(c.closed_at, c.profit, NULL, NULL, NULL, NULL, NULL
+		ORDER BY c.closed_at, c.signal_id) FILTER (WHERE c.age > newest_trades.last_trades),
+	       max(c.equity)
+	  FROM (SELECT t.*, a.equity,
+		       rank() OVER (PARTITION BY t.company_id, t.user_id, t.strategy_id ORDER BY t.closed_at DESC) AS age
+		  FROM trading.trades AS t
+		  JOIN trading.strategies AS s
+		    ON s.company_id = t.company_id AND s.user_id = t.user_id AND s.strategy_id = t.strategy_id
+		  JOIN trading.accounts AS a
+		    ON a.company_id = s.company_id AND a.user_id = s.user_id AND a.account_id = s.account_id AND a.currency = t.currency
+		 WHERE t.state = 'CLOSED' AND t.profit IS NOT NULL
+		   AND t.simulated = COALESCE(newest_trades.simulated, current_setting('trading_engine.clock', true) = 'input', false)
+		   AND (newest_trades.company_id IS NULL OR t.company_id = newest_trades.company_id)
+		   AND (newest_trades.user_id IS NULL OR t.user_id = newest_trades.user_id)
+		   AND (newest_trades.strategy_id IS NULL OR t.strategy_id = newest_trades.strategy_id)) AS c
+	 GROUP BY c.company_id, c.user_id, c.strategy_id;
+END
+$$;
+COMMENT ON FUNCTION trading.newest_trades(text, text, text, bigint, boolean) IS
+	'closed trades of strategies that are there (NULL: all): how many, the newest as a piece, those before as another, and the equity of the account; simulated NULL: those that the lanes make with trading_engine.clock as it is';
+
 CREATE FUNCTION trading.strategy_figures(company_id text, user_id text, strategy_id text, last_trades integer DEFAULT NULL,
 	simulated boolean DEFAULT NULL)
 	RETURNS trading.figures
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH kind AS (
-		SELECT COALESCE(strategy_figures.simulated, current_setting('trading_engine.clock', true) = 'input', false) AS simulated),
-	closed AS (
-		SELECT t.* FROM trading.trades AS t, kind AS k
-		 WHERE t.company_id = strategy_figures.company_id AND t.user_id = strategy_figures.user_id
-		   AND t.strategy_id = strategy_figures.strategy_id
-		   AND t.state = 'CLOSED' AND t.profit IS NOT NULL AND t.simulated = k.simulated),
-	account AS (
-		SELECT a.currency, a.equity
-		  FROM trading.strategies AS s
-		  JOIN trading.accounts AS a ON a.company_id = s.company_id AND a.user_id = s.user_id AND a.account_id = s.account_id
-		 WHERE s.company_id = strategy_figures.company_id AND s.user_id = strategy_figures.user_id
-		   AND s.strategy_id = strategy_figures.strategy_id),
-	newest AS (
-		SELECT c.currency FROM closed AS c ORDER BY c.closed_at DESC, c.signal_id DESC LIMIT 1),
-	recent AS (
-		SELECT c.* FROM closed AS c JOIN newest AS n ON n.currency = c.currency
-		 ORDER BY c.closed_at DESC, c.signal_id DESC
-		 LIMIT COALESCE(strategy_figures.last_trades, current_setting('trading_engine.adjust_trades', true)::bigint, 100)),
-	earlier AS (
-		SELECT sum(c.profit::numeric) AS profit
-		  FROM closed AS c JOIN newest AS n ON n.currency = c.currency
-		 WHERE (c.closed_at, c.signal_id) < (SELECT r.closed_at, r.signal_id FROM recent AS r ORDER BY r.closed_at, r.signal_id LIMIT 1)),
-	events AS (
-		SELECT r.closed_at, r.signal_id, r.profit, r.r_multiple, r.confidence, 'FILLED' AS fate, r.latency_ms, r.entry_slippage_pips
-		  FROM recent AS r
+	WITH newest AS (
+		SELECT n.* FROM trading.newest_trades(strategy_figures.company_id, strategy_figures.user_id, strategy_figures.strategy_id,
+			COALESCE(strategy_figures.last_trades, current_setting('trading_engine.adjust_trades', true)::bigint, 100),
+			strategy_figures.simulated) AS n),
+	pieces AS (
+		SELECT 1 AS i, n.piece FROM newest AS n
 		UNION ALL
-		SELECT NULL, t.signal_id, NULL, NULL, NULL, t.state, NULL, NULL
-		  FROM trading.trades AS t, kind AS k
-		 WHERE t.company_id = strategy_figures.company_id AND t.user_id = strategy_figures.user_id
-		   AND t.strategy_id = strategy_figures.strategy_id AND t.simulated = k.simulated
-		   AND t.state IN ('REJECTED', 'CANCELLED') AND t.decided_at >= (SELECT min(r.decided_at) FROM recent AS r))
-	SELECT trading.performance_figures(
-		trading.performance_piece(e.closed_at, e.profit, e.r_multiple, e.confidence, e.fate, e.latency_ms, e.entry_slippage_pips
-			ORDER BY e.closed_at, e.signal_id),
-		(SELECT a.equity + COALESCE((SELECT x.profit FROM earlier AS x), 0)::float8
-		   FROM account AS a JOIN newest AS n ON n.currency = a.currency))
-	  FROM events AS e
+		SELECT 2, trading.performance_piece(NULL, NULL, NULL, NULL, t.state, NULL, NULL)
+		  FROM newest AS n
+		  JOIN trading.trades AS t
+		    ON t.company_id = n.company AND t.user_id = n."user" AND t.strategy_id = n.strategy
+		 WHERE t.state IN ('REJECTED', 'CANCELLED') AND t.decided_at >= n.decided_from
+		   AND t.simulated = COALESCE(strategy_figures.simulated, current_setting('trading_engine.clock', true) = 'input', false))
+	SELECT trading.performance_figures((SELECT trading.performance_joined(p.piece ORDER BY p.i) FROM pieces AS p),
+		(SELECT n.equity FROM newest AS n), (SELECT n.before FROM newest AS n))
 $$;
 COMMENT ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean) IS
-	'figures of a strategy over its newest closed trades (NULL: as many as trading_engine.adjust_trades says) and the orders rejected or cancelled since the first of them; simulated NULL: of those that the lanes make with trading_engine.clock as it is. The equity curve starts at the account''s equity and what the strategy made before';
+	'figures of a strategy over its newest closed trades in its account''s currency (NULL: as many as trading_engine.adjust_trades says) and the orders rejected or cancelled since the first of them; simulated NULL: of those that the lanes make with trading_engine.clock as it is. The equity curve starts at the account''s equity; drawdowns are those along it from the first of these trades on';
