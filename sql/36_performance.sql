@@ -154,10 +154,10 @@ DECLARE
 		'grain', 'day or month, in UTC',
 		'starts_on', 'first day');
 BEGIN
-	-- Days are those of UTC; trading.performance_events has the same expressions.
-	CREATE INDEX trades_closed_on ON trading.trades (company_id, ((closed_at AT TIME ZONE 'UTC')::date)) WHERE state = 'CLOSED';
+	-- Of plain columns: behind row-level security no index of an expression is looked into.
+	CREATE INDEX trades_closed_at ON trading.trades (company_id, closed_at) WHERE state = 'CLOSED';
 	CREATE INDEX trades_unfilled ON trading.trades (company_id, user_id, strategy_id, decided_at) WHERE state IN ('REJECTED', 'CANCELLED');
-	CREATE INDEX trades_decided_on ON trading.trades (company_id, ((decided_at AT TIME ZONE 'UTC')::date));
+	CREATE INDEX trades_decided_at ON trading.trades (company_id, decided_at);
 
 	CREATE TABLE trading.performance_changes (
 		change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -252,6 +252,8 @@ CREATE FUNCTION trading.roll_up_day(day date, places trading.performance_place[]
 AS $$
 DECLARE
 	companies constant text[] := ARRAY(SELECT DISTINCT t.company_id FROM unnest(places) AS t);
+	begins constant timestamptz := day::timestamp AT TIME ZONE 'UTC';
+	ends constant timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
 	made bigint;
 BEGIN
 	PERFORM trading.clear_parts('day', day, places);
@@ -263,7 +265,7 @@ BEGIN
 		  FROM (SELECT e.*, l.*
 			  FROM trading.performance_events AS e
 			 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
-			 WHERE e.company_id = ANY (companies) AND e.day = roll_up_day.day
+			 WHERE e.company_id = ANY (companies) AND e.at >= begins AND e.at < ends
 			OFFSET 0) AS e -- first what a trade counts for, then whether that was touched: the join is by the whole key
 		  JOIN unnest(places) WITH ORDINALITY AS t (company_id, level, user_id, strategy_id, symbol, place)
 		    ON t.company_id = e.company_id AND t.level = e.level AND t.user_id = e.level_user

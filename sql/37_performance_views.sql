@@ -82,7 +82,8 @@ BEGIN
 	 WHERE l.level_user <> '*' OR (SELECT trading.sees_all_users());
 	COMMENT ON VIEW trading.performance_stale IS 'days and months of levels whose trades have changed since they were rolled up';
 
-	-- NOT IN is looked up in a hash table, whatever the planner expects to be in it.
+	-- NOT IN, and IN with a test of its result, are looked up in a hash table, whatever the planner
+	-- expects to be in it; a join of so many would be one row after the other.
 	CREATE OR REPLACE VIEW trading.performance_pieces WITH (security_invoker) AS
 	SELECT p.company_id, p.level, p.grain, p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, p.starts_on,
 	       p.piece, 0::bigint AS signals, 0::bigint AS risk_rejected
@@ -91,25 +92,26 @@ BEGIN
 		SELECT s.company_id, s.level, s.grain, s.user_id, s.strategy_id, s.symbol, s.starts_on FROM trading.performance_stale AS s)
 	UNION ALL
 	SELECT p.company_id, p.level, 'month', p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, p.starts_on, p.piece, 0, 0
-	  FROM trading.performance_stale AS m
-	  JOIN trading.performance_parts AS p
-	    ON m.company_id = p.company_id AND m.level = p.level AND m.user_id = p.user_id
-	   AND m.strategy_id = p.strategy_id AND m.symbol = p.symbol
-	   AND p.starts_on >= m.starts_on AND p.starts_on < (m.starts_on + interval '1 month')::date
-	 WHERE m.grain = 'month' AND p.grain = 'day'
+	  FROM trading.performance_parts AS p
+	 WHERE p.grain = 'day' AND p.starts_on >= (SELECT date_trunc('month', min(c.day)::timestamp)::date FROM trading.performance_changes AS c)
+	   AND ((p.company_id, p.level, p.user_id, p.strategy_id, p.symbol, date_trunc('month', p.starts_on::timestamp)::date) IN (
+		SELECT s.company_id, s.level, s.user_id, s.strategy_id, s.symbol, s.starts_on FROM trading.performance_stale AS s
+		 WHERE s.grain = 'month')) IS TRUE
 	   AND (p.company_id, p.level, p.grain, p.user_id, p.strategy_id, p.symbol, p.starts_on) NOT IN (
 		SELECT s.company_id, s.level, s.grain, s.user_id, s.strategy_id, s.symbol, s.starts_on FROM trading.performance_stale AS s)
 	UNION ALL
 	SELECT e.company_id, l.level, g.grain, l.level_user, l.level_strategy, l.level_symbol, e.simulated, e.currency, e.day,
 	       trading.performance_piece(e.closed_at, e.profit, e.r_multiple, e.confidence, e.fate, e.latency_ms, e.slippage_pips
 		ORDER BY e.closed_at, e.signal_id), 0, 0
-	  FROM (SELECT DISTINCT c.company_id, c.day FROM trading.performance_changes AS c) AS c
-	  JOIN trading.performance_events AS e ON e.company_id = c.company_id AND e.day = c.day
+	  FROM (SELECT DISTINCT c.company_id, c.day::timestamp AT TIME ZONE 'UTC' AS begins, (c.day + 1)::timestamp AT TIME ZONE 'UTC' AS ends
+		  FROM trading.performance_changes AS c) AS c
+	 CROSS JOIN LATERAL (SELECT e.* FROM trading.performance_events AS e
+			     WHERE e.company_id = c.company_id AND e.at >= c.begins AND e.at < c.ends OFFSET 0) AS e -- each day by the index
 	 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
-	  JOIN trading.performance_stale AS s
-	    ON s.company_id = e.company_id AND s.level = l.level AND s.grain = 'day' AND s.user_id = l.level_user
-	   AND s.strategy_id = l.level_strategy AND s.symbol = l.level_symbol AND s.starts_on = e.day
 	 CROSS JOIN (VALUES ('day'), ('month')) AS g (grain)
+	 WHERE ((e.company_id, l.level, l.level_user, l.level_strategy, l.level_symbol, e.day) IN (
+		SELECT s.company_id, s.level, s.user_id, s.strategy_id, s.symbol, s.starts_on FROM trading.performance_stale AS s
+		 WHERE s.grain = 'day')) IS TRUE
 	 GROUP BY e.company_id, l.level, g.grain, l.level_user, l.level_strategy, l.level_symbol, e.simulated, e.currency, e.day
 	UNION ALL
 	SELECT n.company_id, n.level, n.grain, n.user_id, n.strategy_id, n.symbol, n.simulated, n.currency, n.starts_on,
@@ -146,23 +148,23 @@ BEGIN
 	PERFORM trading.create_performance_base();
 	PERFORM trading.create_performance_sources();
 	SELECT string_agg(format($arm$
-	SELECT g.level, g.company_id, g.user_id, g.strategy_id, g.symbol, g.simulated, g.currency, g.period, g.starts_on,
+	SELECT g.level, g.company_id, g.user_id, g.strategy_id, g.symbol, g.simulated, g.currency, %3$L::text AS period, g.starts_on,
 	       %1$s AS ends_on, e.equity + g.before / 10000 AS equity, g.signals, g.risk_rejected, f.*
 	  FROM (SELECT p.*, COALESCE(sum(trading.performance_net(p.piece)) OVER (
-			PARTITION BY p.company_id, p.level, p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency, p.period
+			PARTITION BY p.company_id, p.level, p.user_id, p.strategy_id, p.symbol, p.simulated, p.currency
 			ORDER BY p.starts_on ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::float8 AS before
-		  FROM (SELECT x.company_id, x.level, x.user_id, x.strategy_id, x.symbol, x.simulated, x.currency, q.period,
-			       %2$s AS starts_on, trading.performance_joined(x.piece ORDER BY x.starts_on) AS piece,
+		  FROM (SELECT x.company_id, x.level, x.user_id, x.strategy_id, x.symbol, x.simulated, x.currency, %2$s AS starts_on,
+			       trading.performance_joined(x.piece ORDER BY x.starts_on) AS piece,
 			       sum(x.signals)::bigint AS signals, sum(x.risk_rejected)::bigint AS risk_rejected
-			  FROM trading.performance_pieces AS x, (VALUES (%3$L)) AS q (period)
+			  FROM trading.performance_pieces AS x
 			 WHERE x.grain = %4$L
-			 GROUP BY x.company_id, x.level, x.user_id, x.strategy_id, x.symbol, x.simulated, x.currency, q.period%5$s) AS p) AS g
+			 GROUP BY x.company_id, x.level, x.user_id, x.strategy_id, x.symbol, x.simulated, x.currency%5$s) AS p) AS g
 	  LEFT JOIN trading.performance_equity AS e
 	    ON e.company_id = g.company_id AND e.user_id = g.user_id AND e.strategy_id = g.strategy_id AND e.currency = g.currency
 	 CROSS JOIN LATERAL trading.performance_figures(g.piece, e.equity + g.before / 10000) AS f$arm$,
 		CASE a.period WHEN 'all' THEN 'NULL::date' ELSE format('(g.starts_on + interval %L)::date', a.length) END,
 		CASE a.period WHEN 'all' THEN 'NULL::date' ELSE format('date_trunc(%L, x.starts_on::timestamp)::date', a.period) END,
-		a.period, a.grain, CASE a.period WHEN 'all' THEN '' ELSE ', 9' END), E'\n\tUNION ALL' ORDER BY a.n)
+		a.period, a.grain, CASE a.period WHEN 'all' THEN '' ELSE ', 8' END), E'\n\tUNION ALL' ORDER BY a.n)
 	  INTO arms
 	  FROM (VALUES (1, 'all', 'month', NULL), (2, 'year', 'month', '1 year'), (3, 'quarter', 'month', '3 months'),
 		(4, 'month', 'month', '1 month'), (5, 'week', 'day', '7 days'), (6, 'day', 'day', '1 day')) AS a (n, period, grain, length);
