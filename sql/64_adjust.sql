@@ -74,22 +74,6 @@ CREATE FUNCTION trading.adjustment(opted_out boolean, threshold float8, tier_thr
 COMMENT ON FUNCTION trading.adjustment(boolean, float8, float8, float8, timestamptz, bigint, bigint, float8, float8, float8, timestamptz) IS
 	'what the settings trading_engine.adjust_* make of figures: ADJUSTED, OPTED_OUT, TOO_FEW_TRADES, TOO_SOON, TOO_FEW_NEW_TRADES or NOTHING_TO_DO, and the numbers after; a threshold that is NULL isn''t moved';
 
-CREATE FUNCTION trading.equity_present_drawdown(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_present_drawdown';
-COMMENT ON FUNCTION trading.equity_present_drawdown(internal) IS 'final function of present_drawdown';
-
-CREATE AGGREGATE trading.present_drawdown(profit float8, closed_at timestamptz, equity float8) (
-	SFUNC = trading.equity_add,
-	STYPE = internal,
-	SSPACE = 160,
-	FINALFUNC = trading.equity_present_drawdown,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.present_drawdown(float8, timestamptz, float8) IS
-	'(peak - equity) / peak at the end of the equity curve that starts at equity, closes of one instant summed first; call with ORDER BY closed_at; NULL with fewer than 2 trades';
-
 -- Trades count that were decided by the clock that the lanes go by: of a database that lives on
 -- recorded input all are simulated, and elsewhere those that are say nothing.
 CREATE FUNCTION trading.closed_trade_figures(company text DEFAULT NULL, "user" text DEFAULT NULL, strategy text DEFAULT NULL)
