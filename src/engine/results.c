@@ -308,9 +308,12 @@ static void tell_trade(TeExposure *exposure, const TeCache *cache, const TeTrade
 		te_exposure_put(exposure, t->signal_id, &order);
 	else
 		te_exposure_remove(exposure, t->signal_id);
-	if (t->stopped_out && !t->was_stopped)
-		te_exposure_ban(exposure, t->company_id, t->user_id, t->strategy_id, t->prediction_id,
-		                t->sum.closed_at);
+}
+
+static void tell_ban(TeExposure *exposure, const TeTrade *t)
+{
+	te_exposure_ban(exposure, t->company_id, t->user_id, t->strategy_id, t->prediction_id,
+	                t->stopped_at);
 }
 
 void te_results_committed(TeBatch *batch)
@@ -323,8 +326,11 @@ void te_results_committed(TeBatch *batch)
 	for (int i = 0; i < results->trades.count; i++) {
 		const TeTrade *t = results->trades.trades[i];
 
-		if (t->count > 0 && t->simulated == lane_is_simulated())
-			tell_trade(exposure, batch->lane->cache, t);
+		if (t->count == 0 || t->simulated != lane_is_simulated())
+			continue;
+		tell_trade(exposure, batch->lane->cache, t);
+		if (t->stopped_batch_no == batch->lane->memory->committed.batch_no)
+			tell_ban(exposure, t);
 	}
 	te_ledgers_tell(&results->ledgers, exposure, lane_is_simulated());
 }
@@ -345,8 +351,9 @@ static void load_trade(TeRow *row, void *arg)
 	TeTrade t = {0};
 
 	te_trade_from_row(row, &t);
-	t.was_stopped = false;
 	tell_trade(load->exposure, load->cache, &t);
+	if (t.stopped_batch_no > 0)
+		tell_ban(load->exposure, &t);
 }
 
 /*
@@ -360,8 +367,8 @@ static void load_trade(TeRow *row, void *arg)
 	"   AND t.simulated OPERATOR(pg_catalog.=) $3"                                                 \
 	"   AND (t.state OPERATOR(pg_catalog.=) 'OPEN'"                                                \
 	"        OR t.decided_at OPERATOR(pg_catalog.>) day.begins"                                    \
-	"        OR t.stopped_out AND t.closed_at OPERATOR(pg_catalog.>) day.begins)"                  \
-	" ORDER BY t.closed_at"
+	"        OR t.stopped_at OPERATOR(pg_catalog.>) day.begins)"                                   \
+	" ORDER BY t.stopped_at"
 
 void te_results_load(TeExposure *exposure, const TeCache *cache, int lane, int lane_count,
                      TeTime now)
