@@ -8,6 +8,7 @@
 
 #include "engine/execution_rows.h"
 #include "engine/guc.h"
+#include "engine/notify.h"
 #include "engine/ledgers.h"
 #include "engine/protect.h"
 #include "engine/results.h"
@@ -316,6 +317,14 @@ static void tell_ban(TeExposure *exposure, const TeTrade *t)
 	                t->stopped_at);
 }
 
+static void announce(TeBatch *batch, const TeTrade *t)
+{
+	TeCachedCompany *company = te_cache_company(batch->lane->cache, t->company_id);
+
+	if (company != NULL)
+		te_notify_add(batch, company, TE_NOTICE_TRADE, t->signal_id);
+}
+
 void te_results_committed(TeBatch *batch)
 {
 	struct TeResults *results = batch->results;
@@ -326,7 +335,10 @@ void te_results_committed(TeBatch *batch)
 	for (int i = 0; i < results->trades.count; i++) {
 		const TeTrade *t = results->trades.trades[i];
 
-		if (t->count == 0 || t->simulated != lane_is_simulated())
+		if (t->count == 0)
+			continue;
+		announce(batch, t);
+		if (t->simulated != lane_is_simulated())
 			continue;
 		tell_trade(exposure, batch->lane->cache, t);
 		if (t->stopped_batch_no == batch->lane->memory->committed.batch_no)

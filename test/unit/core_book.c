@@ -91,6 +91,37 @@ static void counting(void)
 
 /* A burst within one batch can't overshoot a limit of 3. */
 /* So many amounts that aren't known that their sum is beyond 64 bits. */
+/* Half of an order is filled, and nothing more comes: that half is open for good. */
+static void staying(void)
+{
+	TeBookEntry e = entry(1, NOON + 10);
+	TeBookTotals t;
+
+	start(4, 16, 8);
+	e.pending = te_book_lots(0.5);
+	e.stays = true;
+	e.left_risk = e.risk / 2;
+	e.left_notional = e.notional / 2;
+	e.left_margin = e.margin / 2;
+	te_book_put(&book, &e);
+	te_book_apply(&book);
+	te_book_expire(&book, NOON + 9);
+	ok(te_book_totals(&book, e.tags[0].key).pending == te_book_lots(0.5),
+	   "until it expires all that was asked for counts");
+	te_book_expire(&book, NOON + 10);
+	t = te_book_totals(&book, e.tags[0].key);
+	ok(t.entries == 1 && t.pending == 0, "then it is an open position, and nothing is pending");
+	ok(t.risk == e.left_risk && t.notional == e.left_notional && t.margin == e.left_margin,
+	   "of what is filled");
+	te_book_discard(&book);
+	t = te_book_totals(&book, e.tags[0].key);
+	ok(t.risk == e.risk && t.pending == e.pending, "an abort brings back what was pending");
+	te_book_expire(&book, NOON + 1000000);
+	te_book_apply(&book);
+	te_book_expire(&book, NOON + 2000000);
+	ok(te_book_totals(&book, e.tags[0].key).entries == 1, "what is open never expires");
+}
+
 static void unknown_amounts(void)
 {
 	const uint32_t n = 20000;
@@ -206,6 +237,10 @@ static void random_put(TeTime at)
 	                 .pending = te_book_lots(between(0, 10)),
 	                 .tag_count = below(6)};
 
+	e.stays = below(3) == 0;
+	e.left_risk = e.risk / 3;
+	e.left_notional = e.notional / 3;
+	e.left_margin = e.margin / 3;
 	for (int k = 0; k < e.tag_count; k++) /* tags share buckets, none comes twice */
 		e.tags[k] = (TeBookTag){key((uint64_t)(k * 4 + below(4)) * 64), (int8_t)(below(3) - 1)};
 	if (te_book_put(&book, &e) == TE_BOOK_DONE) {
@@ -231,6 +266,20 @@ static void move(void)
 	free(old);
 }
 
+static void expire_in_model(int i, TeTime at)
+{
+	TeBookEntry *e = &now.entries[i];
+
+	if (!now.there[i] || e->expires_at == TE_NO_TIME || e->expires_at > at)
+		return;
+	now.there[i] = e->stays;
+	e->risk = e->left_risk;
+	e->notional = e->left_notional;
+	e->margin = e->left_margin;
+	e->pending = 0;
+	e->expires_at = TE_NO_TIME;
+}
+
 static void property(void)
 {
 	TeTime at = NOON;
@@ -253,8 +302,7 @@ static void property(void)
 				at += below(60);
 				if (te_book_expire(&book, at) == TE_BOOK_DONE)
 					for (int i = 0; i < IDS; i++)
-						now.there[i] = now.there[i] && (now.entries[i].expires_at == TE_NO_TIME ||
-						                                now.entries[i].expires_at > at);
+						expire_in_model(i, at);
 				else
 					n = 1, wrong++;
 				break;
@@ -282,6 +330,7 @@ static void property(void)
 int main(void)
 {
 	counting();
+	staying();
 	unknown_amounts();
 	burst();
 	bounds();
