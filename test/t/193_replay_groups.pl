@@ -14,7 +14,7 @@ use TradingEngineReplay;
 
 my $nats = TradingEngineNats->new('groups')->start;
 my $node = engine('groups', nats => $nats, lanes => 1, repeats => 0, conf => { 'trading_engine.clock' => 'input',
-	'trading_engine.risk_deadline' => '1s', 'trading_engine.risk_breaker_failures' => 0, 'trading_engine.risk_breaker_calls' => 0 });
+	'trading_engine.risk_service' => 'on', 'trading_engine.risk_deadline' => '1s', 'trading_engine.risk_breaker_failures' => 0, 'trading_engine.risk_breaker_calls' => 0 });
 my %strategy = (allowed_regimes => "trading.enum_labels('regime')", position_sizing => "'FIXED_LOT'", max_position_size => 100,
 	stop_loss_mode => "'PIPS'", stop_loss_pips => 20, duplicate_window_seconds => 300, max_position_count => 3, signal_ttl_seconds => 3600);
 company($node, 'acme', tier => 'ENTERPRISE', users => ['ann'], strategy => { %strategy, min_confidence_threshold => 0.6, fixed_lot => 50 });
@@ -30,6 +30,7 @@ INSERT INTO trading.strategies (company_id, user_id, strategy_id, min_confidence
 SELECT 'acme', 'u' || n, 'main', 0.65, 0.1, $values FROM generate_series(1, 5200) AS n
  UNION ALL SELECT 'acme', 'ann', s, 0.7, 0.1, $values FROM unnest('{second,third}'::text[]) AS s;
 SQL
+wait_for($node, "SELECT strategies || ' ' || pending_changes FROM trading.stat_workers", '5203 0', 'all strategies are in the cache');
 my ($log, $service) = ('');
 $service = IPC::Run::start([ 'risk_service', '--url', $nats->url, '--quiet' ], '<', \undef, '>', \$log, '2>&1');
 IPC::Run::pump($service) until $log =~ /listening/;
