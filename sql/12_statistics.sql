@@ -1,351 +1,91 @@
 -- Figures of trades and of predictions, as aggregates for any table.  doc/statistics.md
 -- has the formulas.  Rows whose figure is NULL (a trade that is still open) are left out;
 -- a figure without enough data is NULL.
+--
+-- A family of them shares a state in C.  Sums over trades and probabilities are exact until they
+-- are read, so that neither order nor parallel workers change a bit of them.  The equity curve
+-- starts at the given equity and goes from close to close, with all closes of one instant summed
+-- first, from left to right; so it, and runs of losses, take their rows in order.
 
--- Sums over trades: exact until they are read, so that neither order nor parallel workers
--- change a bit of them.
+DO $functions$
+DECLARE
+	f record;
+BEGIN
+	FOR f IN
+		SELECT v.name, v.arguments, v.result, 'PARALLEL SAFE' AS properties, v.about
+		  FROM (VALUES
+			('trades_add', 'state internal, profit float8', 'internal', 'transition function of figures of trades'),
+			('equity_add', 'state internal, profit float8, closed_at timestamptz, equity float8', 'internal', 'transition function of figures of the equity curve'),
+			('streak_add', 'state internal, profit float8', 'internal', 'transition function of losing_streak'),
+			('brier_add', 'state internal, confidence float8, correct boolean', 'internal', 'transition function of brier_score'),
+			('reliability_add', 'state internal, confidence float8, correct boolean', 'internal', 'transition function of reliability'),
+			('reliability_add', 'state internal, confidence float8, correct boolean, bins integer', 'internal', 'transition function of reliability with a number of bins'),
+			('streak_longest', 'internal', 'bigint', 'final function of losing_streak'),
+			('equity_recovery_time', 'internal', 'interval', 'final function of recovery_time'),
+			('brier_brier_score', 'internal', 'float8', 'final function of brier_score'),
+			('reliability_read', 'internal', 'jsonb', 'final function of reliability')) AS v (name, arguments, result, about)
+		UNION ALL
+		SELECT v.family || '_' || figure, 'internal', 'float8', 'PARALLEL SAFE', 'final function of ' || figure
+		  FROM (VALUES ('trades', ARRAY['win_rate', 'profit_factor', 'payoff_ratio', 'expectancy', 'sharpe', 'sortino', 'sqn']),
+			('equity', ARRAY['max_drawdown', 'max_drawdown_amount', 'present_drawdown', 'calmar'])) AS v (family, figures), unnest(v.figures) AS figure
+		UNION ALL
+		SELECT family || '_' || v.name, v.arguments, v.result, v.properties, v.about
+		  FROM unnest(ARRAY['trades', 'brier', 'reliability']) AS family,
+		       (VALUES ('merge', 'internal, internal', 'internal', 'PARALLEL SAFE', 'combine function of aggregates'),
+			('pack', 'internal', 'bytea', 'STRICT PARALLEL SAFE', 'serialization function of aggregates'),
+			('unpack', 'bytea, internal', 'internal', 'STRICT PARALLEL SAFE', 'deserialization function of aggregates')) AS v (name, arguments, result, properties, about)
+	LOOP
+		EXECUTE pg_catalog.format('CREATE FUNCTION trading.%I(%s) RETURNS %s LANGUAGE c IMMUTABLE %s AS %L, %L',
+			f.name, f.arguments, f.result, f.properties, 'MODULE_PATHNAME', 'te_sql_' || f.name);
+		EXECUTE pg_catalog.format('COMMENT ON FUNCTION trading.%I(%s) IS %L', f.name, f.arguments, f.about);
+	END LOOP;
+END
+$functions$;
 
-CREATE FUNCTION trading.trades_add(state internal, profit float8) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_add';
-COMMENT ON FUNCTION trading.trades_add(internal, float8) IS 'transition function of figures of trades';
-
-CREATE FUNCTION trading.trades_merge(internal, internal) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_merge';
-COMMENT ON FUNCTION trading.trades_merge(internal, internal) IS 'combine function of aggregates';
-
-CREATE FUNCTION trading.trades_pack(internal) RETURNS bytea
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_pack';
-COMMENT ON FUNCTION trading.trades_pack(internal) IS 'serialization function of aggregates';
-
-CREATE FUNCTION trading.trades_unpack(bytea, internal) RETURNS internal
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_unpack';
-COMMENT ON FUNCTION trading.trades_unpack(bytea, internal) IS 'deserialization function of aggregates';
-
-CREATE FUNCTION trading.trades_win_rate(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_win_rate';
-COMMENT ON FUNCTION trading.trades_win_rate(internal) IS 'final function of win_rate';
-
-CREATE AGGREGATE trading.win_rate(profit float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_win_rate,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.win_rate(float8) IS
-	'wins / (wins + losses), break-even trades left out; NULL with fewer than 2 trades, or none that won or lost';
-
-CREATE FUNCTION trading.trades_profit_factor(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_profit_factor';
-COMMENT ON FUNCTION trading.trades_profit_factor(internal) IS 'final function of profit_factor';
-
-CREATE AGGREGATE trading.profit_factor(profit float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_profit_factor,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.profit_factor(float8) IS
-	'gross profit / gross loss; NULL with fewer than 2 trades or no loss';
-
-CREATE FUNCTION trading.trades_payoff_ratio(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_payoff_ratio';
-COMMENT ON FUNCTION trading.trades_payoff_ratio(internal) IS 'final function of payoff_ratio';
-
-CREATE AGGREGATE trading.payoff_ratio(profit float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_payoff_ratio,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.payoff_ratio(float8) IS
-	'mean win / mean loss; NULL with fewer than 2 trades, no win or no loss';
-
-CREATE FUNCTION trading.trades_expectancy(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_expectancy';
-COMMENT ON FUNCTION trading.trades_expectancy(internal) IS 'final function of expectancy';
-
-CREATE AGGREGATE trading.expectancy(profit float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_expectancy,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.expectancy(float8) IS
-	'mean profit per trade, break-even trades included; NULL with fewer than 2 trades';
-
-CREATE FUNCTION trading.trades_sharpe(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_sharpe';
-COMMENT ON FUNCTION trading.trades_sharpe(internal) IS 'final function of sharpe_ratio';
-
-CREATE AGGREGATE trading.sharpe_ratio(result float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_sharpe,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.sharpe_ratio(float8) IS
-	'mean / sample standard deviation of per-trade results (profits, returns or R multiples), not annualised; NULL with fewer than 2 trades or no variance';
-
-CREATE FUNCTION trading.trades_sortino(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_sortino';
-COMMENT ON FUNCTION trading.trades_sortino(internal) IS 'final function of sortino_ratio';
-
-CREATE AGGREGATE trading.sortino_ratio(result float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_sortino,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.sortino_ratio(float8) IS
-	'mean / sqrt(mean of min(result, 0)^2) of per-trade results, not annualised; NULL with fewer than 2 trades or no loss';
-
-CREATE FUNCTION trading.trades_sqn(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_trades_sqn';
-COMMENT ON FUNCTION trading.trades_sqn(internal) IS 'final function of sqn';
-
-CREATE AGGREGATE trading.sqn(r_multiple float8) (
-	SFUNC = trading.trades_add,
-	STYPE = internal,
-	SSPACE = 2304,
-	FINALFUNC = trading.trades_sqn,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.trades_merge,
-	SERIALFUNC = trading.trades_pack,
-	DESERIALFUNC = trading.trades_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.sqn(float8) IS
-	'system quality number: sqrt(trades) * mean / sample standard deviation of R multiples; NULL with fewer than 2 trades or no variance';
-
--- The equity curve: starts at the given equity, goes from close to close, with all closes of
--- one instant summed first, from left to right.
-
-CREATE FUNCTION trading.equity_add(state internal, profit float8, closed_at timestamptz, equity float8) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_add';
-COMMENT ON FUNCTION trading.equity_add(internal, float8, timestamptz, float8) IS 'transition function of figures of the equity curve';
-
-CREATE FUNCTION trading.equity_max_drawdown(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_max_drawdown';
-COMMENT ON FUNCTION trading.equity_max_drawdown(internal) IS 'final function of max_drawdown';
-
-CREATE AGGREGATE trading.max_drawdown(profit float8, closed_at timestamptz, equity float8) (
-	SFUNC = trading.equity_add,
-	STYPE = internal,
-	SSPACE = 160,
-	FINALFUNC = trading.equity_max_drawdown,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.max_drawdown(float8, timestamptz, float8) IS
-	'largest (peak - equity) / peak of the equity curve that starts at equity, closes of one instant summed first; call with ORDER BY closed_at; NULL with fewer than 2 trades';
-
-CREATE FUNCTION trading.equity_max_drawdown_amount(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_max_drawdown_amount';
-COMMENT ON FUNCTION trading.equity_max_drawdown_amount(internal) IS 'final function of max_drawdown_amount';
-
-CREATE AGGREGATE trading.max_drawdown_amount(profit float8, closed_at timestamptz, equity float8) (
-	SFUNC = trading.equity_add,
-	STYPE = internal,
-	SSPACE = 160,
-	FINALFUNC = trading.equity_max_drawdown_amount,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.max_drawdown_amount(float8, timestamptz, float8) IS
-	'largest peak - equity of the equity curve, in money; call with ORDER BY closed_at; NULL with fewer than 2 trades';
-
-CREATE FUNCTION trading.equity_calmar(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_calmar';
-COMMENT ON FUNCTION trading.equity_calmar(internal) IS 'final function of calmar_ratio';
-
-CREATE AGGREGATE trading.calmar_ratio(profit float8, closed_at timestamptz, equity float8) (
-	SFUNC = trading.equity_add,
-	STYPE = internal,
-	SSPACE = 160,
-	FINALFUNC = trading.equity_calmar,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.calmar_ratio(float8, timestamptz, float8) IS
-	'total profit / equity / max_drawdown, over the time that the trades span, not annualised; call with ORDER BY closed_at; NULL with fewer than 2 trades or no drawdown';
-
-CREATE FUNCTION trading.equity_recovery_time(internal) RETURNS interval
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_recovery_time';
-COMMENT ON FUNCTION trading.equity_recovery_time(internal) IS 'final function of recovery_time';
-
-CREATE AGGREGATE trading.recovery_time(profit float8, closed_at timestamptz, equity float8) (
-	SFUNC = trading.equity_add,
-	STYPE = internal,
-	SSPACE = 160,
-	FINALFUNC = trading.equity_recovery_time,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.recovery_time(float8, timestamptz, float8) IS
-	'longest time from a peak of the equity curve until it is reached again, of drawdowns that have recovered; call with ORDER BY closed_at; NULL with fewer than 2 trades, or when none has';
-
-CREATE FUNCTION trading.streak_add(state internal, profit float8) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_streak_add';
-COMMENT ON FUNCTION trading.streak_add(internal, float8) IS 'transition function of losing_streak';
-
-CREATE FUNCTION trading.streak_longest(internal) RETURNS bigint
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_streak_longest';
-COMMENT ON FUNCTION trading.streak_longest(internal) IS 'final function of losing_streak';
-
-CREATE AGGREGATE trading.losing_streak(profit float8) (
-	SFUNC = trading.streak_add,
-	STYPE = internal,
-	SSPACE = 64,
-	FINALFUNC = trading.streak_longest,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.losing_streak(float8) IS
-	'most losses in a row; a break-even trade neither ends nor lengthens a streak; call with ORDER BY closed_at; NULL with fewer than 2 trades';
-
--- Probabilities against what happened.
-
-CREATE FUNCTION trading.brier_add(state internal, confidence float8, correct boolean) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_brier_add';
-COMMENT ON FUNCTION trading.brier_add(internal, float8, boolean) IS 'transition function of brier_score';
-
-CREATE FUNCTION trading.brier_merge(internal, internal) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_brier_merge';
-COMMENT ON FUNCTION trading.brier_merge(internal, internal) IS 'combine function of aggregates';
-
-CREATE FUNCTION trading.brier_pack(internal) RETURNS bytea
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_brier_pack';
-COMMENT ON FUNCTION trading.brier_pack(internal) IS 'serialization function of aggregates';
-
-CREATE FUNCTION trading.brier_unpack(bytea, internal) RETURNS internal
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_brier_unpack';
-COMMENT ON FUNCTION trading.brier_unpack(bytea, internal) IS 'deserialization function of aggregates';
-
-CREATE FUNCTION trading.brier_read(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_brier_brier_score';
-COMMENT ON FUNCTION trading.brier_read(internal) IS 'final function of brier_score';
-
-CREATE AGGREGATE trading.brier_score(confidence float8, correct boolean) (
-	SFUNC = trading.brier_add,
-	STYPE = internal,
-	SSPACE = 640,
-	FINALFUNC = trading.brier_read,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.brier_merge,
-	SERIALFUNC = trading.brier_pack,
-	DESERIALFUNC = trading.brier_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.brier_score(float8, boolean) IS
-	'mean of (confidence - (1 if correct, else 0))^2: 0 is perfect, 0.25 is what a constant 0.5 gets';
-
-CREATE FUNCTION trading.reliability_add(state internal, confidence float8, correct boolean) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_reliability_add';
-COMMENT ON FUNCTION trading.reliability_add(internal, float8, boolean) IS 'transition function of reliability';
-
-CREATE FUNCTION trading.reliability_add(state internal, confidence float8, correct boolean, bins integer) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_reliability_add';
-COMMENT ON FUNCTION trading.reliability_add(internal, float8, boolean, integer) IS 'transition function of reliability with a number of bins';
-
-CREATE FUNCTION trading.reliability_merge(internal, internal) RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_reliability_merge';
-COMMENT ON FUNCTION trading.reliability_merge(internal, internal) IS 'combine function of aggregates';
-
-CREATE FUNCTION trading.reliability_pack(internal) RETURNS bytea
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_reliability_pack';
-COMMENT ON FUNCTION trading.reliability_pack(internal) IS 'serialization function of aggregates';
-
-CREATE FUNCTION trading.reliability_unpack(bytea, internal) RETURNS internal
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_reliability_unpack';
-COMMENT ON FUNCTION trading.reliability_unpack(bytea, internal) IS 'deserialization function of aggregates';
-
-CREATE FUNCTION trading.reliability_read(internal) RETURNS jsonb
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_reliability_read';
-COMMENT ON FUNCTION trading.reliability_read(internal) IS 'final function of reliability';
-
-CREATE AGGREGATE trading.reliability(confidence float8, correct boolean) (
-	SFUNC = trading.reliability_add,
-	STYPE = internal,
-	SSPACE = 6144,
-	FINALFUNC = trading.reliability_read,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.reliability_merge,
-	SERIALFUNC = trading.reliability_pack,
-	DESERIALFUNC = trading.reliability_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.reliability(float8, boolean) IS
-	'reliability diagram in ten bins of equal width, [low, high) but the last: an array of low, high, count, mean_confidence, hit_rate, without empty bins';
-
-CREATE AGGREGATE trading.reliability(confidence float8, correct boolean, bins integer) (
-	SFUNC = trading.reliability_add,
-	STYPE = internal,
-	SSPACE = 6144,
-	FINALFUNC = trading.reliability_read,
-	FINALFUNC_MODIFY = READ_ONLY,
-	COMBINEFUNC = trading.reliability_merge,
-	SERIALFUNC = trading.reliability_pack,
-	DESERIALFUNC = trading.reliability_unpack,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.reliability(float8, boolean, integer) IS
-	'reliability diagram in so many bins of equal width, [low, high) but the last: an array of low, high, count, mean_confidence, hit_rate, without empty bins';
+DO $aggregates$
+DECLARE
+	a record;
+BEGIN
+	FOR a IN
+		SELECT v.*, v.family IN ('trades', 'brier', 'reliability') AS in_parallel FROM (VALUES
+			('win_rate', 'profit float8', 'trades', 'trades_win_rate', 2304,
+				'wins / (wins + losses), break-even trades left out; NULL with fewer than 2 trades, or none that won or lost'),
+			('profit_factor', 'profit float8', 'trades', 'trades_profit_factor', 2304,
+				'gross profit / gross loss; NULL with fewer than 2 trades or no loss'),
+			('payoff_ratio', 'profit float8', 'trades', 'trades_payoff_ratio', 2304,
+				'mean win / mean loss; NULL with fewer than 2 trades, no win or no loss'),
+			('expectancy', 'profit float8', 'trades', 'trades_expectancy', 2304,
+				'mean profit per trade, break-even trades included; NULL with fewer than 2 trades'),
+			('sharpe_ratio', 'result float8', 'trades', 'trades_sharpe', 2304,
+				'mean / sample standard deviation of per-trade results (profits, returns or R multiples), not annualised; NULL with fewer than 2 trades or no variance'),
+			('sortino_ratio', 'result float8', 'trades', 'trades_sortino', 2304,
+				'mean / sqrt(mean of min(result, 0)^2) of per-trade results, not annualised; NULL with fewer than 2 trades or no loss'),
+			('sqn', 'r_multiple float8', 'trades', 'trades_sqn', 2304,
+				'system quality number: sqrt(trades) * mean / sample standard deviation of R multiples; NULL with fewer than 2 trades or no variance'),
+			('max_drawdown', 'profit float8, closed_at timestamptz, equity float8', 'equity', 'equity_max_drawdown', 160,
+				'largest (peak - equity) / peak of the equity curve that starts at equity, closes of one instant summed first; call with ORDER BY closed_at; NULL with fewer than 2 trades'),
+			('max_drawdown_amount', 'profit float8, closed_at timestamptz, equity float8', 'equity', 'equity_max_drawdown_amount', 160,
+				'largest peak - equity of the equity curve, in money; call with ORDER BY closed_at; NULL with fewer than 2 trades'),
+			('present_drawdown', 'profit float8, closed_at timestamptz, equity float8', 'equity', 'equity_present_drawdown', 160,
+				'(peak - equity) / peak at the end of the equity curve that starts at equity, closes of one instant summed first; call with ORDER BY closed_at; NULL with fewer than 2 trades'),
+			('calmar_ratio', 'profit float8, closed_at timestamptz, equity float8', 'equity', 'equity_calmar', 160,
+				'total profit / equity / max_drawdown, over the time that the trades span, not annualised; call with ORDER BY closed_at; NULL with fewer than 2 trades or no drawdown'),
+			('recovery_time', 'profit float8, closed_at timestamptz, equity float8', 'equity', 'equity_recovery_time', 160,
+				'longest time from a peak of the equity curve until it is reached again, of drawdowns that have recovered; call with ORDER BY closed_at; NULL with fewer than 2 trades, or when none has'),
+			('losing_streak', 'profit float8', 'streak', 'streak_longest', 64,
+				'most losses in a row; a break-even trade neither ends nor lengthens a streak; call with ORDER BY closed_at; NULL with fewer than 2 trades'),
+			('brier_score', 'confidence float8, correct boolean', 'brier', 'brier_brier_score', 640,
+				'mean of (confidence - (1 if correct, else 0))^2: 0 is perfect, 0.25 is what a constant 0.5 gets'),
+			('reliability', 'confidence float8, correct boolean', 'reliability', 'reliability_read', 6144,
+				'reliability diagram in ten bins of equal width, [low, high) but the last: an array of low, high, count, mean_confidence, hit_rate, without empty bins'),
+			('reliability', 'confidence float8, correct boolean, bins integer', 'reliability', 'reliability_read', 6144,
+				'reliability diagram in so many bins of equal width, [low, high) but the last: an array of low, high, count, mean_confidence, hit_rate, without empty bins')) AS v (name, arguments, family, final, space, about)
+	LOOP
+		EXECUTE pg_catalog.format('CREATE AGGREGATE trading.%I(%s) (SFUNC = trading.%I, STYPE = internal, SSPACE = %s, FINALFUNC = trading.%I,
+			FINALFUNC_MODIFY = READ_ONLY%s, PARALLEL = SAFE)', a.name, a.arguments, a.family || '_add', a.space, a.final,
+			CASE WHEN a.in_parallel THEN pg_catalog.format(', COMBINEFUNC = trading.%I, SERIALFUNC = trading.%I, DESERIALFUNC = trading.%I',
+				a.family || '_merge', a.family || '_pack', a.family || '_unpack') END);
+		EXECUTE pg_catalog.format('COMMENT ON AGGREGATE trading.%I(%s) IS %L', a.name, a.arguments, a.about);
+	END LOOP;
+END
+$aggregates$;

@@ -86,6 +86,8 @@ BEGIN
 		simulated boolean NOT NULL,
 		generated_at timestamptz NOT NULL,
 		decided_at timestamptz NOT NULL,
+		decided_batch_no bigint,
+		expires_at timestamptz,
 		confidence float8 NOT NULL,
 		position_size float8 NOT NULL,
 		entry_price float8,
@@ -120,6 +122,9 @@ BEGIN
 		lane integer NOT NULL,
 		filled_batch_no bigint,
 		ended_batch_no bigint,
+		turns bigint[] NOT NULL DEFAULT '{}',
+		stopped_at timestamptz,
+		stopped_batch_no bigint,
 		batch_no bigint NOT NULL,
 		updated_at timestamptz NOT NULL DEFAULT now(),
 		PRIMARY KEY (company_id, signal_id)
@@ -136,6 +141,8 @@ BEGIN
 		'simulated', 'decided by the input''s clock',
 		'generated_at', 'when the prediction was made',
 		'decided_at', 'the lane''s clock when the signal was decided',
+		'decided_batch_no', 'batch of the signal',
+		'expires_at', 'when the signal expires',
 		'confidence', 'of the prediction',
 		'position_size', 'lots that the signal asked for',
 		'entry_price', 'entry price of the signal',
@@ -170,6 +177,9 @@ BEGIN
 		'lane', 'lane of the company',
 		'filled_batch_no', 'batch in which it became open; NULL: it never was',
 		'ended_batch_no', 'batch in which it was closed, rejected or cancelled; NULL: it isn''t',
+		'turns', 'batches in which it began to count as an open position (> 0) or ceased to (< 0), in their order',
+		'stopped_at', 'closed_at when it was first found stopped out: its strategy doesn''t take the prediction again',
+		'stopped_batch_no', 'batch in which that was',
 		'batch_no', 'batch of the last report',
 		'updated_at', 'when the last report was stored'));
 

@@ -52,7 +52,6 @@ CREATE FUNCTION trading.performance_net(piece bytea) RETURNS bigint
 COMMENT ON FUNCTION trading.performance_net(bytea) IS
 	'how far the equity curve of a piece goes, in 1/10,000 of the currency; 0 of NULL';
 
--- The figures, and what a row of trading.performance is: its place, then the figures.
 CREATE TYPE trading.figures AS (
 	trades bigint,
 	wins bigint,
@@ -117,30 +116,11 @@ COMMENT ON COLUMN trading.figures.slippage_p50_pips IS 'of entries, positive is 
 COMMENT ON COLUMN trading.figures.slippage_p90_pips IS '90th percentile (nearest rank), within 1.6 %';
 COMMENT ON COLUMN trading.figures.slippage_p99_pips IS '99th percentile (nearest rank), within 1.6 %';
 
-CREATE FUNCTION trading.performance_figures(piece bytea, equity float8) RETURNS trading.figures
+CREATE FUNCTION trading.performance_figures(piece bytea, equity float8, before bytea DEFAULT NULL) RETURNS trading.figures
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'te_sql_performance_figures';
-COMMENT ON FUNCTION trading.performance_figures(bytea, float8) IS
-	'figures of a piece whose equity curve starts at equity; without it those of drawdown are NULL';
-
-DO $row$
-DECLARE
-	col record;
-BEGIN
-	CREATE TYPE trading.performance_row AS (
-		level text, company_id text, user_id text, strategy_id text, symbol text, simulated boolean, currency text,
-		period text, starts_on date, ends_on date, equity float8, signals bigint, risk_rejected bigint);
-	FOR col IN
-		SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type
-		  FROM pg_catalog.pg_attribute AS a
-		 WHERE a.attrelid = 'trading.figures'::pg_catalog.regclass AND a.attnum > 0
-		 ORDER BY a.attnum
-	LOOP
-		EXECUTE pg_catalog.format('ALTER TYPE trading.performance_row ADD ATTRIBUTE %I %s', col.attname, col.type);
-	END LOOP;
-	COMMENT ON TYPE trading.performance_row IS 'a row of trading.performance';
-END
-$row$;
+COMMENT ON FUNCTION trading.performance_figures(bytea, float8, bytea) IS
+	'figures of a piece whose equity curve starts at equity, without which those of drawdown are NULL. With a piece of what was before, the curve starts there, and goes on from as far below its peak as that left it';
 
 -- What a trade counts for.
 CREATE FUNCTION trading.performance_levels(user_id text, strategy_id text, symbol text)
@@ -159,6 +139,11 @@ CREATE FUNCTION trading.create_performance_tables() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	key constant text := 'company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on';
+	columns constant text := 'company_id text NOT NULL,
+		level text NOT NULL CHECK (level IN (''company'', ''symbol'', ''user'', ''strategy'', ''strategy_symbol'')),
+		grain text NOT NULL CHECK (grain IN (''day'', ''month'')), user_id text NOT NULL, strategy_id text NOT NULL, symbol text NOT NULL,
+		simulated boolean NOT NULL, currency text NOT NULL, starts_on date NOT NULL';
 	place constant jsonb := jsonb_build_object(
 		'level', 'what is counted together: company, symbol, user, strategy or strategy_symbol',
 		'user_id', 'user, or * for all',
@@ -169,10 +154,10 @@ DECLARE
 		'grain', 'day or month, in UTC',
 		'starts_on', 'first day');
 BEGIN
-	-- Days are those of UTC; trading.performance_events has the same expressions.
-	CREATE INDEX trades_closed_on ON trading.trades (company_id, ((closed_at AT TIME ZONE 'UTC')::date)) WHERE state = 'CLOSED';
+	-- Of plain columns: behind row-level security no index of an expression is looked into.
+	CREATE INDEX trades_closed_at ON trading.trades (company_id, closed_at) WHERE state = 'CLOSED';
 	CREATE INDEX trades_unfilled ON trading.trades (company_id, user_id, strategy_id, decided_at) WHERE state IN ('REJECTED', 'CANCELLED');
-	CREATE INDEX trades_decided_on ON trading.trades (company_id, ((decided_at AT TIME ZONE 'UTC')::date));
+	CREATE INDEX trades_decided_at ON trading.trades (company_id, decided_at);
 
 	CREATE TABLE trading.performance_changes (
 		change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -189,37 +174,12 @@ BEGIN
 		'change_id', 'order of insertion; says nothing about the order of commits',
 		'day', 'day on which a trade was decided or closed, UTC'));
 
-	CREATE TABLE trading.performance_parts (
-		company_id text NOT NULL,
-		level text NOT NULL CHECK (level IN ('company', 'symbol', 'user', 'strategy', 'strategy_symbol')),
-		grain text NOT NULL CHECK (grain IN ('day', 'month')),
-		user_id text NOT NULL,
-		strategy_id text NOT NULL,
-		symbol text NOT NULL,
-		simulated boolean NOT NULL,
-		currency text NOT NULL,
-		starts_on date NOT NULL,
-		piece bytea NOT NULL,
-		PRIMARY KEY (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on)
-	);
+	EXECUTE format('CREATE TABLE trading.performance_parts (%s, piece bytea NOT NULL, PRIMARY KEY (%s))', columns, key);
 	CREATE INDEX ON trading.performance_parts (starts_on, company_id); -- by which days and months are made anew
 	PERFORM trading.describe('trading.performance_parts', 'trades of a level and a day or month as a piece: trading.performance_figures()',
 		place || jsonb_build_object('piece', 'made by trading.performance_piece()'));
 
-	CREATE TABLE trading.performance_signals (
-		company_id text NOT NULL,
-		level text NOT NULL CHECK (level IN ('company', 'symbol', 'user', 'strategy', 'strategy_symbol')),
-		grain text NOT NULL CHECK (grain IN ('day', 'month')),
-		user_id text NOT NULL,
-		strategy_id text NOT NULL,
-		symbol text NOT NULL,
-		simulated boolean NOT NULL,
-		currency text NOT NULL,
-		starts_on date NOT NULL,
-		signals bigint NOT NULL,
-		risk_rejected bigint NOT NULL,
-		PRIMARY KEY (company_id, level, grain, user_id, strategy_id, symbol, simulated, currency, starts_on)
-	);
+	EXECUTE format('CREATE TABLE trading.performance_signals (%s, signals bigint NOT NULL, risk_rejected bigint NOT NULL, PRIMARY KEY (%s))', columns, key);
 	PERFORM trading.describe('trading.performance_signals',
 		'signals of a level and a day or month; they stay when the signals themselves are dropped', place || jsonb_build_object(
 		'signals', 'signals issued',
@@ -292,6 +252,8 @@ CREATE FUNCTION trading.roll_up_day(day date, places trading.performance_place[]
 AS $$
 DECLARE
 	companies constant text[] := ARRAY(SELECT DISTINCT t.company_id FROM unnest(places) AS t);
+	begins constant timestamptz := day::timestamp AT TIME ZONE 'UTC';
+	ends constant timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
 	made bigint;
 BEGIN
 	PERFORM trading.clear_parts('day', day, places);
@@ -303,7 +265,7 @@ BEGIN
 		  FROM (SELECT e.*, l.*
 			  FROM trading.performance_events AS e
 			 CROSS JOIN LATERAL trading.performance_levels(e.user_id, e.strategy_id, e.symbol) AS l
-			 WHERE e.company_id = ANY (companies) AND e.day = roll_up_day.day
+			 WHERE e.company_id = ANY (companies) AND e.at >= begins AND e.at < ends
 			OFFSET 0) AS e -- first what a trade counts for, then whether that was touched: the join is by the whole key
 		  JOIN unnest(places) WITH ORDINALITY AS t (company_id, level, user_id, strategy_id, symbol, place)
 		    ON t.company_id = e.company_id AND t.level = e.level AND t.user_id = e.level_user
@@ -430,11 +392,11 @@ $$;
 COMMENT ON FUNCTION trading.roll_up_signals() IS 'part of trading.roll_up(): counts of signals since the last time';
 
 -- Of ids no statistics are kept (trading.hide_statistics()), so that the planner takes the pieces
--- of a day for one or two: it is told to join as one does with many, and to look at how large the
+-- of a day for one or two: it is told to hash, as one does with many, and to look at how large the
 -- tables have become each time.
 CREATE FUNCTION trading.roll_up() RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
 	-- One at a time; nobody who reads, and no lane, waits for it.

@@ -17,6 +17,10 @@ CREATE FUNCTION trading.create_scoring_tables() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	votes constant text := 'company_id text NOT NULL, user_id text NOT NULL, producer_id text NOT NULL, prediction_id text NOT NULL,
+		generated_at timestamptz NOT NULL, model_id text NOT NULL, symbol text NOT NULL, horizon interval NOT NULL,
+		side smallint NOT NULL CHECK (side IN (-1, 1)), confidence float8 NOT NULL, price float8 NOT NULL, band float8 NOT NULL,
+		ends_at timestamptz NOT NULL';
 	vote constant jsonb := jsonb_build_object(
 		'company_id', 'company that the prediction was for, or _all',
 		'user_id', 'user that the prediction was for, or _all',
@@ -38,66 +42,39 @@ BEGIN
 	PERFORM trading.describe('trading.score_marks', 'how far trading.score_predictions() has read each lane', jsonb_build_object(
 		'batch_no', 'newest batch that is read'));
 
-	CREATE TABLE trading.pending_scores (
-		company_id text NOT NULL,
-		user_id text NOT NULL,
-		producer_id text NOT NULL,
-		prediction_id text NOT NULL,
-		generated_at timestamptz NOT NULL,
-		model_id text NOT NULL,
-		symbol text NOT NULL,
-		horizon interval NOT NULL,
-		side smallint NOT NULL CHECK (side IN (-1, 1)),
-		confidence float8 NOT NULL,
-		price float8 NOT NULL,
-		band float8 NOT NULL,
-		ends_at timestamptz NOT NULL,
-		PRIMARY KEY (company_id, user_id, producer_id, prediction_id, generated_at, model_id)
-	);
+	EXECUTE format('CREATE TABLE trading.pending_scores (%s,
+		PRIMARY KEY (company_id, user_id, producer_id, prediction_id, generated_at, model_id))', votes);
 	CREATE INDEX ON trading.pending_scores (symbol, ends_at);
 	PERFORM trading.describe('trading.pending_scores', 'votes whose horizon hasn''t ended', vote);
 
-	CREATE TABLE trading.prediction_scores (
-		recorded_at timestamptz NOT NULL DEFAULT now(),
-		company_id text NOT NULL,
-		user_id text NOT NULL,
-		producer_id text NOT NULL,
-		prediction_id text NOT NULL,
-		generated_at timestamptz NOT NULL,
-		model_id text NOT NULL,
-		symbol text NOT NULL,
-		horizon interval NOT NULL,
-		side smallint NOT NULL,
-		confidence float8 NOT NULL,
-		price float8 NOT NULL,
-		band float8 NOT NULL,
-		ends_at timestamptz NOT NULL,
-		end_price float8,
-		correct boolean
-	) PARTITION BY RANGE (recorded_at);
+	EXECUTE format('CREATE TABLE trading.prediction_scores (recorded_at timestamptz NOT NULL DEFAULT now(), %s,
+		end_price float8, correct boolean) PARTITION BY RANGE (recorded_at)', votes);
 	CREATE INDEX ON trading.prediction_scores (company_id, prediction_id);
 	PERFORM trading.describe('trading.prediction_scores', 'votes that are scored', vote || jsonb_build_object(
 		'recorded_at', 'when it was scored',
 		'end_price', 'mid price at the end of the horizon; NULL: there was none',
 		'correct', 'whether the price moved its way by more than band; NULL: unresolved, it moved by no more either way'));
 
-	CREATE TABLE trading.score_days (
+	CREATE TABLE trading.score_sums (
 		company_id text NOT NULL,
+		grain text NOT NULL CHECK (grain IN ('day', 'month')),
 		model_id text NOT NULL,
 		symbol text NOT NULL,
 		horizon interval NOT NULL,
-		day date NOT NULL,
+		starts_on date NOT NULL,
 		bin smallint NOT NULL CHECK (bin BETWEEN 0 AND 9),
 		right_votes bigint NOT NULL,
 		wrong_votes bigint NOT NULL,
 		unresolved_votes bigint NOT NULL,
 		confidence_sum numeric NOT NULL,
 		brier_sum numeric NOT NULL,
-		PRIMARY KEY (company_id, model_id, symbol, horizon, day, bin)
+		PRIMARY KEY (company_id, grain, model_id, symbol, horizon, starts_on, bin)
 	);
-	CREATE INDEX ON trading.score_days (company_id, day);
-	PERFORM trading.describe('trading.score_days', 'scores of a model added up; they stay when trading.prediction_scores is dropped', vote || jsonb_build_object(
-		'day', 'day on which the predictions were made, UTC',
+	CREATE INDEX ON trading.score_sums (company_id, grain, starts_on);
+	PERFORM trading.describe('trading.score_sums',
+		'scores of a model in a day or month added up; they stay when trading.prediction_scores is dropped', vote || jsonb_build_object(
+		'grain', 'day or month, in UTC',
+		'starts_on', 'first day; votes count by when the predictions were made',
 		'bin', 'tenth of confidence, 0 to 9; an edge belongs to the bin above it, 1 to the last',
 		'right_votes', 'the price moved their way',
 		'wrong_votes', 'the price moved the other way',
@@ -180,16 +157,16 @@ BEGIN
 			 WHERE m.lane = 0 AND m.symbol = e.symbol AND m.bar_start < e.ends_at AND m.bar_start > e.generated_at - bar_length
 			 ORDER BY m.bar_start DESC LIMIT 1) AS b ON true
 		RETURNING company_id, model_id, symbol, horizon, generated_at, confidence, correct)
-	INSERT INTO trading.score_days AS d
-		(company_id, model_id, symbol, horizon, day, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
-	SELECT s.company_id, s.model_id, s.symbol, s.horizon, (s.generated_at AT TIME ZONE 'UTC')::date,
+	INSERT INTO trading.score_sums AS d
+		(company_id, grain, model_id, symbol, horizon, starts_on, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
+	SELECT s.company_id, g.grain, s.model_id, s.symbol, s.horizon, date_trunc(g.grain, s.generated_at AT TIME ZONE 'UTC')::date,
 	       LEAST(floor(s.confidence * 10 + 1e-9), 9)::smallint,
 	       count(*) FILTER (WHERE s.correct), count(*) FILTER (WHERE NOT s.correct), count(*) FILTER (WHERE s.correct IS NULL),
 	       COALESCE(sum(s.confidence::numeric) FILTER (WHERE s.correct IS NOT NULL), 0),
 	       COALESCE(sum((s.confidence::numeric - s.correct::integer) * (s.confidence::numeric - s.correct::integer)), 0)
-	  FROM scored AS s
-	 GROUP BY 1, 2, 3, 4, 5, 6
-	    ON CONFLICT (company_id, model_id, symbol, horizon, day, bin) DO UPDATE
+	  FROM scored AS s, (VALUES ('day'), ('month')) AS g (grain)
+	 GROUP BY 1, 2, 3, 4, 5, 6, 7
+	    ON CONFLICT (company_id, grain, model_id, symbol, horizon, starts_on, bin) DO UPDATE
 	   SET right_votes = d.right_votes + excluded.right_votes, wrong_votes = d.wrong_votes + excluded.wrong_votes,
 	       unresolved_votes = d.unresolved_votes + excluded.unresolved_votes,
 	       confidence_sum = d.confidence_sum + excluded.confidence_sum, brier_sum = d.brier_sum + excluded.brier_sum;
@@ -236,30 +213,37 @@ $$;
 COMMENT ON FUNCTION trading.score_predictions(bigint) IS
 	'scores predictions and votes of models whose horizon has ended; of each lane at most so many messages are read. Returns how much there was to do. Run it every minute';
 
+-- One arm per period, so that a query for one period looks at no other.
+CREATE FUNCTION trading.score_arms(figures text, keys text DEFAULT '') RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(format(
+		'SELECT d.company_id, d.model_id, d.symbol, d.horizon, %L AS period, %s AS starts_on, %s FROM trading.score_sums AS d WHERE d.grain = %L'
+		' GROUP BY d.company_id, d.model_id, d.symbol, d.horizon%s%s',
+		a.period, a.starts_on, figures, a.grain, CASE a.period WHEN 'all' THEN '' ELSE ', d.starts_on' END, keys), ' UNION ALL ' ORDER BY a.n)
+	  FROM (VALUES (1, 'all', 'NULL::date', 'month'), (2, 'month', 'd.starts_on', 'month'), (3, 'day', 'd.starts_on', 'day')) AS a (n, period, starts_on, grain)
+$$;
+COMMENT ON FUNCTION trading.score_arms(text, text) IS 'part of trading.setup(): a query of trading.score_sums for each period';
+
 CREATE FUNCTION trading.create_score_views() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	resolved constant text := 'sum(d.right_votes + d.wrong_votes)';
+	ratio constant text := 'CASE WHEN %1$s >= 2 THEN (sum(d.%2$s) / %1$s)::float8 END AS %3$s';
 BEGIN
 	-- They need nothing of the extension, so those of an earlier installation are still there, and are its own.
 	IF to_regclass('trading.model_performance') IS NOT NULL THEN
 		RETURN;
 	END IF;
-	CREATE VIEW trading.model_performance WITH (security_invoker) AS
-	SELECT d.company_id, d.model_id, d.symbol, d.horizon, p.period, p.starts_on,
-	       sum(d.right_votes + d.wrong_votes + d.unresolved_votes)::bigint AS votes,
-	       sum(d.right_votes)::bigint AS right_votes, sum(d.wrong_votes)::bigint AS wrong_votes, sum(d.unresolved_votes)::bigint AS unresolved_votes,
-	       CASE WHEN sum(d.right_votes + d.wrong_votes) >= 2
-		    THEN (sum(d.right_votes) / sum(d.right_votes + d.wrong_votes))::float8 END AS accuracy,
-	       CASE WHEN sum(d.right_votes + d.wrong_votes) >= 2
-		    THEN (sum(d.brier_sum) / sum(d.right_votes + d.wrong_votes))::float8 END AS brier_score,
-	       CASE WHEN sum(d.right_votes + d.wrong_votes) >= 2
-		    THEN (sum(d.confidence_sum) / sum(d.right_votes + d.wrong_votes))::float8 END AS mean_confidence
-	  FROM trading.score_days AS d
-	 CROSS JOIN LATERAL (VALUES ('all', NULL::date), ('month', date_trunc('month', d.day::timestamp)::date), ('day', d.day)) AS p (period, starts_on)
-	 GROUP BY d.company_id, d.model_id, d.symbol, d.horizon, p.period, p.starts_on;
+	EXECUTE 'CREATE VIEW trading.model_performance WITH (security_invoker) AS ' || trading.score_arms(concat_ws(', ',
+		'sum(d.right_votes + d.wrong_votes + d.unresolved_votes)::bigint AS votes', 'sum(d.right_votes)::bigint AS right_votes',
+		'sum(d.wrong_votes)::bigint AS wrong_votes', 'sum(d.unresolved_votes)::bigint AS unresolved_votes',
+		format(ratio, resolved, 'right_votes', 'accuracy'), format(ratio, resolved, 'brier_sum', 'brier_score'),
+		format(ratio, resolved, 'confidence_sum', 'mean_confidence')));
 	COMMENT ON VIEW trading.model_performance IS
 		'how often models were right, per symbol, horizon and period (all, month, day in UTC); model_id is empty for predictions as a whole, company_id _all for broadcasts. NULL: fewer than 2 votes that are resolved';
-	PERFORM trading.describe_like('trading.model_performance', 'trading.score_days');
+	PERFORM trading.describe_like('trading.model_performance', 'trading.score_sums');
 	COMMENT ON COLUMN trading.model_performance.period IS 'all, month or day in UTC, of when predictions were made';
 	COMMENT ON COLUMN trading.model_performance.starts_on IS 'first day; NULL: from the first prediction on';
 	COMMENT ON COLUMN trading.model_performance.votes IS 'votes for up or down whose horizon has ended';
@@ -267,14 +251,10 @@ BEGIN
 	COMMENT ON COLUMN trading.model_performance.brier_score IS 'mean of (confidence - (1 if right, else 0))^2 of resolved votes; 0.25 is what a constant 0.5 gets';
 	COMMENT ON COLUMN trading.model_performance.mean_confidence IS 'of resolved votes; to be compared with accuracy';
 
-	CREATE VIEW trading.model_reliability WITH (security_invoker) AS
-	SELECT d.company_id, d.model_id, d.symbol, d.horizon, p.period, p.starts_on, d.bin / 10.0 AS low, (d.bin + 1) / 10.0 AS high,
-	       sum(d.right_votes + d.wrong_votes)::bigint AS votes, sum(d.unresolved_votes)::bigint AS unresolved_votes,
-	       (sum(d.confidence_sum) / NULLIF(sum(d.right_votes + d.wrong_votes), 0))::float8 AS mean_confidence,
-	       (sum(d.right_votes) / NULLIF(sum(d.right_votes + d.wrong_votes), 0))::float8 AS hit_rate
-	  FROM trading.score_days AS d
-	 CROSS JOIN LATERAL (VALUES ('all', NULL::date), ('month', date_trunc('month', d.day::timestamp)::date), ('day', d.day)) AS p (period, starts_on)
-	 GROUP BY d.company_id, d.model_id, d.symbol, d.horizon, p.period, p.starts_on, d.bin;
+	EXECUTE 'CREATE VIEW trading.model_reliability WITH (security_invoker) AS ' || trading.score_arms(concat_ws(', ',
+		'd.bin / 10.0 AS low', '(d.bin + 1) / 10.0 AS high', resolved || '::bigint AS votes', 'sum(d.unresolved_votes)::bigint AS unresolved_votes',
+		format('(sum(d.confidence_sum) / NULLIF(%s, 0))::float8 AS mean_confidence', resolved),
+		format('(sum(d.right_votes) / NULLIF(%s, 0))::float8 AS hit_rate', resolved)), ', d.bin');
 	COMMENT ON VIEW trading.model_reliability IS
 		'what a confidence meant: mean confidence against hit rate in ten bins, per model, symbol, horizon and period (all, month, day in UTC)';
 	PERFORM trading.describe_like('trading.model_reliability', 'trading.model_performance');

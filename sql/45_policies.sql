@@ -91,7 +91,7 @@ BEGIN
 			('performance_signals', own, NULL),
 			('performance_marks', 'true', NULL),
 			('prediction_scores', own_or_shared, NULL),
-			('score_days', format('company_id = ''_all'' OR %s', company), NULL),
+			('score_sums', format('company_id = ''_all'' OR %s', company), NULL),
 			('decision_counts', own, NULL),
 			('strategy_adjustments', own, NULL),
 			('model_weights', format('(company_id = ''_all'' OR %s)', company), NULL),
@@ -126,7 +126,7 @@ AS $$
 		'risk_limits', 'protections', 'protection_locks', 'trading_switches', 'news_rules', 'news_events', 'news_calendar', 'market_bars', 'market_conditions', 'installation', 'lanes',
 		'batches', 'prediction_batches', 'signals', 'signal_legs', 'outbox', 'gap_fills', 'routes', 'dead_letters', 'input_gaps', 'inbox',
 		'strategy_adjustments', 'job_settings', 'job_runs', 'model_weights',
-		'performance_changes', 'performance_parts', 'performance_signals', 'performance_marks', 'score_marks', 'pending_scores', 'prediction_scores', 'score_days',
+		'performance_changes', 'performance_parts', 'performance_signals', 'performance_marks', 'score_marks', 'pending_scores', 'prediction_scores', 'score_sums',
 		'decision_counts', 'confidence_counts', 'breaker_changes', 'executions', 'trades', 'position_history', 'account_history']) AS t (name)
 $$;
 COMMENT ON FUNCTION trading.data_tables() IS 'the tables that trading.setup() makes, partitions aside';
@@ -178,7 +178,7 @@ BEGIN
 	GRANT SELECT ON trading.performance_changes, trading.performance_parts, trading.performance_signals, trading.performance_marks
 		TO trading_tenant, trading_admin;
 	GRANT INSERT ON trading.performance_changes TO trading_worker;
-	GRANT SELECT ON trading.prediction_scores, trading.score_days TO trading_tenant, trading_admin;
+	GRANT SELECT ON trading.prediction_scores, trading.score_sums TO trading_tenant, trading_admin;
 	GRANT SELECT ON trading.pending_scores, trading.score_marks TO trading_admin;
 
 	GRANT SELECT ON trading.strategy_changes, trading.market_bars, trading.market_conditions, trading.lanes,

@@ -25,7 +25,7 @@ CREATE FUNCTION trading.signal_channel() RETURNS text
 AS $$
 	SELECT trading.channel_of(trading.current_company())
 $$;
-COMMENT ON FUNCTION trading.signal_channel() IS 'channel to LISTEN on for the ids of your company''s signals; NULL without a company';
+COMMENT ON FUNCTION trading.signal_channel() IS 'channel to LISTEN on for the ids of your company''s signals, and of those whose trades changed by a report; NULL without a company';
 
 -- The guards are in C: an update of all strategies fires them for every row.
 CREATE FUNCTION trading.guard_parameters() RETURNS trigger

@@ -273,14 +273,14 @@ AS $$
 		  FROM earlier AS e
 		 WHERE e.prediction_id = decision.prediction_id AND e.age < GREATEST(30, floor(COALESCE(e.signal_strength, 0) * 120 + 1e-6))
 		UNION ALL
-		SELECT 2, true, COALESCE(t.ended_batch_no, t.batch_no), 0, 0, jsonb_build_object('quantity', 'stopped out',
-			'value', jsonb_build_object('signal_id', t.signal_id, 'seconds', extract(epoch FROM decision.decided_at - t.closed_at)),
+		SELECT 2, true, t.stopped_batch_no, 0, 0, jsonb_build_object('quantity', 'stopped out',
+			'value', jsonb_build_object('signal_id', t.signal_id, 'seconds', extract(epoch FROM decision.decided_at - t.stopped_at)),
 			'threshold', jsonb_build_object('seconds', 86400))
 		  FROM trading.trades AS t
 		 WHERE (t.company_id, t.user_id, t.strategy_id, t.prediction_id)
 		       = (decision.company_id, decision.user_id, decision.strategy_id, decision.prediction_id)
-		   AND t.stopped_out AND COALESCE(t.ended_batch_no, t.batch_no) < decision.batch_no
-		   AND decision.decided_at < t.closed_at + interval '1 day'
+		   AND t.stopped_batch_no < decision.batch_no
+		   AND decision.decided_at < t.stopped_at + interval '1 day'
 		UNION ALL
 		SELECT 3, e.before, e.batch_no, e.position, e.ordinal, jsonb_build_object('source', 'strategy.duplicate_window_seconds',
 			'quantity', CASE e.outcome WHEN 'HOLD' THEN 'like hold' ELSE 'like signal' END,

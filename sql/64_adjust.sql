@@ -52,7 +52,7 @@ BEGIN
 		'closed_trades', 'trades that the strategy had closed',
 		'new_trades', 'of these, closed since the adjustment before',
 		'accuracy', 'wins / (wins + losses) of the newest trading_engine.adjust_trades; NULL: none won or lost',
-		'max_drawdown', 'largest fall of equity below its peak, as a share of the peak, over all closed trades of the strategy',
+		'max_drawdown', 'largest fall of equity below its peak, as a share of the peak, since the first of the newest trading_engine.adjust_trades',
 		'drawdown', 'how far equity was below its peak when it was adjusted',
 		'undone_at', 'when trading.undo_adjustment() put the former values back; NULL: never',
 		'undone_by', 'role that opened the session which undid it',
@@ -74,51 +74,19 @@ CREATE FUNCTION trading.adjustment(opted_out boolean, threshold float8, tier_thr
 COMMENT ON FUNCTION trading.adjustment(boolean, float8, float8, float8, timestamptz, bigint, bigint, float8, float8, float8, timestamptz) IS
 	'what the settings trading_engine.adjust_* make of figures: ADJUSTED, OPTED_OUT, TOO_FEW_TRADES, TOO_SOON, TOO_FEW_NEW_TRADES or NOTHING_TO_DO, and the numbers after; a threshold that is NULL isn''t moved';
 
-CREATE FUNCTION trading.equity_present_drawdown(internal) RETURNS float8
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'te_sql_equity_present_drawdown';
-COMMENT ON FUNCTION trading.equity_present_drawdown(internal) IS 'final function of present_drawdown';
-
-CREATE AGGREGATE trading.present_drawdown(profit float8, closed_at timestamptz, equity float8) (
-	SFUNC = trading.equity_add,
-	STYPE = internal,
-	SSPACE = 160,
-	FINALFUNC = trading.equity_present_drawdown,
-	FINALFUNC_MODIFY = READ_ONLY,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE trading.present_drawdown(float8, timestamptz, float8) IS
-	'(peak - equity) / peak at the end of the equity curve that starts at equity, closes of one instant summed first; call with ORDER BY closed_at; NULL with fewer than 2 trades';
-
--- Of ids no statistics are kept (trading.hide_statistics()), so that the planner would take many
--- rows for one: it is told to join as one does with many.
---
 -- Trades count that were decided by the clock that the lanes go by: of a database that lives on
 -- recorded input all are simulated, and elsewhere those that are say nothing.
 CREATE FUNCTION trading.closed_trade_figures(company text DEFAULT NULL, "user" text DEFAULT NULL, strategy text DEFAULT NULL)
 	RETURNS TABLE (company_id text, user_id text, strategy_id text, closed_trades bigint, accuracy float8,
 		max_drawdown float8, drawdown float8)
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT c.company_id, c.user_id, c.strategy_id, count(*),
-	       trading.win_rate(c.profit) FILTER (WHERE c.age <= current_setting('trading_engine.adjust_trades')::bigint),
-	       trading.max_drawdown(c.profit, c.closed_at, c.equity ORDER BY c.age DESC),
-	       trading.present_drawdown(c.profit, c.closed_at, c.equity ORDER BY c.age DESC)
-	  FROM (SELECT t.company_id, t.user_id, t.strategy_id, t.profit, t.closed_at, a.equity,
-		       row_number() OVER (PARTITION BY t.company_id, t.user_id, t.strategy_id
-					      ORDER BY t.closed_at DESC, t.signal_id DESC) AS age
-		  FROM trading.trades AS t
-		  JOIN trading.strategies AS s
-		    ON s.company_id = t.company_id AND s.user_id = t.user_id AND s.strategy_id = t.strategy_id
-		  JOIN trading.accounts AS a
-		    ON a.company_id = s.company_id AND a.user_id = s.user_id AND a.account_id = s.account_id AND a.currency = t.currency
-		 WHERE t.state = 'CLOSED' AND t.profit IS NOT NULL
-		   AND t.simulated = (current_setting('trading_engine.clock') = 'input')
-		   AND ($1 IS NULL OR t.company_id = $1) AND ($2 IS NULL OR t.user_id = $2) AND ($3 IS NULL OR t.strategy_id = $3)) AS c
-	 GROUP BY c.company_id, c.user_id, c.strategy_id
+	SELECT n.company, n."user", n.strategy, n.closed_trades, f.accuracy, f.max_drawdown, f.drawdown
+	  FROM trading.newest_trades($1, $2, $3, current_setting('trading_engine.adjust_trades')::bigint, NULL) AS n
+	 CROSS JOIN LATERAL trading.performance_figures(n.piece, n.equity, n.before) AS f
 $$;
 COMMENT ON FUNCTION trading.closed_trade_figures(text, text, text) IS
-	'per strategy that is there: closed trades, accuracy of the newest of them (trading_engine.adjust_trades), largest and present drawdown of the curve that starts at its account''s equity';
+	'per strategy that is there: closed trades, and of the newest of them (trading_engine.adjust_trades) accuracy, largest and present drawdown, as trading.strategy_figures() has them';
 
 -- Hit rates
 
@@ -132,8 +100,7 @@ BEGIN
 	-- change its parameters is none of the guards' business, so all go in one statement.
 	WITH ages AS (
 		SELECT t.company_id, t.user_id, t.strategy_id, t.profit,
-		       row_number() OVER (PARTITION BY t.company_id, t.user_id, t.strategy_id
-					      ORDER BY t.closed_at DESC, t.signal_id DESC) AS age
+		       rank() OVER (PARTITION BY t.company_id, t.user_id, t.strategy_id ORDER BY t.closed_at DESC) AS age
 		  FROM trading.trades AS t
 		 WHERE t.state = 'CLOSED' AND t.profit IS NOT NULL
 		   AND t.simulated = (current_setting('trading_engine.clock') = 'input')

@@ -59,8 +59,8 @@ BEGIN
 		       round(trading.model_weight(v.right_votes, v.votes - v.right_votes)::numeric, 2)::float8 AS factor
 		  FROM (SELECT d.company_id, d.model_id, COALESCE(d.symbol, '*') AS symbol,
 			       sum(d.right_votes)::bigint AS right_votes, sum(d.right_votes + d.wrong_votes)::bigint AS votes
-			  FROM trading.score_days AS d
-			 WHERE d.model_id <> '' AND d.day > today - weigh_models.days
+			  FROM trading.score_sums AS d
+			 WHERE d.grain = 'day' AND d.model_id <> '' AND d.starts_on > today - weigh_models.days
 			   AND (d.company_id = '_all' OR EXISTS (SELECT FROM trading.companies AS c WHERE c.company_id = d.company_id))
 			 GROUP BY GROUPING SETS ((d.company_id, d.model_id, d.symbol), (d.company_id, d.model_id))) AS v
 		 WHERE v.votes >= current_setting('trading_engine.adjust_least_model_votes')::bigint),
@@ -81,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.weigh_models(integer) IS
-	'sets trading.model_weights to what trading.score_days says of the last days; returns how many changed. A model without enough votes has no row, and weighs what its prediction says';
+	'sets trading.model_weights to what trading.score_sums says of the last days; returns how many changed. A model without enough votes has no row, and weighs what its prediction says';
 
 -- A prediction as a strategy saw it that follows its models' accuracy.
 CREATE FUNCTION trading.weighed_prediction(prediction jsonb, company text, snapshot pg_snapshot, system bigint) RETURNS jsonb

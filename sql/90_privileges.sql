@@ -71,7 +71,8 @@ GRANT EXECUTE ON FUNCTION trading.sessions(text, timestamptz, timestamptz), trad
 GRANT EXECUTE ON FUNCTION trading.adjust_strategies(boolean, text, text, text), trading.undo_adjustment(bigint, text)
 	TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.measure_strategies(timestamptz), trading.weigh_models(integer) TO trading_admin;
-GRANT EXECUTE ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean), trading.sees_all_users() TO trading_admin, trading_tenant;
+GRANT EXECUTE ON FUNCTION trading.strategy_figures(text, text, text, integer, boolean), trading.sees_all_users(), trading.newest_trades(text, text, text, bigint, boolean),
+	trading.performance_of(text, timestamptz, timestamptz, text, text, text, text, boolean) TO trading_admin, trading_tenant;
 GRANT EXECUTE ON FUNCTION trading.roll_up(), trading.score_predictions(bigint) TO trading_admin;
 GRANT EXECUTE ON FUNCTION trading.job_definitions(), trading.cron_jobs(), trading.cron_place(), trading.cron_job_name(text),
 	trading.job_statement(text, text), trading.next_run(text, timestamptz, text), trading.schedule_jobs(interval, interval, jsonb),

@@ -339,10 +339,25 @@ TeBookResult te_book_remove(TeBook *b, TeKey id)
 	return TE_BOOK_DONE;
 }
 
+static TeBookResult expire(TeBook *b, const TeBookEntry *entry)
+{
+	TeBookEntry left = *entry;
+
+	if (!entry->stays)
+		return te_book_remove(b, left.id);
+	left.expires_at = TE_NO_TIME;
+	left.stays = false;
+	left.risk = left.left_risk;
+	left.notional = left.left_notional;
+	left.margin = left.left_margin;
+	left.pending = 0;
+	return te_book_put(b, &left);
+}
+
 TeBookResult te_book_expire(TeBook *b, TeTime now)
 {
 	while (b->heap_count > 0 && expiry_at(b, 0) <= now) {
-		TeBookResult result = te_book_remove(b, b->slots[b->heap[0]].entry.id);
+		TeBookResult result = expire(b, &b->slots[b->heap[0]].entry);
 
 		if (result != TE_BOOK_DONE)
 			return result;

@@ -36,6 +36,8 @@ typedef struct TeBookEntry
 	TeTime expires_at; /* TE_NO_TIME: never, as of a position */
 	int64_t risk, notional, margin;
 	int64_t pending; /* lots that aren't filled yet and still may be */
+	bool stays;      /* it doesn't go when it expires: these amounts are left of it, for good */
+	int64_t left_risk, left_notional, left_margin;
 	int tag_count;
 	TeBookTag tags[TE_BOOK_TAGS]; /* no key twice */
 } TeBookEntry;
@@ -113,8 +115,8 @@ extern TeBookResult te_book_remove(TeBook *b, TeKey id);
 extern const TeBookEntry *te_book_find(const TeBook *b, TeKey id);
 
 /*
- * Take out what has expired (expires_at <= now).  NO_CHANGES: there is more; when the
- * batch has done nothing else yet, apply and go on.
+ * Take out what has expired (expires_at <= now), or of what stays the part that doesn't.
+ * NO_CHANGES: there is more; when the batch has done nothing else yet, apply and go on.
  */
 extern TeBookResult te_book_expire(TeBook *b, TeTime now);
 

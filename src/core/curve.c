@@ -101,6 +101,20 @@ void te_curve_step(TeCurve *c, TeMinute at, int64_t amount)
 	c->peak_at = at;
 }
 
+void te_curve_go_on(TeCurve *c, const TeCurve *before)
+{
+	if (!before->moved)
+		return;
+	c->moved = true;
+	c->sank = before->sank && before->reach.count == 0; /* and hasn't been back at the start */
+	c->first_at = before->first_at;
+	c->peak_at = before->peak_at;
+	c->net = before->net;
+	c->high = before->high;
+	if (c->net < c->high)
+		add_fall(c, c->high, c->high - c->net);
+}
+
 /* The first time that a curve stands at least so high; NULL: it never does. */
 static const TeReach *first_reach(const TeCurve *c, int64_t height)
 {

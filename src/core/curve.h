@@ -79,6 +79,12 @@ extern TeMinute te_curve_minute(TeTime at);
 /* A step: all that was closed at one instant.  Steps come in order of time. */
 extern void te_curve_step(TeCurve *c, TeMinute at, int64_t amount);
 
+/*
+ * Begin a curve, zeroed, where another ends: as high as that was, and as far below its peak.  Its
+ * falls are those from then on, the one that it begins in included; its start is that one's.
+ */
+extern void te_curve_go_on(TeCurve *c, const TeCurve *before);
+
 /* Join a later piece to it. */
 extern void te_curve_join(TeCurve *c, const TeCurve *later);
 

@@ -55,16 +55,6 @@ typedef struct TeInput
 	bool authorised;         /* by trading.submit(); otherwise producer and token are looked at */
 } TeInput;
 
-/* Signals of one company, for its notification. */
-typedef struct TeNotice
-{
-	TeCachedCompany *company;
-	int count;
-	uint8_t (*signal_ids)[TE_UUID_BYTES];
-} TeNotice;
-
-/* Signal ids that one notification carries at most; its payload is bounded by the server. */
-#define TE_NOTICE_IDS 100
 
 typedef struct TeBatch
 {
@@ -81,7 +71,7 @@ typedef struct TeBatch
 	int64 *message_read_at; /* of every message */
 	int message_read_at_capacity;
 	List *frames;              /* of TeBatchFrames */
-	List *notices;             /* of TeNotice */
+	List *notices;             /* of TeNotice: notify.h */
 	struct TeResults *results; /* of executions; NULL: there are none */
 } TeBatch;
 

@@ -345,6 +345,10 @@ void te_exposure_put(TeExposure *e, const uint8_t signal_id[TE_UUID_BYTES],
 		.notional = te_book_amount(o->notional),
 		.margin = te_book_amount(o->margin),
 		.pending = te_book_lots(o->pending_lots),
+		.stays = o->left > 0,
+		.left_risk = te_book_amount(o->risk * o->left),
+		.left_notional = te_book_amount(o->notional * o->left),
+		.left_margin = te_book_amount(o->margin * o->left),
 	};
 
 	add_tags(&entry, o);

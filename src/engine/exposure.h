@@ -110,7 +110,8 @@ typedef struct TeExposureOrder
 	int side;                      /* +1 long, -1 short */
 	double risk, notional, margin; /* lost at the stop; value; bound.  NAN: not known */
 	double pending_lots;           /* not filled yet, and still may be */
-	TeTime expires_at;             /* TE_NO_TIME: never, because it is (partly) filled */
+	TeTime expires_at;             /* TE_NO_TIME: never, because all that may be is filled */
+	double left;                   /* share of it that is left then, for good; 0: none, it goes */
 } TeExposureOrder;
 
 /* What a decision comes to as an order; names but those of its instrument are the caller's. */

@@ -93,6 +93,8 @@ static void read_order(TeGate *gate, const TeFrame *frame, TeOrder *order)
 		.strategy_id = "",
 		.account_id = "",
 		.symbol = te_arena_strdup(&gate->arena, subject.symbol),
+		.side = 1,
+		.lots = INFINITY,
 	};
 }
 

@@ -105,7 +105,7 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	TEXT(nats_key_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate's key.") \
 	TEXT(nats_nkey_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the NKey seed.") \
 	TEXT(nats_url, "", NULL, DATABASE, TE_GUC_SECRET, "Addresses of the NATS servers, separated by commas; empty: no broker.") \
-	BOOL(notify, true, DATABASE, 0, "Send a notification after a batch that made signals.") \
+	BOOL(notify, true, DATABASE, 0, "Send a notification after a batch that made signals or took reports.") \
 	INT(outbox_retention, 86400, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time that messages are kept after they were acknowledged, to be sent again should a broker lose them.") \
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
 	INT(output_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \

@@ -19,6 +19,45 @@
 
 #define COMMON_CHANNEL "trading_signals"
 
+/* Ids of a kind that one notification carries at most; its payload is bounded by the server. */
+#define MOST_IDS 95
+
+typedef struct TeNoticeIds
+{
+	int count; /* more than are kept */
+	uint8_t (*ids)[TE_UUID_BYTES];
+} TeNoticeIds;
+
+typedef struct TeNotice
+{
+	TeCachedCompany *company;
+	TeNoticeIds of[TE_NOTICE_KINDS];
+} TeNotice;
+
+void te_notify_add(TeBatch *batch, TeCachedCompany *company, TeNoticeKind kind,
+                   const uint8_t signal_id[TE_UUID_BYTES])
+{
+	int *place = te_company_scratch(company);
+	TeNotice *notice =
+		*place < list_length(batch->notices) ? list_nth(batch->notices, *place) : NULL;
+	TeNoticeIds *to;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	if (notice == NULL || notice->company != company) {
+		notice = palloc0(sizeof(TeNotice));
+		notice->company = company;
+		*place = list_length(batch->notices);
+		batch->notices = lappend(batch->notices, notice);
+	}
+	to = &notice->of[kind];
+	if (to->ids == NULL)
+		to->ids = palloc(MOST_IDS * TE_UUID_BYTES);
+	if (to->count < MOST_IDS)
+		memcpy(to->ids[to->count], signal_id, TE_UUID_BYTES);
+	to->count++;
+	MemoryContextSwitchTo(old);
+}
+
 /* The company's own channel: a keyed hash, asked for once. */
 static const char *channel_of(const TeBatch *batch, TeCachedCompany *company)
 {
@@ -36,21 +75,32 @@ static const char *channel_of(const TeBatch *batch, TeCachedCompany *company)
 	return te_company_channel(company);
 }
 
+static void append_ids(StringInfo payload, const char *name, const TeNoticeIds *ids)
+{
+	appendStringInfo(payload, ", \"%s\": [", name);
+	for (int i = 0; i < Min(ids->count, MOST_IDS); i++) {
+		char text[TE_UUID_TEXT_SIZE];
+
+		te_uuid_text(ids->ids[i], text);
+		appendStringInfo(payload, "%s\"%s\"", i ? ", " : "", text);
+	}
+	appendStringInfoChar(payload, ']');
+}
+
 static void notify_company(const TeBatch *batch, const TeNotice *notice, int64 batch_no)
 {
-	int n = Min(notice->count, TE_NOTICE_IDS);
+	const TeNoticeIds *signals = &notice->of[TE_NOTICE_SIGNAL];
+	const TeNoticeIds *trades = &notice->of[TE_NOTICE_TRADE];
+	bool more = signals->count > MOST_IDS || trades->count > MOST_IDS;
 	StringInfoData payload;
 
 	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"lane\": %d, \"batch_no\": " INT64_FORMAT ", \"signals\": [",
-	                 batch->lane->lane, batch_no);
-	for (int i = 0; i < n; i++) {
-		char text[TE_UUID_TEXT_SIZE];
-
-		te_uuid_text(notice->signal_ids[i], text);
-		appendStringInfo(&payload, "%s\"%s\"", i ? ", " : "", text);
-	}
-	appendStringInfo(&payload, "], \"more\": %s}", notice->count > n ? "true" : "false");
+	appendStringInfo(&payload, "{\"lane\": %d, \"batch_no\": " INT64_FORMAT, batch->lane->lane,
+	                 batch_no);
+	append_ids(&payload, "signals", signals);
+	if (trades->count > 0)
+		append_ids(&payload, "trades", trades);
+	appendStringInfo(&payload, ", \"more\": %s}", more ? "true" : "false");
 	Async_Notify(channel_of(batch, notice->company), payload.data);
 	pfree(payload.data);
 }

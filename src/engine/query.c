@@ -194,6 +194,21 @@ bytea *te_row_bytes(TeRow *row, const char *column)
 	return isnull ? NULL : DatumGetByteaPCopy(value);
 }
 
+int te_row_numbers(TeRow *row, const char *column, int64 **numbers)
+{
+	bool isnull;
+	Datum value = value_of(row, column, &isnull);
+	ArrayType *array = isnull ? NULL : DatumGetArrayTypeP(value);
+	int count = isnull ? 0 : ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+
+	*numbers = NULL;
+	if (count > 0) {
+		*numbers = palloc(sizeof(int64) * count);
+		memcpy(*numbers, ARR_DATA_PTR(array), sizeof(int64) * count);
+	}
+	return count;
+}
+
 int64_t te_row_time(TeRow *row, const char *column)
 {
 	bool isnull;

@@ -78,6 +78,9 @@ extern double te_row_double(TeRow *row, const char *column);
 extern int64 te_row_int(TeRow *row, const char *column);
 extern bool te_row_bool(TeRow *row, const char *column);
 extern bytea *te_row_bytes(TeRow *row, const char *column);
+
+/* Of a bigint[] without NULLs: how many, and a copy of them; none: NULL. */
+extern int te_row_numbers(TeRow *row, const char *column, int64 **numbers);
 extern int64_t te_row_time(TeRow *row, const char *column);
 
 #endif

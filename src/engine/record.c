@@ -5,13 +5,13 @@
 
 #include "core/decide.h"
 #include "engine/guc.h"
+#include "engine/notify.h"
 #include "engine/record.h"
 #include "sql/sqltime.h"
 #include "wire/assessment.h"
 #include "wire/encode.h"
 #include "wire/inputs.h"
 
-#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
 /* A row of trading.outbox is closed at this size. */
@@ -298,24 +298,6 @@ static bool is_commanded(const TeCandidate *c)
 	return c->decision.outcome == TE_OUTCOME_SIGNAL && c->strategy.auto_execute && !is_simulated();
 }
 
-static void add_to_notice(TeBatch *batch, TeCachedCompany *company, const uint8_t id[TE_UUID_BYTES])
-{
-	int *place = te_company_scratch(company);
-	TeNotice *notice =
-		*place < list_length(batch->notices) ? list_nth(batch->notices, *place) : NULL;
-
-	if (notice == NULL || notice->company != company) {
-		notice = MemoryContextAllocZero(batch->context, sizeof(TeNotice));
-		notice->company = company;
-		notice->signal_ids = MemoryContextAlloc(batch->context, TE_NOTICE_IDS * TE_UUID_BYTES);
-		*place = list_length(batch->notices);
-		batch->notices = lappend(batch->notices, notice);
-	}
-	if (notice->count < TE_NOTICE_IDS)
-		memcpy(notice->signal_ids[notice->count], id, TE_UUID_BYTES);
-	notice->count++;
-}
-
 void te_record_candidate(TeBatch *batch, const TeCandidate *c)
 {
 	int64 out_seq = 0, command_seq = 0;
@@ -333,5 +315,5 @@ void te_record_candidate(TeBatch *batch, const TeCandidate *c)
 		}
 	}
 	add_row(batch, c, out_seq, command_seq);
-	add_to_notice(batch, c->of.company, c->signal_id);
+	te_notify_add(batch, c->of.company, TE_NOTICE_SIGNAL, c->signal_id);
 }

@@ -8,6 +8,7 @@
 
 #include "engine/execution_rows.h"
 #include "engine/guc.h"
+#include "engine/notify.h"
 #include "engine/ledgers.h"
 #include "engine/protect.h"
 #include "engine/results.h"
@@ -308,9 +309,20 @@ static void tell_trade(TeExposure *exposure, const TeCache *cache, const TeTrade
 		te_exposure_put(exposure, t->signal_id, &order);
 	else
 		te_exposure_remove(exposure, t->signal_id);
-	if (t->stopped_out && !t->was_stopped)
-		te_exposure_ban(exposure, t->company_id, t->user_id, t->strategy_id, t->prediction_id,
-		                t->sum.closed_at);
+}
+
+static void tell_ban(TeExposure *exposure, const TeTrade *t)
+{
+	te_exposure_ban(exposure, t->company_id, t->user_id, t->strategy_id, t->prediction_id,
+	                t->stopped_at);
+}
+
+static void announce(TeBatch *batch, const TeTrade *t)
+{
+	TeCachedCompany *company = te_cache_company(batch->lane->cache, t->company_id);
+
+	if (company != NULL)
+		te_notify_add(batch, company, TE_NOTICE_TRADE, t->signal_id);
 }
 
 void te_results_committed(TeBatch *batch)
@@ -323,8 +335,14 @@ void te_results_committed(TeBatch *batch)
 	for (int i = 0; i < results->trades.count; i++) {
 		const TeTrade *t = results->trades.trades[i];
 
-		if (t->count > 0 && t->simulated == lane_is_simulated())
-			tell_trade(exposure, batch->lane->cache, t);
+		if (t->count == 0)
+			continue;
+		announce(batch, t);
+		if (t->simulated != lane_is_simulated())
+			continue;
+		tell_trade(exposure, batch->lane->cache, t);
+		if (t->stopped_batch_no == batch->lane->memory->committed.batch_no)
+			tell_ban(exposure, t);
 	}
 	te_ledgers_tell(&results->ledgers, exposure, lane_is_simulated());
 }
@@ -345,8 +363,9 @@ static void load_trade(TeRow *row, void *arg)
 	TeTrade t = {0};
 
 	te_trade_from_row(row, &t);
-	t.was_stopped = false;
 	tell_trade(load->exposure, load->cache, &t);
+	if (t.stopped_batch_no > 0)
+		tell_ban(load->exposure, &t);
 }
 
 /*
@@ -360,8 +379,8 @@ static void load_trade(TeRow *row, void *arg)
 	"   AND t.simulated OPERATOR(pg_catalog.=) $3"                                                 \
 	"   AND (t.state OPERATOR(pg_catalog.=) 'OPEN'"                                                \
 	"        OR t.decided_at OPERATOR(pg_catalog.>) day.begins"                                    \
-	"        OR t.stopped_out AND t.closed_at OPERATOR(pg_catalog.>) day.begins)"                  \
-	" ORDER BY t.closed_at"
+	"        OR t.stopped_at OPERATOR(pg_catalog.>) day.begins)"                                   \
+	" ORDER BY t.stopped_at"
 
 void te_results_load(TeExposure *exposure, const TeCache *cache, int lane, int lane_count,
                      TeTime now)

@@ -46,10 +46,17 @@ static void prepare(TeRowsSpec *spec)
 	initStringInfo(&aliases);
 	for (int i = 0; i < spec->column_count; i++) {
 		TeElementType *e = &spec->elements[i];
-		bool lines = strcmp(spec->columns[i].type, TE_ROWS_LINES) == 0;
-		const char *type = lines ? "pg_catalog.text" : spec->columns[i].type;
+		const char *value = "%sv.c%d";
+		const char *type = spec->columns[i].type;
 		int32 typmod;
 
+		if (strcmp(type, TE_ROWS_LINES) == 0) {
+			value = "%spg_catalog.string_to_array(v.c%d, E'\\n')";
+			type = "pg_catalog.text";
+		} else if (strcmp(type, TE_ROWS_NUMBERS) == 0) {
+			value = "%sv.c%d::pg_catalog.int8[]";
+			type = "pg_catalog.text";
+		}
 #if PG_VERSION_NUM >= 160000
 		(void)parseTypeString(type, &e->oid, &typmod, NULL);
 #else
@@ -60,8 +67,7 @@ static void prepare(TeRowsSpec *spec)
 		appendStringInfo(&names, "%s%s", i ? ", " : "", spec->columns[i].name);
 		appendStringInfo(&params, "%spg_catalog.unnest($%d)", i ? ", " : "", i + 1);
 		appendStringInfo(&aliases, "%sc%d", i ? ", " : "", i);
-		appendStringInfo(&values, lines ? "%spg_catalog.string_to_array(v.c%d, E'\\n')" : "%sv.c%d",
-		                 i ? ", " : "", i);
+		appendStringInfo(&values, value, i ? ", " : "", i);
 	}
 	spec->plan =
 		SPI_prepare(psprintf("INSERT INTO %s (%s) SELECT %s FROM ROWS FROM (%s) AS v (%s)%s%s",

@@ -15,10 +15,11 @@
 typedef struct TeColumnSpec
 {
 	const char *name;
-	const char *type; /* SQL name of the column's type; "lines": text[], set as lines of a text */
+	const char *type; /* SQL name of the column's type, or one of these: */
 } TeColumnSpec;
 
-#define TE_ROWS_LINES "lines"
+#define TE_ROWS_LINES "lines"     /* text[], set as lines of a text */
+#define TE_ROWS_NUMBERS "numbers" /* bigint[], set as its text */
 
 /* A table and the columns that are written; the plan is prepared at first use. */
 typedef struct TeRowsSpec

@@ -161,13 +161,24 @@ void te_trade_fills(const TeTrade *t, const TeExecution *reports, int count, TeF
  * The book
  *----------------------------------------------------------------------*/
 
+static double open_lots(const TeTrade *t)
+{
+	return t->sum.filled - t->sum.closed;
+}
+
+double te_trade_held(const TeTrade *t)
+{
+	if (te_trade_has_ended(t->sum.state))
+		return 0;
+	return t->working ? fmax(t->sum.filled, t->position_size) - t->sum.closed : open_lots(t);
+}
+
 bool te_trade_order(const TeTrade *t, double margin_rate, TeExposureOrder *out)
 {
-	double held =
-		(t->working ? fmax(t->sum.filled, t->position_size) : t->sum.filled) - t->sum.closed;
-	double share = held / t->position_size;
+	double held = te_trade_held(t), share = held / t->position_size;
+	double pending = t->working ? fmax(t->position_size - t->sum.filled, 0) : 0;
 
-	if (te_trade_has_ended(t->sum.state) || share <= 0)
+	if (!(share > 0))
 		return false;
 	*out = (TeExposureOrder){
 		.company_id = t->company_id,
@@ -182,8 +193,12 @@ bool te_trade_order(const TeTrade *t, double margin_rate, TeExposureOrder *out)
 		.risk = t->risk * share,
 		.notional = t->notional * share,
 		.margin = t->notional * share * margin_rate,
-		.pending_lots = t->working ? fmax(t->position_size - t->sum.filled, 0) : 0,
+		.pending_lots = pending,
 		.expires_at = TE_NO_TIME,
 	};
+	if (pending > 0 && t->expires_at != TE_NO_TIME) {
+		out->expires_at = t->expires_at + TE_ORDER_GRACE;
+		out->left = fmax(open_lots(t), 0) / held;
+	}
 	return true;
 }

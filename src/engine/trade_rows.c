@@ -8,6 +8,7 @@
 #include "engine/trade_rows.h"
 #include "wire/inputs.h"
 
+#include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
 /* The inputs of one decision. */
@@ -27,6 +28,8 @@
 	X(simulated, bool)                                                                             \
 	X(generated_at, timestamptz)                                                                   \
 	X(decided_at, timestamptz)                                                                     \
+	X(decided_batch_no, int8)                                                                      \
+	X(expires_at, timestamptz)                                                                     \
 	X(confidence, float8)                                                                          \
 	X(position_size, float8)                                                                       \
 	X(entry_price, float8)                                                                         \
@@ -58,7 +61,10 @@
 	X(working, bool)                                                                               \
 	X(stopped_out, bool)                                                                           \
 	X(reports, int4)                                                                               \
-	X(lane, int4) X(filled_batch_no, int8) X(ended_batch_no, int8) X(batch_no, int8)
+	X(lane, int4)                                                                                  \
+	X(filled_batch_no, int8)                                                                       \
+	X(ended_batch_no, int8)                                                                        \
+	X(turns, numbers) X(stopped_at, timestamptz) X(stopped_batch_no, int8) X(batch_no, int8)
 
 #define COLUMN(name, type) {#name, #type},
 #define MEMBER(name, type) TRADE_##name,
@@ -83,7 +89,9 @@ static const TeColumnSpec trade_columns[] = {TRADE_COLUMNS(COLUMN)};
 	X(closed_at)                                                                                   \
 	X(working)                                                                                     \
 	X(stopped_out)                                                                                 \
-	X(reports) X(lane) X(filled_batch_no) X(ended_batch_no) X(batch_no)
+	X(reports)                                                                                     \
+	X(lane)                                                                                        \
+	X(filled_batch_no) X(ended_batch_no) X(turns) X(stopped_at) X(stopped_batch_no) X(batch_no)
 #define CHANGE(name) #name " = excluded." #name ", "
 
 static TeRowsSpec trade_spec = {
@@ -118,6 +126,8 @@ void te_trade_from_row(TeRow *row, TeTrade *t)
 	t->simulated = te_row_bool(row, "simulated");
 	t->generated_at = te_row_time(row, "generated_at");
 	t->decided_at = te_row_time(row, "decided_at");
+	t->decided_batch_no = te_row_int(row, "decided_batch_no");
+	t->expires_at = te_row_time(row, "expires_at");
 	t->confidence = te_row_double(row, "confidence");
 	t->position_size = te_row_double(row, "position_size");
 	t->entry_price = te_row_double(row, "entry_price");
@@ -137,9 +147,12 @@ void te_trade_from_row(TeRow *row, TeTrade *t)
 	t->sum.closed = te_row_double(row, "closed");
 	t->sum.closed_at = te_row_time(row, "closed_at");
 	t->working = te_row_bool(row, "working");
-	t->stopped_out = t->was_stopped = te_row_bool(row, "stopped_out");
+	t->stopped_out = te_row_bool(row, "stopped_out");
 	t->filled_batch_no = te_row_int(row, "filled_batch_no");
 	t->ended_batch_no = te_row_int(row, "ended_batch_no");
+	t->turn_count = te_row_numbers(row, "turns", &t->turns);
+	t->stopped_at = te_row_time(row, "stopped_at");
+	t->stopped_batch_no = te_row_int(row, "stopped_batch_no");
 }
 
 /* What there is of a row's signal only in the inputs of its decision. */
@@ -202,6 +215,9 @@ void te_trade_from_signal(TeRow *row, TeTrade *t)
 	t->simulated = te_row_bool(row, "simulated");
 	t->generated_at = te_row_time(row, "generated_at");
 	t->decided_at = te_row_time(row, "decided_at");
+	t->decided_batch_no = te_row_int(row, "batch_no");
+	t->expires_at = te_row_time(row, "expires_at");
+	t->stopped_at = TE_NO_TIME;
 	t->position_size = te_row_double(row, "position_size");
 	t->entry_price = te_row_double(row, "entry_price");
 	t->stop_loss = te_row_double(row, "stop_loss");
@@ -231,6 +247,8 @@ static void set_signal_columns(TeRows *rows, int row, const TeTrade *t)
 	te_rows_set(rows, row, TRADE_simulated, BoolGetDatum(t->simulated));
 	te_rows_set_time(rows, row, TRADE_generated_at, t->generated_at);
 	te_rows_set_time(rows, row, TRADE_decided_at, t->decided_at);
+	te_rows_set(rows, row, TRADE_decided_batch_no, Int64GetDatum(t->decided_batch_no));
+	te_rows_set_time(rows, row, TRADE_expires_at, t->expires_at);
 	te_rows_set_double(rows, row, TRADE_confidence, t->confidence);
 	te_rows_set_double(rows, row, TRADE_position_size, t->position_size);
 	te_rows_set_double(rows, row, TRADE_entry_price, t->entry_price);
@@ -276,6 +294,18 @@ void te_trade_rows_init(TeRows *rows, MemoryContext context)
 	te_rows_init(rows, &trade_spec, context);
 }
 
+static void set_turns(TeRows *rows, int row, const TeTrade *t)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < t->turn_count; i++)
+		appendStringInfo(&text, "%s" INT64_FORMAT, i > 0 ? "," : "{", t->turns[i]);
+	appendStringInfoString(&text, t->turn_count > 0 ? "}" : "{}");
+	te_rows_set_text(rows, row, TRADE_turns, text.data);
+	pfree(text.data);
+}
+
 void te_trade_rows_add(TeRows *rows, const TeTrade *t, int lane, int64 batch_no)
 {
 	int row = te_rows_add(rows);
@@ -287,5 +317,9 @@ void te_trade_rows_add(TeRows *rows, const TeTrade *t, int lane, int64 batch_no)
 		te_rows_set(rows, row, TRADE_filled_batch_no, Int64GetDatum(t->filled_batch_no));
 	if (t->ended_batch_no > 0)
 		te_rows_set(rows, row, TRADE_ended_batch_no, Int64GetDatum(t->ended_batch_no));
+	set_turns(rows, row, t);
+	te_rows_set_time(rows, row, TRADE_stopped_at, t->stopped_at);
+	if (t->stopped_batch_no > 0)
+		te_rows_set(rows, row, TRADE_stopped_batch_no, Int64GetDatum(t->stopped_batch_no));
 	te_rows_set(rows, row, TRADE_batch_no, Int64GetDatum(batch_no));
 }

@@ -133,16 +133,17 @@ static TeStatement trades_query = {
 
 /* Here it is the index of signal_id alone, in every partition. */
 static TeStatement signals_query = {
-	.sql = "SELECT s.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
-		   "       AS r (company_id, signal_id)"
-		   " CROSS JOIN LATERAL (SELECT i.* FROM ("
-		   "SELECT g.company_id, g.user_id, COALESCE(g.account_id, 'main') AS account_id,"
-		   "       g.strategy_id, g.symbol, g.prediction_id, g.correlation_id, g.signal_id,"
-		   "       g.outcome, g.signal_type, g.simulated, g.generated_at, g.decided_at,"
-		   "       g.position_size, g.entry_price, g.stop_loss, g.max_loss, g.max_slippage_pips,"
-		   "       g.inputs FROM trading.signals AS g"
-		   " WHERE g.signal_id OPERATOR(pg_catalog.=) r.signal_id OFFSET 0) AS i"
-		   " WHERE i.company_id OPERATOR(pg_catalog.=) r.company_id LIMIT 1) AS s",
+	.sql =
+		"SELECT s.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+		"       AS r (company_id, signal_id)"
+		" CROSS JOIN LATERAL (SELECT i.* FROM ("
+		"SELECT g.company_id, g.user_id, COALESCE(g.account_id, 'main') AS account_id,"
+		"       g.strategy_id, g.symbol, g.prediction_id, g.correlation_id, g.signal_id,"
+		"       g.outcome, g.signal_type, g.simulated, g.generated_at, g.decided_at,"
+		"       g.batch_no, g.expires_at, g.position_size, g.entry_price, g.stop_loss, g.max_loss,"
+		"       g.max_slippage_pips, g.inputs FROM trading.signals AS g"
+		" WHERE g.signal_id OPERATOR(pg_catalog.=) r.signal_id OFFSET 0) AS i"
+		" WHERE i.company_id OPERATOR(pg_catalog.=) r.company_id LIMIT 1) AS s",
 	.count = 2,
 	.types = {TEXTARRAYOID, UUIDARRAYOID},
 };
@@ -240,15 +241,31 @@ static void read_reports(TeTrades *trades)
  * Rows
  *----------------------------------------------------------------------*/
 
-/* In which batches it was opened and ended. */
+static void add_turn(TeTrade *t, int64 turn)
+{
+	Size size = sizeof(int64) * (t->turn_count + 1);
+
+	t->turns = t->turns != NULL ? repalloc(t->turns, size) : MemoryContextAlloc(t->memory, size);
+	t->turns[t->turn_count++] = turn;
+}
+
+/* In which batches it was opened, ended, stopped out, and began or ceased to count. */
 static void number_batches(TeTrade *t, int64 batch_no)
 {
+	bool counts = te_trade_held(t) > 0;
+
 	if (t->sum.filled > 0 && t->filled_batch_no == 0)
 		t->filled_batch_no = batch_no;
 	if (!te_trade_has_ended(t->sum.state))
 		t->ended_batch_no = 0;
 	else if (t->ended_batch_no == 0)
 		t->ended_batch_no = batch_no;
+	if (t->turn_count == 0 || (t->turns[t->turn_count - 1] > 0) != counts)
+		add_turn(t, counts ? batch_no : -batch_no);
+	if (t->stopped_out && t->stopped_batch_no == 0) {
+		t->stopped_batch_no = batch_no;
+		t->stopped_at = t->sum.closed_at;
+	}
 }
 
 void te_trades_store(TeTrades *trades, int lane, int64 batch_no)

@@ -24,7 +24,8 @@ typedef struct TeTrade
 	const char *flag;
 	int side;
 	bool simulated;
-	TeTime generated_at, decided_at;
+	TeTime generated_at, decided_at, expires_at;
+	int64 decided_batch_no;
 	double confidence, position_size, entry_price, stop_loss, risk, max_slippage_pips;
 	double pip_size, lot_step, contract_size, conversion_rate, notional;
 	const char *currency, *base_currency, *quote_currency;
@@ -36,9 +37,12 @@ typedef struct TeTrade
 	TeExecutionSum sum;
 	bool working, stopped_out;
 
-	/* Of its row: batches, 0 for none; was_stopped: before this batch. */
+	/* Of its row: batches, 0 for none; turns are those of trading.trades. */
 	int64 filled_batch_no, ended_batch_no;
-	bool was_stopped;
+	int turn_count;
+	int64 *turns;
+	TeTime stopped_at;
+	int64 stopped_batch_no;
 } TeTrade;
 
 /* Trades of a batch. */
@@ -102,7 +106,16 @@ extern void te_trade_fills(const TeTrade *trade, const TeExecution *reports, int
 /* Whether a report's fill is anything to a position. */
 extern bool te_trade_fill_counts(const TeExecution *e);
 
-/* The part of it that is open or may still be filled, as it counts in the book; false: none. */
+/*
+ * What isn't filled of an order counts until so long after its signal's expiry: an order that was
+ * begun in time may go on, and no algorithm takes longer than a day.
+ */
+#define TE_ORDER_GRACE (INT64_C(86400) * TE_USEC_PER_SEC)
+
+/* Lots of it that are open or may still be filled; <= 0: it doesn't count as a position. */
+extern double te_trade_held(const TeTrade *trade);
+
+/* The same as it counts in the book; false: it doesn't. */
 extern bool te_trade_order(const TeTrade *trade, double margin_rate, TeExposureOrder *out);
 
 #endif

@@ -67,7 +67,7 @@ static void read_stop_out(TeRow *row, void *arg)
 	const Before *before = arg;
 
 	te_repeats_ban(before->repeats, key_of(before, row, "prediction_id"),
-	               te_row_int(row, "batch_no"), te_row_time(row, "closed_at"));
+	               te_row_int(row, "stopped_batch_no"), te_row_time(row, "stopped_at"));
 }
 
 /* A signal belongs to the time of its message, which a run has as a whole or not at all. */
@@ -93,10 +93,10 @@ void te_replay_remember_before(const TeReplayRun *run, const TeRepeatsSeed *seed
 		"   AND ($4 IS NULL OR s.strategy_id OPERATOR(pg_catalog.=) $4)"
 		" ORDER BY s.out_epoch, s.batch_no, s.ordinal";
 	static const char stop_outs[] =
-		"SELECT t.company_id, t.user_id, t.strategy_id, t.prediction_id, t.closed_at,"
-		"       COALESCE(t.ended_batch_no, t.batch_no) AS batch_no"
+		"SELECT t.company_id, t.user_id, t.strategy_id, t.prediction_id, t.stopped_at,"
+		"       t.stopped_batch_no"
 		"  FROM trading.trades AS t"
-		" WHERE t.stopped_out AND t.closed_at OPERATOR(pg_catalog.>=)"
+		" WHERE t.stopped_at OPERATOR(pg_catalog.>=)"
 		"       ($1 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
 		"   AND ($2 IS NULL OR t.company_id OPERATOR(pg_catalog.=) $2)"
 		"   AND ($3 IS NULL OR t.user_id OPERATOR(pg_catalog.=) $3)"

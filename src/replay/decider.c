@@ -195,6 +195,7 @@ static void make_candidate(TeReplayDecider *r, const TeCachedStrategy *strategy)
 		te_recorded_pass(r->recorded, strategy, c->series);
 	c->outcome = (uint8)d->outcome;
 	c->turned_down = recorded != NULL && recorded->turned_down;
+	c->group = recorded != NULL ? recorded->group : -1;
 	r->now.candidate = c;
 	r->now.assessment = &r->assessment;
 }

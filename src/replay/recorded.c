@@ -1,10 +1,10 @@
 /*
  * recorded.c - see recorded.h.
  *
- * Every order that was reserved or open is one entry, with the time at which its reservation ends
- * and the batches whose reports filled and ended it.  A report of batch F counts from
- * the batch after F on, a signal from the one after it on.  Numbers of batches go on when the
- * number of lanes changes, so for one company they tell the order whatever its lane was.
+ * A signal counts from the one after it on.  One that the risk service turned down counts until the
+ * group of candidates that it was in is assessed: of a batch, 5,000 at a time.  Where a
+ * strategy's own row tells its group, or rows before it do, that is known; else all that was held
+ * counts, as before the group was assessed.
  *
  * Nothing is read before somebody asks: where no decision comes as far as a position's size, a
  * chunk costs nothing.
@@ -13,84 +13,27 @@
 
 #include "replay/recorded.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "lib/pairingheap.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "engine/exposure.h"
-#include "sql/sql_arena.h"
-#include "sql/sqltime.h"
-#include "wire/assessment.h"
+#include "replay/recorded_orders.h"
 
-#define FETCH_ROWS 1000
-#define NEVER PG_INT64_MAX /* a batch that doesn't come */
-#define ACCOUNT_KEY_SIZE (3 * TE_ID_SIZE)
-#define ARENA_BLOCK ((size_t)8 * 1024)
-#define ARENA_LIMIT ((size_t)1 << 20)
-
-/* What an account had made after a batch. */
-typedef struct Made
-{
-	int64 batch_no;
-	int64 realised;
-} Made;
-
-/* All of it, by one of the clocks. */
-typedef struct History
-{
-	bool read;
-	int count, capacity;
-	int at; /* of those, the ones before the batch at hand */
-	Made *made;
-} History;
-
-typedef struct Account
-{
-	char key[ACCOUNT_KEY_SIZE]; /* company/user/account */
-	int64 orders;               /* reserved or open */
-	History histories[2];       /* by the system's clock, by the input's */
-} Account;
-
-typedef struct Order
-{
-	pairingheap_node by_time, by_batch;
-	Account *account;
-	TeTime expires_at;
-	int64 filled, ended; /* batches, or NEVER */
-	bool counted, expires, is_filled;
-} Order;
-
-/* A recorded signal of the chunk at hand. */
-typedef struct Row
-{
-	int64 batch_no;
-	int32 position;
-	int prediction; /* index in the message; -1: not found in it */
-	const char *company_id, *user_id, *strategy_id, *account_id, *prediction_id;
-	TeTime expires_at;
-	int64 filled, ended;
-	TeRecordedSignal signal;
-} Row;
-
-/* How many signals of an account a series has passed on the prediction at hand. */
+/* What a series has passed on the prediction at hand: of an account, or (NULL) of all. */
 typedef struct PassKey
 {
-	Account *account;
+	TeRecordedAccount *account;
 	uint64 series;
 } PassKey;
 
 typedef struct Pass
 {
 	PassKey key;
-	int64 count;
-	bool done; /* of OTHERS: what comes now comes later */
+	int64 count;    /* signals that count */
+	int32 group;    /* of those that were turned down, the last group with */
+	int64 held;     /* so many of them */
+	int32 assessed; /* groups that must have been assessed by then */
+	bool done;      /* of OTHERS: what comes now comes later */
 } Pass;
 
 /* Signals of strategies that the run isn't about; a series of their own. */
@@ -100,8 +43,7 @@ struct TeRecorded
 {
 	const TeReplayRun *run;
 	MemoryContext context, of_lane, of_chunk;
-	TeArena *arena;
-	SPIPlanPtr first_plan, next_plan, history_plan;
+	TeRecordedReader reader;
 
 	/* How far it is read. */
 	bool pending; /* the range at hand isn't read yet */
@@ -110,19 +52,20 @@ struct TeRecorded
 	int64 read_to;
 
 	/* The lane at hand. */
-	HTAB *accounts, *passes;
-	pairingheap *by_time, *by_batch;
+	TeRecordedOrders orders;
+	HTAB *passes;
 
 	/* The chunk at hand. */
-	Row *rows;
+	TeRecordedRow *rows;
 	int64 row_count, row_capacity;
-	int64 put; /* rows before this one are in the heaps */
-	const Row **sorted;
+	int64 put; /* rows before this one are in the orders */
+	const TeRecordedRow **sorted;
 	int sorted_count, sorted_capacity; /* of the prediction at hand, by names */
 
 	/* The place at hand. */
 	int64 batch_no;
 	int32 position;
+	int32 assessed; /* groups of the batch that must have been by now */
 	const TePredictionBatch *predictions;
 	bool simulated;
 	int prediction;
@@ -130,417 +73,64 @@ struct TeRecorded
 };
 
 /*----------------------------------------------------------------------
- * Queries
- *----------------------------------------------------------------------*/
-
-#define OF_RUN(alias)                                                                              \
-	"   AND ($1 IS NULL OR " alias ".company_id OPERATOR(pg_catalog.=) $1)"                        \
-	"   AND ($2 IS NULL OR " alias ".user_id OPERATOR(pg_catalog.=) $2)"
-
-#define WITH_TRADE                                                                                 \
-	"  LEFT JOIN trading.trades AS t"                                                              \
-	"    ON t.company_id OPERATOR(pg_catalog.=) s.company_id"                                      \
-	"   AND t.signal_id OPERATOR(pg_catalog.=) s.signal_id"
-
-/* Orders that were there before batch $3 of lane $4 of $5, first decided at $6. */
-static const char first_query[] =
-	"SELECT s.company_id, s.user_id, s.account_id, s.expires_at, t.filled_batch_no, "
-	"t.ended_batch_no"
-	"  FROM (SELECT pg_catalog.min(p.batch_no) AS first FROM trading.prediction_batches AS p"
-	"         WHERE p.decided_at OPERATOR(pg_catalog.>)"
-	"               ($6 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)) AS day,"
-	"       (SELECT pg_catalog.max(b.lane) AS last FROM trading.batches AS b) AS lanes,"
-	"       pg_catalog.generate_series(0, lanes.last) AS l (lane)"
-	"  JOIN trading.signals AS s ON s.lane OPERATOR(pg_catalog.=) l.lane" WITH_TRADE
-	" WHERE s.batch_no OPERATOR(pg_catalog.>=) day.first"
-	"   AND s.batch_no OPERATOR(pg_catalog.<) $3"
-	"   AND s.outcome OPERATOR(pg_catalog.=) 'SIGNAL'"
-	"   AND s.expires_at OPERATOR(pg_catalog.>) $6"
-	"   AND (t.filled_batch_no IS NULL OR t.filled_batch_no OPERATOR(pg_catalog.>=) $3)"
-	"   AND (t.ended_batch_no IS NULL OR t.ended_batch_no OPERATOR(pg_catalog.>=) $3)"
-	"   AND trading.lane_of(s.company_id, $5) OPERATOR(pg_catalog.=) $4" OF_RUN("s") //
-	" UNION ALL "
-	"SELECT t.company_id, t.user_id, t.account_id, NULL, t.filled_batch_no, t.ended_batch_no"
-	"  FROM trading.trades AS t"
-	" WHERE t.filled_batch_no OPERATOR(pg_catalog.<) $3"
-	"   AND (t.ended_batch_no IS NULL OR t.ended_batch_no OPERATOR(pg_catalog.>=) $3)"
-	"   AND trading.lane_of(t.company_id, $5) OPERATOR(pg_catalog.=) $4" OF_RUN("t") //
-	/* What had expired by then, and is filled only later. */
-	" UNION ALL "
-	"SELECT t.company_id, t.user_id, t.account_id, $6, t.filled_batch_no, t.ended_batch_no"
-	"  FROM trading.trades AS t"
-	" WHERE t.filled_batch_no OPERATOR(pg_catalog.>=) $3"
-	"   AND (t.ended_batch_no IS NULL OR t.ended_batch_no OPERATOR(pg_catalog.>=) $3)"
-	"   AND NOT EXISTS (SELECT FROM trading.signals AS s"
-	"        WHERE s.signal_id OPERATOR(pg_catalog.=) t.signal_id"
-	"          AND s.company_id OPERATOR(pg_catalog.=) t.company_id"
-	"          AND (s.batch_no OPERATOR(pg_catalog.>=) $3"
-	"               OR s.expires_at OPERATOR(pg_catalog.>) $6))"
-	"   AND trading.lane_of(t.company_id, $5) OPERATOR(pg_catalog.=) $4" OF_RUN("t");
-
-enum {
-	FIRST_company_id = 1,
-	FIRST_user_id,
-	FIRST_account_id,
-	FIRST_expires_at,
-	FIRST_filled,
-	FIRST_ended
-};
-
-/* Signals of batches ($3, $4] of lane $5, as they were before they were assessed. */
-static const char next_query[] =
-	"SELECT s.company_id, s.user_id, s.account_id, s.expires_at, t.filled_batch_no, "
-	"t.ended_batch_no,"
-	"       s.batch_no, s.position, s.strategy_id, s.prediction_id,"
-	"       s.outcome OPERATOR(pg_catalog.=) 'SIGNAL', s.assessment, s.risk_notes"
-	"  FROM trading.signals AS s" WITH_TRADE " WHERE s.lane OPERATOR(pg_catalog.=) $5"
-	"   AND s.batch_no OPERATOR(pg_catalog.>) $3 AND s.batch_no OPERATOR(pg_catalog.<=) $4"
-	"   AND s.outcome OPERATOR(pg_catalog.<>) 'HOLD'" OF_RUN("s") //
-	" ORDER BY s.batch_no, s.ordinal";
-
-enum {
-	NEXT_batch_no = FIRST_ended + 1,
-	NEXT_position,
-	NEXT_strategy_id,
-	NEXT_prediction_id,
-	NEXT_is_signal,
-	NEXT_assessment,
-	NEXT_notes
-};
-
-static const char history_query[] =
-	"SELECT h.batch_no, h.realised FROM trading.account_history AS h"
-	" WHERE h.company_id OPERATOR(pg_catalog.=) $1 AND h.user_id OPERATOR(pg_catalog.=) $2"
-	"   AND h.account_id OPERATOR(pg_catalog.=) $3 AND h.simulated OPERATOR(pg_catalog.=) $4"
-	" ORDER BY h.batch_no";
-
-static SPIPlanPtr prepare(const char *query, int count, Oid *types)
-{
-	SPIPlanPtr plan = SPI_prepare(query, count, types);
-
-	if (plan == NULL)
-		elog(ERROR, "%s: %s", SPI_result_code_string(SPI_result), query);
-	return plan;
-}
-
-typedef void (*RowReader)(TeRecorded *r, HeapTuple tuple, TupleDesc columns, void *arg);
-
-static void read_rows(TeRecorded *r, SPIPlanPtr plan, Datum *values, const char *nulls,
-                      RowReader read, void *arg)
-{
-	Portal portal = SPI_cursor_open(NULL, plan, values, nulls, true);
-
-	for (;;) {
-		SPITupleTable *rows;
-		uint64 count;
-
-		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		rows = SPI_tuptable;
-		count = SPI_processed;
-		for (uint64 i = 0; i < count; i++)
-			read(r, rows->vals[i], rows->tupdesc, arg);
-		SPI_freetuptable(rows);
-		if (count == 0)
-			break;
-	}
-	SPI_cursor_close(portal);
-}
-
-static Datum value_of(HeapTuple tuple, TupleDesc columns, int number, bool *isnull)
-{
-	return SPI_getbinval(tuple, columns, number, isnull);
-}
-
-static int64 number_of(HeapTuple tuple, TupleDesc columns, int number, int64 otherwise)
-{
-	bool isnull;
-	Datum value = value_of(tuple, columns, number, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
-
-static TeTime time_of(HeapTuple tuple, TupleDesc columns, int number)
-{
-	bool isnull;
-	Datum value = value_of(tuple, columns, number, &isnull);
-
-	return isnull ? TE_NO_TIME : te_time_from_timestamptz(DatumGetTimestampTz(value));
-}
-
-static const char *text_of(HeapTuple tuple, TupleDesc columns, int number)
-{
-	bool isnull;
-	Datum value = value_of(tuple, columns, number, &isnull);
-
-	return isnull ? "" : TextDatumGetCString(value);
-}
-
-/*----------------------------------------------------------------------
- * Orders
- *----------------------------------------------------------------------*/
-
-static Account *find_account(TeRecorded *r, const char *company_id, const char *user_id,
-                             const char *account_id)
-{
-	char key[ACCOUNT_KEY_SIZE];
-	Account *account;
-	bool found;
-
-	snprintf(key, sizeof(key), "%s/%s/%s", company_id, user_id, account_id);
-	account = hash_search(r->accounts, key, HASH_ENTER, &found);
-	if (!found) {
-		account->orders = 0;
-		memset(account->histories, 0, sizeof(account->histories));
-	}
-	return account;
-}
-
-static int64 next_batch(const Order *o)
-{
-	return o->is_filled ? o->ended : Min(o->filled, o->ended);
-}
-
-/* The first one is on top. */
-static int compare_times(const pairingheap_node *a, const pairingheap_node *b,
-                         void *arg pg_attribute_unused())
-{
-	TeTime x = pairingheap_const_container(Order, by_time, a)->expires_at;
-	TeTime y = pairingheap_const_container(Order, by_time, b)->expires_at;
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static int compare_batches(const pairingheap_node *a, const pairingheap_node *b,
-                           void *arg pg_attribute_unused())
-{
-	int64 x = next_batch(pairingheap_const_container(Order, by_batch, a));
-	int64 y = next_batch(pairingheap_const_container(Order, by_batch, b));
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static void count_order(Order *o, bool counted)
-{
-	if (o->counted != counted)
-		o->account->orders += counted ? 1 : -1;
-	o->counted = counted;
-}
-
-/* Of an order that is in the heap of batches or was taken out of it. */
-static void wait_for_batch(TeRecorded *r, Order *o)
-{
-	if (next_batch(o) != NEVER)
-		pairingheap_add(r->by_batch, &o->by_batch);
-	else if (o->is_filled)
-		pfree(o); /* open to the end: it stays counted */
-}
-
-static void no_longer_expires(TeRecorded *r, Order *o)
-{
-	if (o->expires)
-		pairingheap_remove(r->by_time, &o->by_time);
-	o->expires = false;
-}
-
-/* An order that is there: reserved until then (TE_NO_TIME: open), filled and ended in batches. */
-static void add_order(TeRecorded *r, Account *account, TeTime expires_at, int64 filled, int64 ended)
-{
-	Order *o = MemoryContextAlloc(r->of_lane, sizeof(Order));
-
-	*o = (Order){.account = account, .expires_at = expires_at, .filled = filled, .ended = ended};
-	o->is_filled = expires_at == TE_NO_TIME;
-	o->expires = !o->is_filled;
-	count_order(o, true);
-	if (o->expires)
-		pairingheap_add(r->by_time, &o->by_time);
-	wait_for_batch(r, o);
-}
-
-/* What reports of batches before this one have done. */
-static void take_reports(TeRecorded *r, int64 batch_no)
-{
-	while (!pairingheap_is_empty(r->by_batch)) {
-		Order *o = pairingheap_container(Order, by_batch, pairingheap_first(r->by_batch));
-		int64 reported = next_batch(o);
-
-		if (reported >= batch_no)
-			break;
-		(void)pairingheap_remove_first(r->by_batch);
-		no_longer_expires(r, o);
-		if (reported == o->ended) {
-			count_order(o, false);
-			pfree(o);
-			continue;
-		}
-		/* Also one whose reservation had ended. */
-		o->is_filled = true;
-		count_order(o, true);
-		wait_for_batch(r, o);
-	}
-}
-
-/* Reservations end; a late report may still come. */
-static void expire(TeRecorded *r, TeTime now)
-{
-	while (!pairingheap_is_empty(r->by_time)) {
-		Order *o = pairingheap_container(Order, by_time, pairingheap_first(r->by_time));
-
-		if (o->expires_at > now)
-			break;
-		no_longer_expires(r, o);
-		count_order(o, false);
-		if (next_batch(o) == NEVER)
-			pfree(o);
-	}
-}
-
-static void put_row(TeRecorded *r, const Row *row)
-{
-	if (row->signal.reserved)
-		add_order(r, find_account(r, row->company_id, row->user_id, row->account_id),
-		          row->expires_at, row->filled, row->ended);
-}
-
-/*----------------------------------------------------------------------
  * Reading
  *----------------------------------------------------------------------*/
 
-static void read_first(TeRecorded *r, HeapTuple tuple, TupleDesc columns,
-                       void *arg pg_attribute_unused())
+static void take_order(const TeRecordedOrder *order, void *arg)
 {
-	Account *account = find_account(r, text_of(tuple, columns, FIRST_company_id),
-	                                text_of(tuple, columns, FIRST_user_id),
-	                                text_of(tuple, columns, FIRST_account_id));
+	TeRecorded *r = arg;
 
-	add_order(r, account, time_of(tuple, columns, FIRST_expires_at),
-	          number_of(tuple, columns, FIRST_filled, NEVER),
-	          number_of(tuple, columns, FIRST_ended, NEVER));
+	te_recorded_orders_add(&r->orders, order);
 }
 
-static void read_assessment(TeRecorded *r, HeapTuple tuple, TupleDesc columns,
-                            TeRecordedSignal *out)
+/* How many groups of its batch must have been assessed after a row. */
+static int32 assessed_after(const TeRecordedRow *row)
 {
-	bool isnull;
-	Datum value = value_of(tuple, columns, NEXT_assessment, &isnull);
-	TeWireError err = {0};
-	bytea *bytes;
+	return row->group + (row->ends_group ? 1 : 0);
+}
 
-	out->actions.count = 0;
-	out->notes = NULL;
-	if (isnull)
+static void put_row(TeRecorded *r, const TeRecordedRow *row)
+{
+	if (row->signal.turned_down)
+		te_recorded_orders_hold(&r->orders, row);
+	else if (row->signal.reserved)
+		te_recorded_orders_add(&r->orders, &row->order);
+	if (row->batch_no == r->batch_no)
+		r->assessed = Max(r->assessed, assessed_after(row));
+}
+
+static void take_row(const TeRecordedRow *row, void *arg)
+{
+	TeRecorded *r = arg;
+
+	if (row->batch_no < r->range.first_batch) {
+		put_row(r, row);
 		return;
-	bytes = DatumGetByteaPP(value);
-	te_arena_reset(r->arena);
-	if (!te_assessment_unpack((const uint8_t *)VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
-	                          r->arena, &out->actions, &err))
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-		                errmsg("the assessment of a signal of batch " INT64_FORMAT
-		                       " of lane %d can't be read",
-		                       number_of(tuple, columns, NEXT_batch_no, 0), r->range.lane),
-		                errdetail("%s: %s", err.field, err.detail)));
-	value = value_of(tuple, columns, NEXT_notes, &isnull);
-	if (!isnull)
-		out->notes = DatumGetArrayTypePCopy(value);
-}
-
-/* Limits and switches act before a signal is counted, advice comes when the batch is assessed. */
-static bool advised(const TeRiskActions *actions)
-{
-	return actions->count > 0 && actions->actions[actions->count - 1].kind == TE_RISK_ACTION_ADVICE;
-}
-
-static void read_next(TeRecorded *r, HeapTuple tuple, TupleDesc columns,
-                      void *arg pg_attribute_unused())
-{
-	MemoryContext old = MemoryContextSwitchTo(r->of_chunk);
-	bool isnull;
-	bool is_signal = DatumGetBool(value_of(tuple, columns, NEXT_is_signal, &isnull));
-	Row *row;
-
+	}
 	if (r->row_count == r->row_capacity) {
 		r->row_capacity = Max(256, 2 * r->row_capacity);
-		r->rows = r->rows != NULL ? repalloc_huge(r->rows, sizeof(Row) * r->row_capacity)
-		                          : palloc_extended(sizeof(Row) * r->row_capacity, MCXT_ALLOC_HUGE);
+		r->rows = r->rows != NULL
+		              ? repalloc_huge(r->rows, sizeof(TeRecordedRow) * r->row_capacity)
+		              : palloc_extended(sizeof(TeRecordedRow) * r->row_capacity, MCXT_ALLOC_HUGE);
 	}
-	row = &r->rows[r->row_count];
-	*row = (Row){
-		.batch_no = number_of(tuple, columns, NEXT_batch_no, 0),
-		.position = DatumGetInt32(value_of(tuple, columns, NEXT_position, &isnull)),
-		.prediction = -1,
-		.company_id = text_of(tuple, columns, FIRST_company_id),
-		.user_id = text_of(tuple, columns, FIRST_user_id),
-		.strategy_id = text_of(tuple, columns, NEXT_strategy_id),
-		.account_id = text_of(tuple, columns, FIRST_account_id),
-		.prediction_id = text_of(tuple, columns, NEXT_prediction_id),
-		.expires_at = time_of(tuple, columns, FIRST_expires_at),
-		.filled = number_of(tuple, columns, FIRST_filled, NEVER),
-		.ended = number_of(tuple, columns, FIRST_ended, NEVER),
-	};
-	read_assessment(r, tuple, columns, &row->signal);
-	row->signal.turned_down = !is_signal && advised(&row->signal.actions);
-	row->signal.reserved = is_signal || row->signal.turned_down;
-	if (row->signal.turned_down)
-		row->ended = row->batch_no;
-	if (row->batch_no >= r->range.first_batch)
-		r->row_count++;
-	else
-		put_row(r, row);
-	MemoryContextSwitchTo(old);
-}
-
-static void read_history(TeRecorded *r, HeapTuple tuple, TupleDesc columns, void *arg)
-{
-	History *h = arg;
-
-	if (h->count == h->capacity) {
-		h->capacity = Max(16, 2 * h->capacity);
-		h->made = h->made != NULL ? repalloc_huge(h->made, sizeof(Made) * h->capacity)
-		                          : MemoryContextAllocHuge(r->of_lane, sizeof(Made) * h->capacity);
-	}
-	h->made[h->count++] = (Made){number_of(tuple, columns, 1, 0), number_of(tuple, columns, 2, 0)};
-}
-
-static void run_conditions(const TeReplayRun *run, Datum *values, char *nulls)
-{
-	values[0] = run->company != NULL ? CStringGetTextDatum(run->company) : (Datum)0;
-	values[1] = run->user != NULL ? CStringGetTextDatum(run->user) : (Datum)0;
-	nulls[0] = run->company != NULL ? ' ' : 'n';
-	nulls[1] = run->user != NULL ? ' ' : 'n';
+	r->rows[r->row_count++] = *row;
 }
 
 /* Begin a lane: what was there before the range. */
 static void begin_lane(TeRecorded *r)
 {
-	HASHCTL accounts = {
-		.keysize = ACCOUNT_KEY_SIZE, .entrysize = sizeof(Account), .hcxt = r->of_lane};
 	HASHCTL passes = {.keysize = sizeof(PassKey), .entrysize = sizeof(Pass), .hcxt = r->of_lane};
-	const TeRecordedRange *range = &r->range;
-	MemoryContext old = MemoryContextSwitchTo(r->of_lane);
-	Datum values[6];
-	char nulls[] = "      ";
 
-	r->accounts =
-		hash_create("recorded accounts", 64, &accounts, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	te_recorded_orders_begin(&r->orders, r->of_lane);
 	r->passes = hash_create("passed signals", 16, &passes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	r->by_time = pairingheap_allocate(compare_times, NULL);
-	r->by_batch = pairingheap_allocate(compare_batches, NULL);
-	MemoryContextSwitchTo(old);
-
-	run_conditions(r->run, values, nulls);
-	values[2] = Int64GetDatum(range->first_batch);
-	values[3] = Int32GetDatum(range->lane);
-	values[4] = Int32GetDatum(range->lane_count);
-	values[5] = TimestampTzGetDatum(te_time_to_timestamptz(range->first_at));
-	read_rows(r, r->first_plan, values, nulls, read_first, NULL);
+	te_recorded_read_first(&r->reader, &r->range, take_order, r);
 	r->begun = true;
-	r->read_to = range->first_batch - 1;
+	r->read_to = r->range.first_batch - 1;
 }
 
 static void read_range(TeRecorded *r)
 {
 	MemoryContext old;
-	Datum values[5];
-	char nulls[] = "     ";
 
 	MemoryContextReset(r->of_chunk);
 	r->rows = NULL;
@@ -550,13 +140,9 @@ static void read_range(TeRecorded *r)
 	old = MemoryContextSwitchTo(r->of_chunk);
 	if (!r->begun)
 		begin_lane(r);
-	run_conditions(r->run, values, nulls);
-	values[2] = Int64GetDatum(r->read_to);
-	values[3] = Int64GetDatum(r->range.last_batch);
-	values[4] = Int32GetDatum(r->range.lane);
-	read_rows(r, r->next_plan, values, nulls, read_next, NULL);
+	te_recorded_read_next(&r->reader, &r->range, r->read_to, take_row, r);
 	r->read_to = r->range.last_batch;
-	take_reports(r, r->range.first_batch);
+	te_recorded_orders_report(&r->orders, r->range.first_batch);
 	MemoryContextSwitchTo(old);
 }
 
@@ -583,7 +169,7 @@ static void match_rows(TeRecorded *r)
 	size_t next = 0;
 
 	for (int64 i = r->put; i < r->row_count; i++) {
-		Row *row = &r->rows[i];
+		TeRecordedRow *row = &r->rows[i];
 		size_t found = next;
 
 		if (row->batch_no != r->batch_no || row->position != r->position)
@@ -603,32 +189,33 @@ static void go_to_message(TeRecorded *r)
 {
 	forget_passes(r);
 	for (; r->put < r->row_count; r->put++) {
-		const Row *row = &r->rows[r->put];
+		const TeRecordedRow *row = &r->rows[r->put];
 
 		if (row->batch_no > r->batch_no ||
 		    (row->batch_no == r->batch_no && row->position >= r->position))
 			break;
 		put_row(r, row);
 	}
-	take_reports(r, r->batch_no);
+	te_recorded_orders_report(&r->orders, r->batch_no);
 	match_rows(r);
 }
 
-static int compare_names(const Row *row, const char *company_id, const char *user_id,
+static int compare_names(const TeRecordedRow *row, const char *company_id, const char *user_id,
                          const char *strategy_id)
 {
-	int order = strcmp(row->company_id, company_id);
+	int order = strcmp(row->order.company_id, company_id);
 
 	if (order == 0)
-		order = strcmp(row->user_id, user_id);
+		order = strcmp(row->order.user_id, user_id);
 	return order != 0 ? order : strcmp(row->strategy_id, strategy_id);
 }
 
 static int compare_rows(const void *a, const void *b)
 {
-	const Row *x = *(const Row *const *)a, *y = *(const Row *const *)b;
+	const TeRecordedRow *x = *(const TeRecordedRow *const *)a,
+						*y = *(const TeRecordedRow *const *)b;
 
-	return compare_names(x, y->company_id, y->user_id, y->strategy_id);
+	return compare_names(x, y->order.company_id, y->order.user_id, y->strategy_id);
 }
 
 static void go_to_prediction(TeRecorded *r)
@@ -636,7 +223,7 @@ static void go_to_prediction(TeRecorded *r)
 	forget_passes(r);
 	r->sorted_count = 0;
 	for (int64 i = r->put; i < r->row_count; i++) {
-		const Row *row = &r->rows[i];
+		const TeRecordedRow *row = &r->rows[i];
 
 		if (row->batch_no != r->batch_no || row->position != r->position ||
 		    row->prediction > r->prediction)
@@ -648,16 +235,16 @@ static void go_to_prediction(TeRecorded *r)
 		}
 		if (r->sorted_count == r->sorted_capacity) {
 			r->sorted_capacity = Max(64, 2 * r->sorted_capacity);
-			r->sorted =
-				r->sorted != NULL
-					? repalloc_huge(r->sorted, sizeof(Row *) * r->sorted_capacity)
-					: MemoryContextAllocHuge(r->of_chunk, sizeof(Row *) * r->sorted_capacity);
+			r->sorted = r->sorted != NULL
+			                ? repalloc_huge(r->sorted, sizeof(TeRecordedRow *) * r->sorted_capacity)
+			                : MemoryContextAllocHuge(r->of_chunk,
+			                                         sizeof(TeRecordedRow *) * r->sorted_capacity);
 		}
 		r->sorted[r->sorted_count++] = row;
 	}
 	if (r->sorted_count > 1)
-		qsort(r->sorted, r->sorted_count, sizeof(Row *), compare_rows);
-	expire(r, r->at);
+		qsort(r->sorted, r->sorted_count, sizeof(TeRecordedRow *), compare_rows);
+	te_recorded_orders_expire(&r->orders, r->at);
 }
 
 /* Read what is at hand, if it isn't, and go to the place. */
@@ -686,6 +273,8 @@ void te_recorded_open(TeRecorded *r, const TeRecordedRange *range)
 void te_recorded_message(TeRecorded *r, int64 batch_no, int32 position,
                          const TePredictionBatch *predictions, bool simulated)
 {
+	if (r->batch_no != batch_no)
+		r->assessed = 0;
 	r->batch_no = batch_no;
 	r->position = position;
 	r->predictions = predictions;
@@ -707,45 +296,42 @@ void te_recorded_prediction(TeRecorded *r, int prediction, TeTime at)
  * What was
  *----------------------------------------------------------------------*/
 
-static int64 realised(TeRecorded *r, Account *account, const TeCachedStrategy *s)
+typedef struct MadeReading
 {
-	History *h = &account->histories[r->simulated];
+	TeRecorded *r;
+	TeRecordedHistory *history;
+} MadeReading;
+
+static void take_made(int64 batch_no, int64 realised, void *arg)
+{
+	const MadeReading *reading = arg;
+	TeRecordedHistory *h = reading->history;
+
+	if (h->count == h->capacity) {
+		h->capacity = Max(16, 2 * h->capacity);
+		h->made = h->made != NULL ? repalloc_huge(h->made, sizeof(TeRecordedMade) * h->capacity)
+		                          : MemoryContextAllocHuge(reading->r->of_lane,
+		                                                   sizeof(TeRecordedMade) * h->capacity);
+	}
+	h->made[h->count++] = (TeRecordedMade){batch_no, realised};
+}
+
+static int64 realised(TeRecorded *r, TeRecordedAccount *account, const TeCachedStrategy *s)
+{
+	TeRecordedHistory *h = &account->histories[r->simulated];
 
 	if (!h->read) {
-		Datum values[] = {CStringGetTextDatum(s->company_id), CStringGetTextDatum(s->user_id),
-		                  CStringGetTextDatum(s->account_id), BoolGetDatum(r->simulated)};
+		MadeReading reading = {r, h};
 
 		h->read = true;
-		read_rows(r, r->history_plan, values, NULL, read_history, h);
+		te_recorded_read_history(&r->reader, s, r->simulated, take_made, &reading);
 	}
 	while (h->at < h->count && h->made[h->at].batch_no < r->batch_no)
 		h->at++;
 	return h->at > 0 ? h->made[h->at - 1].realised : 0;
 }
 
-static int64 passed(const TeRecorded *r, Account *account, uint32 series)
-{
-	PassKey key = {account, series};
-	const Pass *pass;
-
-	if (hash_get_num_entries(r->passes) == 0)
-		return 0;
-	pass = hash_search(r->passes, &key, HASH_FIND, NULL);
-	return pass != NULL ? pass->count : 0;
-}
-
-void te_recorded_account(TeRecorded *r, const TeCachedStrategy *s, uint32 series, TeAccount *out)
-{
-	Account *account;
-
-	be_there(r);
-	account = find_account(r, s->company_id, s->user_id, s->account_id);
-	te_strategy_account(s, out);
-	te_account_add(out, realised(r, account, s),
-	               account->orders + passed(r, account, OTHERS) + passed(r, account, series));
-}
-
-static const Row *find_row(const TeRecorded *r, const TeCachedStrategy *s)
+static const TeRecordedRow *find_row(const TeRecorded *r, const TeCachedStrategy *s)
 {
 	int low = 0, high = r->sorted_count;
 
@@ -763,35 +349,103 @@ static const Row *find_row(const TeRecorded *r, const TeCachedStrategy *s)
 	return NULL;
 }
 
+static const Pass *look_for_pass(const TeRecorded *r, TeRecordedAccount *account, uint32 series)
+{
+	PassKey key = {account, series};
+
+	if (hash_get_num_entries(r->passes) == 0)
+		return NULL;
+	return hash_search(r->passes, &key, HASH_FIND, NULL);
+}
+
+/* Groups of the batch that were assessed before a strategy decided. */
+static int32 assessed_before(const TeRecorded *r, const TeCachedStrategy *s, uint32 series)
+{
+	const TeRecordedRow *row = find_row(r, s);
+	const Pass *pass;
+
+	if (row != NULL)
+		return row->group;
+	pass = look_for_pass(r, NULL, series);
+	return pass != NULL ? Max(r->assessed, pass->assessed) : r->assessed;
+}
+
+static int64 passed(const TeRecorded *r, TeRecordedAccount *account, uint32 series, int32 assessed)
+{
+	const Pass *pass = look_for_pass(r, account, series);
+
+	if (pass == NULL)
+		return 0;
+	return pass->count + (pass->group >= assessed ? pass->held : 0);
+}
+
+void te_recorded_account(TeRecorded *r, const TeCachedStrategy *s, uint32 series, TeAccount *out)
+{
+	TeRecordedAccount *account;
+	int32 assessed;
+
+	be_there(r);
+	account = te_recorded_orders_account(&r->orders, s->company_id, s->user_id, s->account_id);
+	assessed = assessed_before(r, s, series);
+	te_strategy_account(s, out);
+	te_account_add(out, realised(r, account, s),
+	               account->orders +
+	                   te_recorded_orders_held(account, r->batch_no, assessed, r->at) +
+	                   passed(r, account, OTHERS, assessed) + passed(r, account, series, assessed));
+}
+
 const TeRecordedSignal *te_recorded_signal(TeRecorded *r, const TeCachedStrategy *s)
 {
-	const Row *row;
+	const TeRecordedRow *row;
 
 	be_there(r);
 	row = find_row(r, s);
 	return row != NULL ? &row->signal : NULL;
 }
 
-static Pass *find_pass(TeRecorded *r, Account *account, uint32 series)
+static Pass *find_pass(TeRecorded *r, TeRecordedAccount *account, uint32 series)
 {
 	PassKey key = {account, series};
 	bool found;
 	Pass *pass = hash_search(r->passes, &key, HASH_ENTER, &found);
 
-	if (!found) {
-		pass->count = 0;
-		pass->done = false;
-	}
+	if (!found)
+		*pass = (Pass){.key = key};
 	return pass;
+}
+
+static Pass *find_pass_of(TeRecorded *r, const TeRecordedRow *row, uint32 series)
+{
+	const TeRecordedOrder *o = &row->order;
+
+	return find_pass(
+		r, te_recorded_orders_account(&r->orders, o->company_id, o->user_id, o->account_id),
+		series);
+}
+
+static void count_pass(Pass *pass, const TeRecordedRow *row)
+{
+	if (!row->signal.turned_down) {
+		pass->count++;
+		return;
+	}
+	if (pass->group != row->group)
+		pass->held = 0;
+	pass->group = row->group;
+	pass->held++;
 }
 
 void te_recorded_pass(TeRecorded *r, const TeCachedStrategy *s, uint32 series)
 {
-	const Row *row = find_row(r, s);
+	const TeRecordedRow *row = find_row(r, s);
+	Pass *all;
 
-	if (row == NULL || !row->signal.reserved)
+	if (row == NULL)
 		return;
-	find_pass(r, find_account(r, row->company_id, row->user_id, row->account_id), series)->count++;
+	all = find_pass(r, NULL, series);
+	all->assessed = Max(all->assessed, assessed_after(row));
+	if (row->signal.reserved)
+		count_pass(find_pass_of(r, row, series), row);
 }
 
 bool te_recorded_has_others(TeRecorded *r)
@@ -805,35 +459,31 @@ bool te_recorded_has_others(TeRecorded *r)
 
 void te_recorded_pass_other(TeRecorded *r, const TeCachedStrategy *s)
 {
-	const Row *row = find_row(r, s);
+	const TeRecordedRow *row = find_row(r, s);
 	Pass *pass;
 
 	if (row == NULL || !row->signal.reserved)
 		return;
-	pass = find_pass(r, find_account(r, row->company_id, row->user_id, row->account_id), OTHERS);
+	pass = find_pass_of(r, row, OTHERS);
 	if (!pass->done)
-		pass->count++;
+		count_pass(pass, row);
 }
 
 void te_recorded_own_turn(TeRecorded *r, const TeCachedStrategy *s)
 {
-	find_pass(r, find_account(r, s->company_id, s->user_id, s->account_id), OTHERS)->done = true;
+	find_pass(r, te_recorded_orders_account(&r->orders, s->company_id, s->user_id, s->account_id),
+	          OTHERS)
+		->done = true;
 }
 
 TeRecorded *te_recorded_create(MemoryContext context, const TeReplayRun *run)
 {
 	TeRecorded *r = MemoryContextAllocZero(context, sizeof(TeRecorded));
-	Oid first_types[] = {TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID};
-	Oid next_types[] = {TEXTOID, TEXTOID, INT8OID, INT8OID, INT4OID};
-	Oid history_types[] = {TEXTOID, TEXTOID, TEXTOID, BOOLOID};
 
 	r->run = run;
 	r->context = context;
 	r->of_lane = AllocSetContextCreate(context, "recorded orders", ALLOCSET_DEFAULT_SIZES);
 	r->of_chunk = AllocSetContextCreate(context, "recorded signals", ALLOCSET_DEFAULT_SIZES);
-	r->arena = te_sql_arena(ARENA_BLOCK, ARENA_LIMIT);
-	r->first_plan = prepare(first_query, lengthof(first_types), first_types);
-	r->next_plan = prepare(next_query, lengthof(next_types), next_types);
-	r->history_plan = prepare(history_query, lengthof(history_types), history_types);
+	te_recorded_reader_begin(&r->reader, run);
 	return r;
 }

@@ -25,6 +25,7 @@ typedef struct TeRecordedSignal
 	ArrayType *notes;      /* column risk_notes; NULL: none */
 	bool reserved;         /* it was counted as an order, at least until its batch was assessed */
 	bool turned_down;      /* only that assessment made a hold of it */
+	int32 group;           /* of its batch's candidates, that were assessed together; from 0 */
 } TeRecordedSignal;
 
 typedef struct TeRecorded TeRecorded;

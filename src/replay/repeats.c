@@ -42,6 +42,13 @@ typedef struct BanEntry
 	Ban *bans;
 } BanEntry;
 
+/* A signal that the assessment of its group takes back. */
+typedef struct TurnedDown
+{
+	uint64 number;
+	int32 group;
+} TurnedDown;
+
 struct TeRepeats
 {
 	MemoryContext context;
@@ -56,9 +63,10 @@ struct TeRepeats
 	TeDuplicates duplicates;
 	uint64 first_signal, first_decision; /* the first entries that are the lane's own */
 	int64 batch_no;
+	int32 group; /* of the last candidate whose group is known */
 	TeTime now;
 	int turned_down_count, turned_down_capacity;
-	uint64 *turned_down; /* signals of the batch that its assessment takes back */
+	TurnedDown *turned_down; /* of the batch */
 
 	Remains earlier;   /* of earlier epochs, and of before the run */
 	Remains of_epoch;  /* of lanes of this epoch that are done */
@@ -209,28 +217,57 @@ static void put_back(TeRepeats *r, TeRecall *recall, uint32 *limit, const Memos 
  * Batches and lanes
  *----------------------------------------------------------------------*/
 
-static void end_batch(TeRepeats *r)
+/* Groups before this one are assessed. */
+static void end_groups(TeRepeats *r, int32 before)
 {
-	for (int i = 0; i < r->turned_down_count; i++) {
-		TeMemo *memo = te_recall_entry(&r->duplicates.signals, r->turned_down[i]);
+	int kept = 0;
 
+	for (int i = 0; i < r->turned_down_count; i++) {
+		const TurnedDown *t = &r->turned_down[i];
+		TeMemo *memo;
+
+		if (t->group >= before) {
+			r->turned_down[kept++] = *t;
+			continue;
+		}
+		memo = te_recall_entry(&r->duplicates.signals, t->number);
 		if (memo != NULL)
 			te_duplicates_retype(memo, 0, TE_HOLD_REASON_NONE);
 	}
-	r->turned_down_count = 0;
+	r->turned_down_count = kept;
+}
+
+static void end_batch(TeRepeats *r)
+{
+	end_groups(r, PG_INT32_MAX);
+	r->group = 0;
 	te_duplicates_apply(&r->duplicates, r->now);
 }
 
-static void note_turned_down(TeRepeats *r, uint64 number)
+/*
+ * A candidate that wasn't recorded belongs to the group of the one before it: had it come after the
+ * assessment, it would have been said, and recorded.  Series come one after another, so that groups
+ * begin again with each.
+ */
+static void go_to_group(TeRepeats *r, int32 group)
+{
+	if (group < 0)
+		return;
+	if (group > r->group)
+		end_groups(r, group);
+	r->group = group;
+}
+
+static void note_turned_down(TeRepeats *r, uint64 number, int32 group)
 {
 	if (r->turned_down_count == r->turned_down_capacity) {
 		r->turned_down_capacity = Max(64, 2 * r->turned_down_capacity);
 		r->turned_down =
 			r->turned_down != NULL
-				? repalloc_huge(r->turned_down, sizeof(uint64) * r->turned_down_capacity)
-				: MemoryContextAllocHuge(r->context, sizeof(uint64) * r->turned_down_capacity);
+				? repalloc_huge(r->turned_down, sizeof(TurnedDown) * r->turned_down_capacity)
+				: MemoryContextAllocHuge(r->context, sizeof(TurnedDown) * r->turned_down_capacity);
 	}
-	r->turned_down[r->turned_down_count++] = number;
+	r->turned_down[r->turned_down_count++] = (TurnedDown){number, group};
 }
 
 static void leave(TeRepeats *r)
@@ -371,6 +408,7 @@ bool te_repeats_judge(TeRepeats *r, const TeReplayCandidate *c)
 	if (c->batch_no != r->batch_no)
 		end_batch(r);
 	r->batch_no = c->batch_no;
+	go_to_group(r, c->group);
 	r->now = Max(r->now, c->at);
 	if (is_banned(r, c) || repeats(r, c, c->series) || repeats(r, c, 0))
 		return true;
@@ -378,7 +416,7 @@ bool te_repeats_judge(TeRepeats *r, const TeReplayCandidate *c)
 	if (c->outcome != TE_OUTCOME_RISK_REJECTED)
 		(void)add_signal(r, &signal, &rule);
 	else if (c->turned_down)
-		note_turned_down(r, add_signal(r, &signal, &rule));
+		note_turned_down(r, add_signal(r, &signal, &rule), c->group);
 	add_decision(r, of_series(c->prediction, c->series), c);
 	return false;
 }

@@ -26,7 +26,8 @@ typedef struct TeReplayCandidate
 	int8 side;         /* +1 buy, -1 sell, 0 hold */
 	uint8 hold_reason; /* TeHoldReason */
 	uint8 outcome;     /* TeOutcome, if it is no repetition */
-	bool turned_down;  /* RISK_REJECTED only when the batch was assessed: until then it was said */
+	bool turned_down;  /* RISK_REJECTED only when its group was assessed: until then it was said */
+	int32 group;       /* of the batch's recorded candidates, that it was among; -1: not known */
 } TeReplayCandidate;
 
 /* Keys of names are made with secrets of the run, so that nobody can choose names that collide. */

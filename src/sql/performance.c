@@ -215,19 +215,27 @@ static void put_sums(Figures *f, const TePerformance *p)
 	put_number(f, p->brier.count >= 2 ? te_brier_score(&p->brier) : NAN);
 }
 
-/* Figures of the equity curve need an equity to start from; NAN: it isn't known. */
-static void put_curve(Figures *f, const TePerformance *p, double equity)
+/*
+ * Figures of the equity curve need an equity to start from; NAN: it isn't known.  The curve begins
+ * there, goes through what was before, and what is told is of it from then on.
+ */
+static void put_curve(Figures *f, const TePerformance *p, const TePerformance *before,
+                      double equity)
 {
 	bool enough = p->profits.trades >= 2, known = enough && equity > 0;
-	double deepest = known ? te_curve_max_drawdown(&p->curve, equity) : NAN;
-	double gain = (double)p->curve.net / TE_CURVE_UNITS / equity;
+	double gain = (double)p->curve.net / (equity * TE_CURVE_UNITS + (double)before->curve.net);
+	TeCurve curve = {.resize = resize};
+	double deepest;
 
+	te_curve_go_on(&curve, &before->curve);
+	te_curve_join(&curve, &p->curve);
+	deepest = known ? te_curve_max_drawdown(&curve, equity) : NAN;
 	put_number(f, deepest > 0 ? gain / deepest : NAN);
 	put_number(f, deepest);
-	put_number(f, enough ? te_curve_max_drawdown_amount(&p->curve) : NAN);
-	put_number(f, known ? te_curve_drawdown(&p->curve, equity) : NAN);
+	put_number(f, enough ? te_curve_max_drawdown_amount(&curve) : NAN);
+	put_number(f, known ? te_curve_drawdown(&curve, equity) : NAN);
 	put(f, Int64GetDatum(p->run.longest), enough);
-	put_minutes(f, enough ? te_curve_recovery(&p->curve) : TE_CURVE_NEVER);
+	put_minutes(f, enough ? te_curve_recovery(&curve) : TE_CURVE_NEVER);
 }
 
 static void put_orders(Figures *f, const TePerformance *p)
@@ -256,11 +264,11 @@ Datum te_sql_performance_net(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(piece->curve.net);
 }
 
-/* performance_figures(piece, equity) */
+/* performance_figures(piece, equity, before) */
 Datum te_sql_performance_figures(PG_FUNCTION_ARGS)
 {
 	double equity = number(fcinfo, 1);
-	TePerformance *piece = make_piece();
+	TePerformance *piece = make_piece(), *before = make_piece();
 	Figures f = {0};
 	TupleDesc descriptor;
 
@@ -268,8 +276,10 @@ Datum te_sql_performance_figures(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	if (!PG_ARGISNULL(0))
 		join(piece, PG_GETARG_BYTEA_PP(0));
+	if (!PG_ARGISNULL(2))
+		join(before, PG_GETARG_BYTEA_PP(2));
 	put_sums(&f, piece);
-	put_curve(&f, piece, equity);
+	put_curve(&f, piece, before, equity);
 	put_orders(&f, piece);
 	if (descriptor->natts != f.count)
 		elog(ERROR, "trading.performance_figures() isn't what the library returns");

@@ -16,7 +16,10 @@ typedef struct TeOrder
 	double lots; /* 0 of a hold */
 } TeOrder;
 
-/* Of a message of one signal, or of a command. */
+/*
+ * Of a message of one signal, or of a command; false with err where it is neither, or where what an
+ * order has to say isn't there.  Points into the arena.
+ */
 extern bool te_order_read(const uint8_t *message, size_t length, TeArena *arena, TeOrder *out,
                           TeWireError *err);
 

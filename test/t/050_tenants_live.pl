@@ -152,6 +152,18 @@ cmp_ok(scalar @{ $large[0]{payload}{signals} }, '>', 10, 'and names some of them
 is(value($node, "SELECT count(*) FROM trading.signals WHERE lane = $large[0]{payload}{lane} AND batch_no = $large[0]{payload}{batch_no}"),
 	500, 'lane and batch number lead to the rest');
 
+# What is reported about a signal is announced on the same channel.
+my $reported = value($node, q{SELECT signal_id FROM trading.signals WHERE user_id = 'bob' AND outcome = 'SIGNAL' ORDER BY signal_id LIMIT 1});
+as_role('te_bob', "SELECT trading.report_execution('n1', '$reported', 'FILLED', now(), executed_price => 1.1, executed_size => 0.1)");
+my @trades;
+wait_until('a trade is announced', sub { @trades = grep { $_->{payload}{trades} } heard($listener{te_ann}) });
+is_deeply([ map { [ $_->{channel}, $_->{payload}{trades}, $_->{payload}{signals} ] } @trades ], [ [ $channel{te_ann}, [$reported], [] ] ],
+	'by its signal, to its company');
+is(value($node, "SELECT state FROM trading.trades WHERE signal_id = '$reported'"), 'OPEN', 'which is there');
+is(scalar(grep { $_->{payload}{trades} } map { heard($listener{$_}) } qw(te_bea te_nina)), 0, 'and to no other');
+is_deeply([ grep { join(' ', sort keys %{ $_->{payload} }) ne 'batch_no lane' } grep { $_->{channel} eq 'trading_signals' } heard($listener{te_bea}) ], [],
+	'the common channel still tells lane and batch number alone');
+
 # Switched off, and on again.
 $node->append_conf('postgresql.conf', 'trading_engine.notify = off');
 $node->reload;

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TradingEngine;
@@ -33,6 +34,20 @@ SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_
 	'generated_at', to_timestamp($time), 'predictions', jsonb_build_array($list)));
 SQL
 	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = 'b$serial'", '1', "decided at $at s");
+}
+
+# One prediction of EURUSD for a user of acme.
+sub submit_for
+{
+	my ($node, $user, $at, $id, $price) = @_;
+	my $batch = 'u' . ++$serial;
+	my $time = sprintf '%.6f', $start + $at;
+	$node->safe_psql('postgres', <<"SQL");
+SELECT trading.submit(jsonb_build_object('company_id', 'acme', 'user_id', '$user', 'batch_id', '$batch', 'producer_id', 'model',
+	'generated_at', to_timestamp($time), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', '$id', 'symbol', 'EURUSD',
+		'current_price', $price, 'predicted_price', $price * 1.01, 'direction', 'BUY', 'confidence', 0.9))));
+SQL
+	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = '$batch'", '1', "$id decided for $user at $at s");
 }
 
 # Predictions that became signals so far, in their order.
@@ -148,6 +163,110 @@ is(open_positions(), '0 1 0 1', 'decisions saw what was reserved then');
 is(value($node, 'SELECT memory_lost FROM trading.stat_workers'), '0', 'nothing of interest was forgotten');
 
 is(value($node, 'SELECT count(*) FROM trading.signals WHERE command_seq IS NOT NULL'), '0', 'no signal of history is a command');
+$node->stop;
+
+#----------------------------------------------------------------------
+# No re-entry
+#----------------------------------------------------------------------
+
+# The order of a prediction is filled and closed, $at seconds after the start, at its stop or not.
+sub trade
+{
+	my ($node, $company, $at, $id, $stopped) = @_;
+	my $time = 'to_timestamp(' . ($start + $at) . ')';
+	my ($price, $profit) = $stopped ? ('stop_loss', '-max_loss') : ('entry_price', '0');
+	$node->safe_psql('postgres', <<"SQL");
+SELECT trading.report_execution('$id-open', signal_id, 'FILLED', $time, entry_price, position_size),
+       trading.report_execution('$id-close', signal_id, 'CLOSED', $time + interval '1 millisecond', $price, position_size, $profit)
+  FROM trading.signals WHERE company_id = '$company' AND prediction_id = '$id'
+SQL
+	return wait_for($node, "SELECT state, stopped_out FROM trading.trades WHERE company_id = '$company' AND prediction_id = '$id'",
+		'CLOSED|' . ($stopped ? 't' : 'f'), "$id is " . ($stopped ? 'stopped out' : 'closed'));
+}
+
+$node = engine('bans', repeats => 0, lanes => 1, init => { allows_streaming => 1 }, conf => \%crashing);
+company($node, 'acme', tier => 'ENTERPRISE', users => [ 'ann', 'bob' ], strategy => { %strategy, max_prediction_age_ms => 86400000, duplicate_window_seconds => 0 });
+sub entered { my ($node) = @_; return value($node, q{SELECT string_agg(user_id || ':' || prediction_id, ' ' ORDER BY batch_no, ordinal) FROM trading.signals WHERE outcome = 'SIGNAL'}); }
+
+submit_for($node, 'ann', 0, 'lost', 1.1);
+submit_for($node, 'ann', 0, 'won', 1.1);
+trade($node, 'acme', 10, 'lost', 1);
+trade($node, 'acme', 10, 'won', 0);
+# Longer than any outcome is remembered.
+submit_for($node, 'ann', 200, 'won', 1.2);
+is(entered($node), 'ann:lost ann:won ann:won', 'a prediction whose position was closed may be entered again');
+submit_for($node, 'ann', 201, 'lost', 1.2);
+is(entered($node), 'ann:lost ann:won ann:won', 'one whose position was stopped out is not, at whatever price');
+is(outcomes($node), 'DUPLICATE 1', 'which counts as a repetition');
+submit_for($node, 'bob', 202, 'lost', 1.2);
+is(entered($node), 'ann:lost ann:won ann:won bob:lost', 'by another strategy it is');
+crash($node);
+submit_for($node, 'ann', 400, 'lost', 1.3);
+is(entered($node), 'ann:lost ann:won ann:won bob:lost', 'nor right after a crash');
+
+# A standby that takes over knows it from the same rows.
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('heir');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+submit_for($node, 'ann', 600, 'last', 1.1);
+trade($node, 'acme', 610, 'last', 1);
+$node->wait_for_catchup($standby);
+$node->stop('immediate');
+$standby->promote;
+wait_for_lanes($standby);
+submit_for($standby, 'ann', 900, 'lost', 1.4);
+submit_for($standby, 'ann', 901, 'last', 1.4);
+submit_for($standby, 'ann', 902, 'first', 1.4);
+is(entered($standby), 'ann:lost ann:won ann:won bob:lost ann:last ann:first', 'nor after a failover, which loses none of it');
+is(outcomes($standby), 'DUPLICATE 2', 'both are repetitions there');
+submit_for($standby, 'ann', 86409, 'lost', 1.5);
+is(entered($standby), 'ann:lost ann:won ann:won bob:lost ann:last ann:first', 'to the end of its day');
+$standby->stop;
+
+#----------------------------------------------------------------------
+# A memory that is too small
+#----------------------------------------------------------------------
+
+$node = engine('small', repeats => 0, lanes => 1, conf => { %crashing, 'trading_engine.signal_memory' => 1024 });
+value($node, q{UPDATE trading.tiers SET max_position_count = 10000 WHERE tier = 'ENTERPRISE'});
+company($node, 'acme', tier => 'ENTERPRISE', strategy => { %strategy, max_position_count => 10000, duplicate_window_seconds => 86400, duplicate_distance_pips => 0 });
+company($node, 'brief', tier => 'ENTERPRISE', strategy => { %strategy, max_position_count => 10000, duplicate_window_seconds => 0 });
+
+# Predictions of so many numbers, each at a price of its own, in one message.
+sub submit_many
+{
+	my ($node, $company, $at, $first, $last) = @_;
+	my $batch = 'm' . ++$serial;
+	my $time = sprintf '%.6f', $start + $at;
+	$node->safe_psql('postgres', <<"SQL");
+SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_all', 'batch_id', '$batch', 'producer_id', 'model',
+	'generated_at', to_timestamp($time), 'predictions', (SELECT jsonb_agg(jsonb_build_object('prediction_id', 'm' || n, 'symbol', 'EURUSD',
+		'current_price', 1 + n / 10000.0, 'predicted_price', 1.1 + n / 10000.0, 'direction', 'BUY', 'confidence', 0.9)) FROM generate_series($first, $last) AS n)));
+SQL
+	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = '$batch'", '1', "$first to $last decided at $at s");
+}
+
+sub lost { my ($node) = @_; return value($node, 'SELECT memory_lost FROM trading.stat_workers'); }
+sub health { my ($node) = @_; return value($node, q{SELECT status FROM trading.health() WHERE "check" = 'memory'}); }
+submit_many($node, 'acme', 0, 1, 1000);
+is(lost($node), '0', 'a thousand signals are remembered');
+is(health($node), 'OK', 'and all is well');
+crash($node);
+is(lost($node), '0', 'after a crash as well');
+# Outcomes are forgotten after two minutes, signals are not.
+submit_many($node, 'acme', 200, 1001, 1100);
+is(lost($node), '76', 'what a start has read, and has to go, is counted');
+is(health($node), 'WARN', 'and told');
+crash($node);
+cmp_ok(lost($node), '>', 0, 'so is what a start has no room for');
+value($node, q{DELETE FROM trading.strategies WHERE company_id = 'acme'});
+crash($node);
+is(lost($node), '0', 'what nobody asks for any more is no loss');
+submit_many($node, 'brief', 400, 2001, 3100);
+submit_many($node, 'brief', 700, 3101, 3101);
+crash($node);
+is(lost($node), '0', 'nor is what was never compared with anything');
 $node->stop;
 
 #----------------------------------------------------------------------

@@ -325,6 +325,19 @@ is(outcome(signal(0.5)), 'FALLBACK_USED 0.5', 'half of the calls failed');
 is(value($node, 'SELECT state, cause, calls, failures FROM trading.stat_breakers'), 'OPEN|FAILURE_RATE|6|3', 'which opens the breaker, too');
 stop_service();
 
+# Failures that lie further apart than the interval aren't counted together.
+set(risk_breaker_failures => 2, risk_breaker_calls => 0, risk_breaker_interval => '100ms');
+for (1 .. 3)
+{
+	signal(0.5);
+	sleep 0.2;
+}
+breaker_is('CLOSED', 'failures now and then are forgotten');
+is(value($node, 'SELECT calls, failures, opened FROM trading.stat_breakers'), '3|3|0', 'all of them');
+set(risk_breaker_interval => 0);
+signal(0.5) for 1 .. 2;
+breaker_is('OPEN', 'without an interval they are not');
+
 #----------------------------------------------------------------------
 # What was known survives the worker
 #----------------------------------------------------------------------

@@ -209,6 +209,30 @@ trade('cat', 10);
 is(sql("SELECT locked_until AT TIME ZONE 'UTC' > locked_at AT TIME ZONE 'UTC', (locked_until AT TIME ZONE 'UTC')::time, locked_until - locked_at <= '1 day' FROM trading.protection_locks WHERE lifted_at IS NULL"),
 	't|08:00:00|t', 'unlock_at: until then');
 
+# One that is about a symbol locks it once, though everything that it is about and the symbol are asked for.
+fresh();
+$now += 4 * $hour;
+sql("INSERT INTO trading.protections (company_id, symbol, kind, lookback, lock_for) VALUES ('acme', 'EURUSD', 'STOP_LOSS_GUARD', '1 hour', '2 hours')");
+trade('dan', -200, stop => 1);
+is(locks(), 'acme EURUSD 0 STOP_LOSS_GUARD 02:00:00 1.0000 1.0000', 'STOP_LOSS_GUARD of a symbol: one lock');
+
+# Many at once: each locks for a time of its own; what isn't about the trade doesn't.
+fresh();
+$now += 4 * $hour;
+sql("INSERT INTO trading.protections (company_id, kind, name, lock_for) SELECT 'acme', 'COOL_DOWN', 'c' || n, n * interval '1 minute' FROM generate_series(1, 300) AS n;
+	INSERT INTO trading.protections (company_id, user_id, kind, name, lookback, lock_for)
+		SELECT 'acme', u, 'STOP_LOSS_GUARD', 's' || n, n * interval '1 hour', n * interval '1 second' FROM unnest(ARRAY['dan', 'eve']) AS u, generate_series(1, 40) AS n;
+	INSERT INTO trading.protections (company_id, user_id, strategy_id, kind, max_drawdown, lookback) VALUES ('acme', 'dan', 'main', 'MAX_DRAWDOWN', 0, '1 hour');
+	INSERT INTO trading.protections (company_id, kind, max_drawdown, method, lookback) VALUES ('acme', 'MAX_DRAWDOWN', 0, 'SUM_OF_RATIOS', '1 hour')");
+trade('dan', -200, stop => 1);
+is(sql(q{SELECT string_agg(concat_ws(' ', l.kind, l.user_id, l.symbol, l.n, l.minutes), ', ' ORDER BY l.kind, l.user_id NULLS FIRST, l.symbol NULLS FIRST) FROM (
+	SELECT kind, user_id, symbol, count(*) AS n, round(sum(extract(epoch FROM locked_until - locked_at)) / 60, 2) AS minutes
+	  FROM trading.protection_locks WHERE lifted_at IS NULL GROUP BY 1, 2, 3) AS l}),
+	'COOL_DOWN EURUSD 300 45150.00, MAX_DRAWDOWN 1 60.00, MAX_DRAWDOWN dan 1 60.00, STOP_LOSS_GUARD dan 40 13.67, STOP_LOSS_GUARD dan EURUSD 40 13.67',
+	'hundreds of protections lock, each as it says');
+trade('ben', -200, stop => 1);
+is(sql(q{SELECT count(*) FROM trading.protection_locks WHERE lifted_at IS NULL}), '382', 'and nothing for a trade of others');
+
 #----------------------------------------------------------------------
 # Reducing
 #----------------------------------------------------------------------

@@ -189,7 +189,7 @@ my %same = (
 	executions => q{SELECT md5(string_agg(e::text, E'\n' ORDER BY e.execution_id)) FROM (
 		SELECT company_id, user_id, execution_id, signal_id, account_id, symbol, leg, status, requested_price, executed_price, executed_size,
 		       profit, commission, executed_at, reason, side, conversion_rate, flag, conflicts, simulated, content_hash FROM trading.executions) AS e},
-	trades => q{SELECT md5(string_agg((to_jsonb(t) - '{decided_at,correlation_id,lane,batch_no,filled_batch_no,ended_batch_no,updated_at}'::text[])::text,
+	trades => q{SELECT md5(string_agg((to_jsonb(t) - '{decided_at,decided_batch_no,expires_at,correlation_id,lane,batch_no,filled_batch_no,ended_batch_no,turns,stopped_at,stopped_batch_no,updated_at}'::text[])::text,
 		E'\n' ORDER BY t.signal_id)) FROM trading.trades AS t},
 	positions => q{SELECT string_agg((to_jsonb(p) - 'recorded_at')::text, E'\n' ORDER BY p.user_id, p.symbol) FROM trading.positions AS p},
 	accounts => q{SELECT string_agg(a::text, E'\n' ORDER BY a.user_id) FROM (

@@ -1,5 +1,6 @@
 # What decisions see of executions: reservations end, open trades count, equity moves sizes, a
-# stopped-out prediction never comes back; also after a kill -9.  And what is turned away.
+# stopped-out prediction never comes back, what isn't filled of an order ends a day after its
+# signal; also after a kill -9.  And what is turned away.
 use strict;
 use warnings;
 
@@ -23,20 +24,22 @@ my $lane = value($node, "SELECT trading.lane_of('acme', 2)");
 
 sub all_read
 {
-	return wait_for($node, "SELECT input_seq FROM trading.batches WHERE lane = $lane ORDER BY batch_no DESC LIMIT 1",
-		$nats->messages('trading_input'), shift);
+	my ($name, $company) = @_;
+	return wait_for($node, "SELECT input_seq FROM trading.batches WHERE lane = trading.lane_of('" . ($company // 'acme') . "', 2) ORDER BY batch_no DESC LIMIT 1",
+		$nats->messages('trading_input'), $name);
 }
 
 # A prediction so many seconds after noon; gives the size of its signal, or nothing.
 sub predict
 {
-	my ($seconds, $id) = @_;
-	my $before = value($node, "SELECT count(*) FROM trading.signals WHERE company_id = 'acme'");
-	$nats->publish($nats->batch(company => 'acme', user => 'ann', generated_at => ($noon + $seconds) * 1_000_000,
+	my ($seconds, $id, $company) = @_;
+	$company //= 'acme';
+	my $before = value($node, "SELECT count(*) FROM trading.signals WHERE company_id = '$company'");
+	$nats->publish($nats->batch(company => $company, user => 'ann', generated_at => ($noon + $seconds) * 1_000_000,
 		predictions => [ $nats->prediction(prediction_id => $id) ]));
-	all_read("prediction $id is read");
-	return value($node, "SELECT position_size FROM trading.signals WHERE company_id = 'acme' ORDER BY decided_at DESC, signal_id DESC OFFSET 0 LIMIT "
-		. "((SELECT count(*) FROM trading.signals WHERE company_id = 'acme') - $before)");
+	all_read("prediction $id is read", $company);
+	return value($node, "SELECT position_size FROM trading.signals WHERE company_id = '$company' ORDER BY decided_at DESC, signal_id DESC OFFSET 0 LIMIT "
+		. "((SELECT count(*) FROM trading.signals WHERE company_id = '$company') - $before)");
 }
 
 my $reports = 0;
@@ -107,5 +110,21 @@ my ($status, undef, $err) = $node->psql('postgres',
 	"SELECT trading.report_execution('x', gen_random_uuid(), 'CANCELLED', now(), symbol => 'EURUSD', company_id => 'acme', user_id => 'ann')",
 	extra_params => [ '-U', 'te_bea' ]);
 like($err, qr/permission denied for executions with company_id "acme"/, 'and can\'t report');
+
+# Of an order of beta a fifth is filled, and nothing more is heard of it: 1.5 % of the equity may be
+# at risk, and 1 % counts until a day after the signal's expiry, then 0.2 %.
+$node->safe_psql('postgres', q{INSERT INTO trading.risk_limits (company_id, max_open_risk_percent) VALUES ('beta', 1.5)});
+is(predict(2000, 'b1', 'beta'), 0.5, 'an order of another company');
+my ($signal, $life) = split /\|/, value($node, q{SELECT signal_id, extract(epoch FROM expires_at - decided_at)::integer FROM trading.signals WHERE prediction_id = 'b1'});
+$nats->publish({ subject => 'trading.executions.beta.ann', type => 'ExecutionResult', envelope => { company_id => 'beta', user_id => 'ann', producer_id => 'model' },
+	payload => { execution_id => 'part', signal_id => $signal, company_id => 'beta', user_id => 'ann', symbol => 'EURUSD', status => 'PARTIALLY_FILLED',
+		executed_at => ($noon + 2001) * 1_000_000, executed_price => 1.1, executed_size => 0.1 } });
+my $end = 2000 + $life + 86400;
+is(predict($end - 3600, 'b2', 'beta'), 0.25, 'for a day all that was asked for is at risk');
+$killed = kill_worker($node, $lane);
+wait_for($node, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trading_engine lane $lane' AND pid <> $killed", 1, 'killed, and started again');
+is(predict($end - 1800, 'b3', 'beta'), 0.25, 'after a restart, too');
+is(predict($end, 'b4', 'beta'), 0.5, 'then what is filled');
+is(value($node, q{SELECT state || ' ' || working FROM trading.trades WHERE prediction_id = 'b1'}), 'OPEN true', 'which is open, and may be filled up');
 
 done_testing();

@@ -213,12 +213,19 @@ is(sql(q{
 
 # The newest trades of a strategy.
 is(sql(q{
-	WITH recent AS (SELECT * FROM trading.trades WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1') AND state = 'CLOSED' AND simulated ORDER BY closed_at DESC, signal_id DESC LIMIT 5)
-	SELECT f.trades, f.accuracy = (SELECT trading.win_rate(profit) FROM recent), abs(f.max_drawdown - d.max_drawdown) < 1e-12
-	  FROM trading.strategy_figures('acme', 'tom', 's1', 5) AS f,
-	       (SELECT trading.max_drawdown(profit, closed_at, 4000 + (SELECT COALESCE(sum(t.profit), 0) FROM trading.trades AS t WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1')
-			AND t.state = 'CLOSED' AND t.simulated AND t.signal_id NOT IN (SELECT signal_id FROM recent)) ORDER BY closed_at, signal_id) AS max_drawdown FROM recent) AS d}),
-	'5|t|t', 'the newest trades of a strategy by themselves');
+	WITH closed AS (SELECT * FROM trading.trades WHERE (company_id, user_id, strategy_id) = ('acme', 'tom', 's1') AND state = 'CLOSED' AND simulated),
+	curve AS (SELECT c.closed_at, 4000 + sum(sum(c.profit::numeric)) OVER (ORDER BY c.closed_at) AS equity FROM closed AS c GROUP BY c.closed_at),
+	falls AS (SELECT c.closed_at, 1 - c.equity / GREATEST(4000, max(c.equity) OVER (ORDER BY c.closed_at)) AS fall FROM curve AS c)
+	SELECT count(*), bool_and(f.trades = r.trades), bool_and(f.accuracy = r.accuracy),
+	       bool_and(abs(f.max_drawdown - (SELECT max(x.fall) FROM falls AS x WHERE x.closed_at >= COALESCE((SELECT max(y.closed_at) FROM falls AS y WHERE y.closed_at < r.first), '-infinity'))) < 1e-12),
+	       bool_and(abs(f.drawdown - (SELECT x.fall FROM falls AS x ORDER BY x.closed_at DESC LIMIT 1)) < 1e-12)
+	  FROM (VALUES (5), (10), (20), (1000000)) AS n (newest)
+	 CROSS JOIN LATERAL (SELECT count(*) AS trades, trading.win_rate(w.profit) AS accuracy, min(w.closed_at) AS first
+		FROM (SELECT c.* FROM closed AS c ORDER BY c.closed_at DESC FETCH FIRST n.newest ROWS WITH TIES) AS w) AS r
+	 CROSS JOIN LATERAL trading.strategy_figures('acme', 'tom', 's1', n.newest) AS f}),
+	'4|t|t|t|t', 'the newest trades of a strategy by themselves, on the curve of them all');
+is(sql(q{SELECT count(*) > 2, count(*) FILTER (WHERE (f.trades, f.accuracy, f.max_drawdown, f.drawdown) IS DISTINCT FROM (least(c.closed_trades, f.trades), c.accuracy, c.max_drawdown, c.drawdown))
+	FROM trading.closed_trade_figures() AS c CROSS JOIN LATERAL trading.strategy_figures(c.company_id, c.user_id, c.strategy_id) AS f}), 't|0', 'and what adjusts strategies goes by the same figures');
 
 # Each sees his own.
 sub as { my ($role, $query) = @_; return $node->safe_psql('postgres', $query, extra_params => [ '-U', $role ]); }

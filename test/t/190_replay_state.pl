@@ -122,4 +122,42 @@ wait_for_input($node, $nats, 300);
 is(value($node, 'SELECT count(DISTINCT lane_count) FROM trading.batches WHERE signals > 0'), '2', 'the number of lanes has changed');
 replay_is_live($node, 'lanes');
 
+#----------------------------------------------------------------------
+# Orders that are filled after their reservation has ended
+#----------------------------------------------------------------------
+
+# An hour of predictions; hours begin long after what was reserved before has expired.
+my $epoch = 9_000_000_000_000_000;
+sub hour
+{
+	my ($start) = @_;
+	finish_prediction(start_prediction($nats, '--start', $start, '--bars', 60, '--seed', 7, '--epoch', $epoch++, 'GBPUSD'));
+	wait_for_input($node, $nats, 300);
+	return;
+}
+sub report
+{
+	my ($status, $rest) = @_;
+	my $reports = value($node, 'SELECT count(*) FROM trading.executions');
+	my $sent = value($node, "SELECT count(trading.report_execution('$status ' || s.signal_id, s.signal_id, '$status', s.decided_at + interval '1 s', $rest))
+		FROM (SELECT DISTINCT ON (company_id, user_id) * FROM trading.signals
+		       WHERE outcome = 'SIGNAL' AND decided_at < '2012-02-05T13:00Z' ORDER BY company_id, user_id, decided_at DESC, signal_id) AS s");
+	wait_for($node, "SELECT count(*) - $reports FROM trading.executions", $sent, "reports: $status");
+	return $sent;
+}
+hour('2012-02-05T04:00:00Z');
+hour('2012-02-05T12:00:00Z');
+hour('2012-02-05T20:00:00Z');
+cmp_ok(report('FILLED', 'executed_price => s.entry_price, executed_size => s.position_size'), '>', 2, 'orders are filled late');
+hour('2012-02-06T04:00:00Z');
+report('CLOSED', 'executed_price => s.entry_price, profit => -1');
+hour('2012-02-06T12:00:00Z');
+is(value($node, q{SELECT count(*) > 0 FROM trading.signals WHERE decided_at BETWEEN '2012-02-06T04:00Z' AND '2012-02-06T06:00Z'
+	AND (trading.decision_inputs(inputs) #>> '{account,open_positions}')::integer > 0}), 't', 'and seen by decisions');
+replay_is_live($node, 'late reports');
+for my $from ('2012-02-05T12:00Z', '2012-02-05T20:00Z', '2012-02-06T04:00Z', '2012-02-06T12:00Z')
+{
+	is(differences($node, $of_range->("p.decided_at >= '$from'"), from_time => "'$from'"), '0|0', "also where a range begins at $from");
+}
+
 done_testing();

@@ -59,47 +59,47 @@ static void when(void)
 	is_text(verdict(), "OPTED_OUT", "a strategy can opt out");
 }
 
+/* What an accuracy makes of a threshold, with the tier's; 0: nothing. */
+static const struct
+{
+	double accuracy, tier, threshold, after;
+	const char *name;
+} thresholds[] = {
+	{0.5999, 0.7, 0.7, 0.75, "accuracy below 0.6: + 0.05"},
+	{18.0 / 30, 0.7, 0.7, 0, "exactly 0.6 isn't below"},
+	{0.6 - 1e-10, 0.7, 0.7, 0, "nor is noise"},
+	{24.0 / 30, 0.7, 0.7, 0, "exactly 0.8 isn't above"},
+	{0.81, 0.7, 0.7, 0.68, "above 0.8: - 0.02"},
+	{NAN, 0.7, 0.7, 0, "no accuracy, no change"},
+	{0.1, 0.7, 0.93, 0.95, "the ceiling is 0.95"},
+	{0.1, 0.7, 0.95, 0, "at it nothing moves"},
+	{0.1, 0.7, 0.97, 0, "what was set above it isn't lowered to it"},
+	{0.9, 0.7, 0.61, 0.6, "the floor is the tier's default less 0.1"},
+	{0.9, 0.7, 0.6, 0, "at it nothing moves"},
+	{0.9, 0.7, 0.4, 0, "what was set below it isn't raised to it"},
+	{0.9, 0.55, 0.51, 0.5, "and never below 0.5"},
+	{0.9, 0.8, 0.71, 0.7, "of FREE 0.7"},
+};
+
 static void threshold(void)
 {
 	start();
+	for (size_t i = 0; i < sizeof(thresholds) / sizeof(thresholds[0]); i++) {
+		figures.accuracy = thresholds[i].accuracy;
+		state.tier_threshold = thresholds[i].tier;
+		state.threshold = thresholds[i].threshold;
+		if (thresholds[i].after > 0)
+			is_exactly(changed_to(), thresholds[i].after, thresholds[i].name);
+		else
+			is_text(verdict(), "NOTHING_TO_DO", thresholds[i].name);
+	}
+	start();
 	figures.accuracy = 0.5999;
-	is_exactly(changed_to(), 0.75, "accuracy below 0.6: + 0.05");
+	verdict();
 	ok(done.changes[0].what == TE_ADJUSTS_THRESHOLD && done.changes[0].before == 0.7 &&
 	       done.changes[0].reason == TE_ADJUST_REASON_LOW_ACCURACY &&
 	       done.changes[0].figure == 0.5999 && done.changes[0].limit == 0.6,
 	   "with its evidence");
-	figures.accuracy = 18.0 / 30;
-	is_text(verdict(), "NOTHING_TO_DO", "exactly 0.6 isn't below");
-	figures.accuracy = 0.6 - 1e-10;
-	is_text(verdict(), "NOTHING_TO_DO", "nor is noise");
-	figures.accuracy = 24.0 / 30;
-	is_text(verdict(), "NOTHING_TO_DO", "exactly 0.8 isn't above");
-	figures.accuracy = 0.81;
-	is_exactly(changed_to(), 0.68, "above 0.8: - 0.02");
-	figures.accuracy = NAN;
-	is_text(verdict(), "NOTHING_TO_DO", "no accuracy, no change");
-
-	figures.accuracy = 0.1;
-	state.threshold = 0.93;
-	is_exactly(changed_to(), 0.95, "the ceiling is 0.95");
-	state.threshold = 0.95;
-	is_text(verdict(), "NOTHING_TO_DO", "at it nothing moves");
-	state.threshold = 0.97;
-	is_text(verdict(), "NOTHING_TO_DO", "what was set above it isn't lowered to it");
-
-	figures.accuracy = 0.9;
-	state.threshold = 0.61;
-	is_exactly(changed_to(), 0.6, "the floor is the tier's default less 0.1");
-	state.threshold = 0.6;
-	is_text(verdict(), "NOTHING_TO_DO", "at it nothing moves");
-	state.threshold = 0.4;
-	is_text(verdict(), "NOTHING_TO_DO", "what was set below it isn't raised to it");
-	state.tier_threshold = 0.55;
-	state.threshold = 0.51;
-	is_exactly(changed_to(), 0.5, "and never below 0.5");
-	state.tier_threshold = 0.8;
-	state.threshold = 0.71;
-	is_exactly(changed_to(), 0.7, "of FREE 0.7");
 }
 
 static void size(void)

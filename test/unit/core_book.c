@@ -2,6 +2,7 @@
  * core_book.c - open and reserved, added up per scope: against plain lists, with aborts.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/book.h"
 
@@ -89,8 +90,38 @@ static void counting(void)
 	   "and nothing is left");
 }
 
-/* A burst within one batch can't overshoot a limit of 3. */
 /* So many amounts that aren't known that their sum is beyond 64 bits. */
+/* Half of an order is filled, and nothing more comes: that half is open for good. */
+static void staying(void)
+{
+	TeBookEntry e = entry(1, NOON + 10);
+	TeBookTotals t;
+
+	start(4, 16, 8);
+	e.pending = te_book_lots(0.5);
+	e.stays = true;
+	e.left_risk = e.risk / 2;
+	e.left_notional = e.notional / 2;
+	e.left_margin = e.margin / 2;
+	te_book_put(&book, &e);
+	te_book_apply(&book);
+	te_book_expire(&book, NOON + 9);
+	ok(te_book_totals(&book, e.tags[0].key).pending == te_book_lots(0.5),
+	   "until it expires all that was asked for counts");
+	te_book_expire(&book, NOON + 10);
+	t = te_book_totals(&book, e.tags[0].key);
+	ok(t.entries == 1 && t.pending == 0, "then it is an open position, and nothing is pending");
+	ok(t.risk == e.left_risk && t.notional == e.left_notional && t.margin == e.left_margin,
+	   "of what is filled");
+	te_book_discard(&book);
+	t = te_book_totals(&book, e.tags[0].key);
+	ok(t.risk == e.risk && t.pending == e.pending, "an abort brings back what was pending");
+	te_book_expire(&book, NOON + 1000000);
+	te_book_apply(&book);
+	te_book_expire(&book, NOON + 2000000);
+	ok(te_book_totals(&book, e.tags[0].key).entries == 1, "what is open never expires");
+}
+
 static void unknown_amounts(void)
 {
 	const uint32_t n = 20000;
@@ -110,6 +141,7 @@ static void unknown_amounts(void)
 	           "and what remains of them is exact");
 }
 
+/* A burst within one batch can't overshoot a limit of 3. */
 static void burst(void)
 {
 	int let = 0;
@@ -206,6 +238,10 @@ static void random_put(TeTime at)
 	                 .pending = te_book_lots(between(0, 10)),
 	                 .tag_count = below(6)};
 
+	e.stays = below(3) == 0;
+	e.left_risk = e.risk / 3;
+	e.left_notional = e.notional / 3;
+	e.left_margin = e.margin / 3;
 	for (int k = 0; k < e.tag_count; k++) /* tags share buckets, none comes twice */
 		e.tags[k] = (TeBookTag){key((uint64_t)(k * 4 + below(4)) * 64), (int8_t)(below(3) - 1)};
 	if (te_book_put(&book, &e) == TE_BOOK_DONE) {
@@ -231,6 +267,20 @@ static void move(void)
 	free(old);
 }
 
+static void expire_in_model(int i, TeTime at)
+{
+	TeBookEntry *e = &now.entries[i];
+
+	if (!now.there[i] || e->expires_at == TE_NO_TIME || e->expires_at > at)
+		return;
+	now.there[i] = e->stays;
+	e->risk = e->left_risk;
+	e->notional = e->left_notional;
+	e->margin = e->left_margin;
+	e->pending = 0;
+	e->expires_at = TE_NO_TIME;
+}
+
 static void property(void)
 {
 	TeTime at = NOON;
@@ -253,8 +303,7 @@ static void property(void)
 				at += below(60);
 				if (te_book_expire(&book, at) == TE_BOOK_DONE)
 					for (int i = 0; i < IDS; i++)
-						now.there[i] = now.there[i] && (now.entries[i].expires_at == TE_NO_TIME ||
-						                                now.entries[i].expires_at > at);
+						expire_in_model(i, at);
 				else
 					n = 1, wrong++;
 				break;
@@ -279,13 +328,107 @@ static void property(void)
 	ok(most > 100, "with many entries");
 }
 
+/* --- with much that is open --- */
+
+#define BATCH 100
+#define ROUNDS 100
+#define USERS 1000
+
+/* Keys as the engine has them: hashes. */
+static TeKey hashed(uint64_t n)
+{
+	return (TeKey){n, n * UINT64_C(0x9e3779b97f4a7c15)};
+}
+
+/* The order of one of the users of two hundred companies, in one of fifty symbols. */
+static TeBookEntry order(uint64_t id)
+{
+	TeBookEntry e = entry(id, NOON + (TeTime)(id * 7919 % 100000));
+	uint64_t user = id % USERS, company = user % 200, symbol = id % 50;
+
+	e.id = hashed(id);
+	e.tag_count = 8;
+	e.tags[0] = (TeBookTag){hashed(1000 + user), 0};
+	e.tags[1] = (TeBookTag){hashed(10000 + company), 0};
+	e.tags[2] = (TeBookTag){hashed(100000 + company * 50 + symbol), 0};
+	e.tags[3] = (TeBookTag){hashed(200000 + user * 50 + symbol), 0};
+	e.tags[4] = (TeBookTag){hashed(300000 + user), 0};
+	e.tags[5] = (TeBookTag){hashed(400000 + user), 1};
+	e.tags[6] = (TeBookTag){hashed(500000 + user), -1};
+	e.tags[7] = (TeBookTag){hashed(600000 + symbol), 0};
+	return e;
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Look at all totals of each order, reserve it; then all of them have an outcome. */
+static int64_t batch(uint64_t first)
+{
+	int64_t seen = 0;
+
+	for (uint64_t id = first; id < first + BATCH; id++) {
+		TeBookEntry e = order(id);
+
+		for (int k = 0; k < e.tag_count; k++)
+			seen += te_book_totals(&book, e.tags[k].key).entries;
+		put(e);
+	}
+	te_book_apply(&book);
+	for (uint64_t id = first; id < first + BATCH; id++)
+		te_book_remove(&book, hashed(id));
+	te_book_apply(&book);
+	return seen;
+}
+
+/* What a batch costs at the least while so many orders are open. */
+static double cost(uint32_t open)
+{
+	double least = INFINITY;
+	int64_t seen = 0;
+
+	start(open + BATCH, 8 * (open + BATCH), BATCH);
+	for (uint32_t id = 0; id < open; id++) {
+		put(order(id));
+		te_book_apply(&book);
+	}
+	for (uint64_t round = 0; round < ROUNDS; round++) {
+		double begun = cpu_seconds(), took;
+
+		seen += batch(open + round * BATCH);
+		took = cpu_seconds() - begun;
+		if (took < least)
+			least = took;
+	}
+	ok(book.count == open && seen > 0, "all orders are open");
+	return least;
+}
+
+/* A look at every order would take a hundred times as long; what is left is the processor's cache.
+ */
+static void much_is_open(void)
+{
+	double few = cost(500), many = cost(50000);
+
+	printf("# a batch of %d orders: %.1f us with 500 open, %.1f us with 50,000\n", BATCH, few * 1e6,
+	       many * 1e6);
+	ok(many < 10 * few, "with 50,000 orders open a batch costs what it did with few");
+}
+
 int main(void)
 {
 	counting();
+	staying();
 	unknown_amounts();
 	burst();
 	bounds();
 	property();
+	much_is_open();
 	free(memory);
 	return done_testing();
 }

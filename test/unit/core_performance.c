@@ -198,6 +198,48 @@ static bool near(double a, double b)
 	return (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-12 * (1 + fabs(b));
 }
 
+/*
+ * The curve that goes on where that of the first trades ended, against the whole one step by step.
+ * Cut where time moves on, as an instant moves the curve once.
+ */
+static const char *goes_on(const Trade *trades, int count)
+{
+	TePerformance before, after;
+	TeCurve curve = {.resize = resize};
+	int cut = count > 0 ? below(count) : 0;
+	double equity = EQUITY, peak = EQUITY, deepest = 0;
+	const char *what = NULL;
+
+	while (cut > 0 && cut < count && trades[cut].at == trades[cut - 1].at)
+		cut++;
+	start(&before);
+	start(&after);
+	for (int i = 0; i < count; i++)
+		add(i < cut ? &before : &after, &trades[i]);
+	te_performance_settle(&before);
+	te_performance_settle(&after);
+	te_curve_go_on(&curve, &before.curve);
+	te_curve_join(&curve, &after.curve);
+	for (int i = 0; i < count; i++) {
+		equity += trades[i].profit;
+		if (i + 1 < count && trades[i + 1].at == trades[i].at)
+			continue;
+		peak = fmax(peak, equity);
+		if (i + 1 >= cut)
+			deepest = fmax(deepest, (peak - equity) / peak);
+	}
+	if (fabs(te_curve_max_drawdown(&curve, EQUITY) - deepest) > 1e-9)
+		what = "maximum drawdown of a curve that goes on";
+	else if (fabs(te_curve_drawdown(&curve, EQUITY) - (peak - equity) / peak) > 1e-9)
+		what = "drawdown of a curve that goes on";
+	resize(curve.reach.items, 0);
+	resize(curve.falls.items, 0);
+	resize(curve.returns.items, 0);
+	finish(&before);
+	finish(&after);
+	return what;
+}
+
 /* One set of random trades; says what differs, or NULL. */
 static const char *differs(void)
 {
@@ -239,6 +281,8 @@ static const char *differs(void)
 		what = "recovery";
 	else if (twice.run.longest != streak.longest)
 		what = "losing streak";
+	else
+		what = goes_on(trades, count);
 	free(a);
 	free(b);
 	finish(&whole);

@@ -79,8 +79,8 @@ SELECT company_id, level, grain, user_id, strategy_id, symbol, simulated, curren
 INSERT INTO trading.prediction_scores (company_id, user_id, producer_id, prediction_id, generated_at, model_id, symbol, horizon, side,
 	confidence, price, band, ends_at, end_price, correct)
 SELECT company_id, user_id, 'p', 'x', now(), '', 'EURUSD', '1 hour', 1, 0.7, 1.1, 0.0001, now(), 1.2, true FROM everybody;
-INSERT INTO trading.score_days (company_id, model_id, symbol, horizon, day, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
-SELECT DISTINCT company_id, '', 'EURUSD', interval '1 hour', date '2026-01-01', 7, 2, 1, 0, 2.1, 0.5 FROM everybody;
+INSERT INTO trading.score_sums (company_id, grain, model_id, symbol, horizon, starts_on, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
+SELECT DISTINCT company_id, 'month', '', 'EURUSD', interval '1 hour', date '2026-01-01', 7, 2, 1, 0, 2.1, 0.5 FROM everybody;
 INSERT INTO trading.decision_counts (company_id, user_id, strategy_id, minute, outcome, lane, decisions)
 SELECT company_id, user_id, 'main', date_trunc('minute', now()), 'STALE', 0, 7 FROM trading.users;
 INSERT INTO trading.confidence_counts (company_id, user_id, symbol, minute, confidence, lane, predictions)

@@ -38,6 +38,13 @@ INSERT INTO trading.trading_switches (symbol, state) VALUES ('EURUSD', 'STOPPED'
 INSERT INTO trading.news_rules (before) VALUES ('-1 min');
 INSERT INTO trading.news_rules (least_impact) VALUES ('SOME');
 INSERT INTO trading.news_events (event_time, currency, impact) VALUES ('infinity', 'USD', 'HIGH');
+INSERT INTO trading.news_events (event_time, currency, impact, title) VALUES ('2026-01-02Z', 'USD', 'HIGH', repeat('é', 513));
+INSERT INTO trading.news_calendar (known_from, known_until, source) VALUES ('2026-01-01Z', '2026-01-02Z', repeat('x', 1025));
+INSERT INTO trading.rates (base_currency, quote_currency, rate, source) VALUES ('EUR', 'CZK', 25, repeat('x', 1025));
+INSERT INTO trading.market_holidays (symbol, closed_from, closed_until, name) VALUES ('EURUSD', '2026-01-01Z', '2026-01-02Z', repeat('x', 1025));
+UPDATE trading.users SET name = repeat('x', 1025);
+SELECT trading.halt('acme', repeat('x', 1025));
+SELECT trading.lift_lock(1, repeat('x', 1025));
 INSERT INTO trading.news_events (event_time, currency, impact) VALUES (now(), 'usd', 'HIGH');
 INSERT INTO trading.news_calendar (known_from, known_until) VALUES ('2026-01-02', '2026-01-01');
 UPDATE trading.instruments SET margin_rate = 1.5 WHERE symbol = 'EURUSD';

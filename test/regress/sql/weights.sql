@@ -10,7 +10,7 @@ CREATE DATABASE trading_weights;
 \set ECHO none
 \i :companies
 DELETE FROM trading.model_weights;
-DELETE FROM trading.score_days;
+DELETE FROM trading.score_sums;
 \set ECHO all
 
 SELECT v.rights, v.wrongs, trading.model_weight(v.rights, v.wrongs) AS factor
@@ -22,8 +22,8 @@ RESET trading_engine.adjust_most_weight;
 
 -- Votes of two models on two symbols, of broadcasts and of one company; some too few, some too long ago, and predictions as a whole.
 CREATE FUNCTION votes(company text, model text, symbol text, age integer, rights bigint, wrongs bigint) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO trading.score_days (company_id, model_id, symbol, horizon, day, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
-	VALUES (company, model, symbol, '1 hour', (now() AT TIME ZONE 'UTC')::date - age, 5, rights, wrongs, 7, 1, 1)
+	INSERT INTO trading.score_sums (company_id, grain, model_id, symbol, horizon, starts_on, bin, right_votes, wrong_votes, unresolved_votes, confidence_sum, brier_sum)
+	VALUES (company, 'day', model, symbol, '1 hour', (now() AT TIME ZONE 'UTC')::date - age, 5, rights, wrongs, 7, 1, 1)
 $$;
 SELECT votes('_all', 'good', 'EURUSD', 1, 40, 20), votes('_all', 'good', 'EURUSD', 2, 20, 0), votes('_all', 'good', 'USDJPY', 0, 20, 5),
        votes('_all', 'bad', 'EURUSD', 3, 10, 90), votes('_all', '', 'EURUSD', 3, 100, 0), votes('acme', 'own', 'EURUSD', 0, 16, 14),
