@@ -108,27 +108,44 @@ void te_kafka_link_release(TeKafkaLink *link)
 		count_leftover(-1);
 }
 
-/* A link whose input topics are looked at. */
+/* A link that is looked at. */
 typedef struct Looking
 {
 	TeKafkaLink *link;
 	TeKafkaSettings *settings;
 } Looking;
 
+/* Does an input topic have more partitions than when the link was made? */
+static void note_growth(const Looking *looking, const struct rd_kafka_metadata *metadata)
+{
+	TeKafkaLink *link = looking->link;
+
+	for (int t = 0; t < metadata->topic_cnt; t++)
+		for (int i = 0; i < TE_KAFKA_INPUTS; i++)
+			if (strcmp(metadata->topics[t].topic, looking->settings->inputs[i]) == 0 &&
+			    metadata->topics[t].partition_cnt > link->partitions[i])
+				atomic_store(&link->grown, 1 + i);
+}
+
+/* The topics that the consumer knows are those that it reads. */
 static void *look_main(void *argument)
 {
 	Looking *looking = argument;
 	TeKafkaLink *link = looking->link;
-	char error[TE_TRANSPORT_ERROR_SIZE];
+	int timeout = (int)(looking->settings->config.request_timeout / TE_MSEC);
+	const struct rd_kafka_metadata *metadata = NULL;
 	uint64_t one = 1;
 
-	for (int i = 0; i < TE_KAFKA_INPUTS; i++)
-		if (te_kafka_count_partitions(link->consumer, looking->settings->inputs[i],
-		                              looking->settings->config.request_timeout, error,
-		                              sizeof(error)) > link->partitions[i])
-			atomic_store(&link->grown, 1 + i);
+	if (rd_kafka_metadata(link->consumer, 0, NULL, &metadata, timeout) ==
+	    RD_KAFKA_RESP_ERR_NO_ERROR) {
+		atomic_store(&link->unanswered, 0);
+		note_growth(looking, metadata);
+		rd_kafka_metadata_destroy(metadata);
+	} else {
+		atomic_fetch_add(&link->unanswered, 1);
+	}
 	atomic_store(&link->looking, false);
-	if (atomic_load(&link->grown) != 0 && write(link->wake_fd, &one, sizeof(one)) < 0) {
+	if (write(link->wake_fd, &one, sizeof(one)) < 0) {
 		/* The counter is full, so the loop is awake anyway. */
 	}
 	te_kafka_settings_release(looking->settings);
@@ -183,6 +200,7 @@ static bool make_link(TeKafkaAttempt *attempt)
 	atomic_init(&link->refs, 1);
 	atomic_init(&link->looking, false);
 	atomic_init(&link->grown, 0);
+	atomic_init(&link->unanswered, 0);
 	link->wake_fd = fcntl(attempt->wake_fd, F_DUPFD_CLOEXEC, 0);
 	if (link->wake_fd < 0)
 		return te_kafka_attempt_fail(attempt, "no descriptor: %s", strerrordesc_np(errno));

@@ -213,18 +213,25 @@ static bool take_event(TeKafka *k, bool producer, int64_t now)
 	return k->link == link;
 }
 
-/* Partitions that were added are read as soon as they are seen, by another link. */
-static void watch_partitions(TeKafka *k, int64_t now)
+/*
+ * Partitions that were added are read as soon as they are seen, by another link.  Without outputs
+ * under way nothing else notices brokers that have stopped to answer, librdkafka least of all; of
+ * several brokers it may have been the one that has, so once is not enough.
+ */
+static void watch_brokers(TeKafka *k, int64_t now)
 {
-	int grown = atomic_load(&k->link->grown);
+	int grown = atomic_load(&k->link->grown), unanswered = atomic_load(&k->link->unanswered);
+	bool looking = atomic_load(&k->link->looking);
 
 	if (grown != 0) {
 		te_kafka_drop(k, now, "topic %s has more partitions than before",
 		              k->settings->inputs[grown - 1]);
-	} else if (now >= k->look_at) {
+	} else if (unanswered > 1) {
+		te_kafka_drop(k, now, "the brokers don't answer%s%s", k->detail[0] != '\0' ? ": " : "",
+		              k->detail);
+	} else if (!looking && (now >= k->look_at || unanswered > 0)) {
 		k->look_at = now + k->config->look_every;
-		if (k->in.reading)
-			te_kafka_link_look(k->link, k->settings);
+		te_kafka_link_look(k->link, k->settings);
 	}
 }
 
@@ -244,7 +251,7 @@ static void process_link(TeKafka *k, int64_t now)
 	if (k->link != link)
 		return;
 	k->in.more = k->in.more || taken == EVENTS_MAX || !te_kafka_input_has_room(k);
-	watch_partitions(k, now);
+	watch_brokers(k, now);
 	if (k->link == link)
 		te_kafka_output_watch(k, now);
 }
@@ -274,6 +281,8 @@ static int64_t kafka_deadline(const TeTransport *t)
 	if (k->in.more && te_kafka_input_has_room(k))
 		return 0;
 	deadline = te_kafka_output_deadline(k);
+	if (atomic_load(&k->link->looking)) /* its end wakes us */
+		return deadline;
 	return deadline < k->look_at ? deadline : k->look_at;
 }
 

@@ -75,11 +75,12 @@ typedef struct TeKafkaLink
 	int wake_fd; /* a copy: librdkafka writes to it until the end */
 	char cluster_id[TE_TRANSPORT_NAME_SIZE];
 	int32_t partitions[TE_KAFKA_INPUTS]; /* of the input topics, when it was checked */
-	atomic_bool looking;                 /* a thread counts them again */
-	atomic_int grown;                    /* it found more: 1 + index of the topic */
+	atomic_bool looking;                 /* a thread asks a broker again */
+	atomic_int grown;                    /* it found more partitions: 1 + index of the topic */
+	atomic_int unanswered;               /* it got no answer so often in a row */
 } TeKafkaLink;
 
-/* Counts the partitions of the input topics again, in a thread that notes growth and wakes. */
+/* Asks a broker for the input topics again, in a thread that notes what comes of it and wakes. */
 void te_kafka_link_look(TeKafkaLink *link, TeKafkaSettings *settings);
 /* Nothing wakes anybody any more. */
 void te_kafka_link_silence(TeKafkaLink *link);

@@ -31,7 +31,7 @@ void te_transport_config_init(TeTransportConfig *config)
 		.heartbeat = 1 * SEC,
 		.backoff_min = 100 * MSEC,
 		.backoff_max = 2 * SEC,
-		.look_every = 60 * SEC,
+		.look_every = 5 * SEC,
 	};
 }
 

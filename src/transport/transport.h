@@ -164,7 +164,7 @@ typedef struct TeTransportConfig
 	int64_t heartbeat;       /* idle input: the broker must speak this often; 1 s */
 	int64_t backoff_min;     /* 100 ms, doubled with jitter at each failure */
 	int64_t backoff_max;     /* 2 s, so that an engine is back 2 s after its broker */
-	int64_t look_every;      /* Kafka: topics are looked at for more partitions; 60 s */
+	int64_t look_every;      /* Kafka: the brokers are asked whether they live; 5 s */
 } TeTransportConfig;
 
 /* What to wait for.  fd is -1 while there is no connection. */

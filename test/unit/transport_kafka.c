@@ -591,6 +591,17 @@ static void test_silence(void)
 		rd_kafka_mock_broker_set_rtt(cluster, i, 0);
 	UNTIL(&c, 60, acked(&c) == last + 10);
 	ok(output_is_complete(last + 10, true, 0), "and what they have is completed");
+	UNTIL(&c, 20, running(&c));
+	for (int i = 1; i <= 3; i++)
+		rd_kafka_mock_broker_set_rtt(cluster, i, 30000);
+	since = now_us();
+	c.events = 0;
+	UNTIL(&c, 30, (c.events & TE_EVENT_DISCONNECTED) != 0);
+	ok(now_us() - since < 10 * SEC, "and noticed without any output");
+	printf("# after %lld ms: %s\n", (long long)(now_us() - since) / 1000,
+	       te_transport_stats(c.t)->last_error);
+	for (int i = 1; i <= 3; i++)
+		rd_kafka_mock_broker_set_rtt(cluster, i, 0);
 	te_transport_destroy(c.t);
 }
 
