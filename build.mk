@@ -24,7 +24,7 @@ PURE_C := $(filter-out $(OTHER_KAFKA_C),$(wildcard src/core/*.c src/wire/*.c src
 GLUE_C := $(wildcard src/*.c src/engine/*.c src/replay/*.c src/sql/*.c)
 UNIT_C := $(filter-out $(OTHER_KAFKA_C),$(wildcard test/unit/*.c))
 # Without librdkafka there is nothing to test Kafka with, and nothing to be tested.
-TOOLS := te_nats $(if $(shell pkg-config --exists rdkafka && echo yes),te_kafka kafka_broker te_consumer)
+TOOLS := te_nats tcp_proxy $(if $(shell pkg-config --exists rdkafka && echo yes),te_kafka kafka_broker te_consumer)
 # Programs of the demo, and what they share.
 DEMO_MAINS := demo/predictor.c demo/risk_service.c demo/terminal.c
 DEMO_PARTS := $(filter-out $(DEMO_MAINS),$(wildcard demo/*.c))
@@ -138,7 +138,7 @@ define tool_rule
 $(O)/bin/$(1): $(patsubst %.c,$(O)/%.o,$(tool_sources)) $(PURE_OBJS)
 endef
 $(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
-$(filter-out $(O)/bin/te_nats,$(TOOL_PROGRAMS)): TE_LIBS += $(shell pkg-config --libs rdkafka 2>/dev/null)
+$(filter-out $(O)/bin/te_nats $(O)/bin/tcp_proxy,$(TOOL_PROGRAMS)): TE_LIBS += $(shell pkg-config --libs rdkafka 2>/dev/null)
 
 $(TOOL_PROGRAMS):
 	@mkdir -p $(@D)

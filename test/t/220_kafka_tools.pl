@@ -40,19 +40,23 @@ $kafka->finish_load($kafka->start_load(@load));
 my @loads = map { $_->{sha256} } grep { $_->{envelope}{producer_id} eq 'load' } $kafka->dump('trading.predictions');
 is_deeply([ @loads[ 0 .. 99 ] ], [ @loads[ 100 .. 199 ] ], 'the same load again is the same bytes');
 
-$kafka->error('produce', 'REQUEST_TIMED_OUT', 2);
-$kafka->publish($kafka->tick(price => 201));
-is($kafka->messages('trading.market'), 201, 'the producer outlives errors of the broker, without a duplicate');
+if ($kafka->mock)
+{
+	$kafka->error('produce', 'REQUEST_TIMED_OUT', 2);
+	$kafka->publish($kafka->tick(price => 201));
+	is($kafka->messages('trading.market'), 201, 'the producer outlives errors of the broker, without a duplicate');
+	$kafka->rtt(300);
+	my $start = Time::HiRes::time();
+	$kafka->messages('trading.market');
+	cmp_ok(Time::HiRes::time() - $start, '>', 0.3, 'answers are delayed');
+	$kafka->rtt(0);
+	ok(!eval { $kafka->command('fly'); 1 }, 'an unknown command is refused');
+}
+my $messages = $kafka->messages('trading.market');
 $kafka->down;
 ok(!IO::Socket::INET->new($kafka->brokers), 'a broker that is down is not reached');
 $kafka->up;
-is($kafka->messages('trading.market'), 201, 'it comes back with what it had');
-$kafka->rtt(300);
-my $start = Time::HiRes::time();
-$kafka->messages('trading.market');
-cmp_ok(Time::HiRes::time() - $start, '>', 0.3, 'answers are delayed');
-$kafka->rtt(0);
-ok(!eval { $kafka->command('fly'); 1 }, 'an unknown command is refused');
+is($kafka->messages('trading.market'), $messages, 'it comes back with what it had');
 $kafka->stop;
 
 done_testing();

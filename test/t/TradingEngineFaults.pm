@@ -19,10 +19,11 @@ use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 use TradingEngine;
 
-our @EXPORT = qw(full rounds within seeded proven violations consumed);
+our @EXPORT = qw(full rounds within seeded proven violations consumed quick_route
+  tenants_that_trade start_submitting finish_submitting wait_for_route route_state wait_for_settled own_memory);
 
 my $sql = dirname(Cwd::abs_path(__FILE__)) . '/faults.sql';
 my $json = JSON::PP->new->utf8;
@@ -135,6 +136,113 @@ sub proven
 		  . join(' + ', map { $accounts->{$_} } qw(applied dead_letters gaps stale)) . ')');
 	note(explain($accounts));
 	return $accounts;
+}
+
+#----------------------------------------------------------------------
+# Failover
+#----------------------------------------------------------------------
+
+# Settings that let a lane return from Kafka in seconds: in the full form those of doc/settings.md.
+sub quick_route
+{
+	return () if full();
+	return (
+		'trading_engine.route_dwell' => '2s', 'trading_engine.route_probe_wait' => '300ms',
+		'trading_engine.route_probe_span' => '1s', 'trading_engine.route_probe_successes' => 3,
+		'trading_engine.route_drain_limit' => '30s');
+}
+
+# Two companies, one in each of two lanes, whose every prediction becomes signals.  What is given
+# replaces parameters of their strategies.
+sub tenants_that_trade
+{
+	my ($node, %o) = @_;
+	my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000,
+		signal_ttl_seconds => 30, auto_execute => 'true', %o);
+	company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
+	company($node, 'north', users => ['nina'], strategy => \%strategy);
+	$node->safe_psql('postgres', q{INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'load')});
+	return;
+}
+
+# Predictions by SQL, whatever becomes of the brokers: a batch every so many seconds.  The handle
+# is for finish_submitting, which gives how many batches there were.
+sub start_submitting
+{
+	my ($node, %o) = @_;
+	my $every = $o{every} // 0.05;
+	my $count = $o{predictions} // 1;
+	my $sql = <<"SQL";
+SELECT trading.submit(jsonb_build_object('company_id', '_all', 'user_id', '_all', 'producer_id', 'load', 'generated_at', clock_timestamp(),
+	'batch_id', 'sql-' || gen_random_uuid(), 'predictions', (SELECT jsonb_agg(jsonb_build_object('prediction_id', gen_random_uuid(),
+		'symbol', 'EURUSD', 'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))
+	FROM generate_series(1, $count)))) IS NOT NULL \\watch $every
+SQL
+	my $file = PostgreSQL::Test::Utils::tempdir('submit') . '/sql';
+	append_to_file($file, $sql);
+	return { process => IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-f', $file ],
+			'<', \undef, '>', '/dev/null', '2>', "$file.errors") };
+}
+
+sub finish_submitting
+{
+	my ($run) = @_;
+	$run->{process}->kill_kill;
+	return;
+}
+
+# States of the lanes' outputs, by lane.
+sub route_state
+{
+	my ($node) = @_;
+	return asked($node, q{SELECT string_agg(state, ' ' ORDER BY lane) FROM (
+		SELECT DISTINCT ON (lane) lane, state FROM trading.routes ORDER BY lane, version DESC) AS r}) // '';
+}
+
+# Wait until every lane's output is in one of the states (a regular expression).
+sub wait_for_route
+{
+	my ($node, $states, $what, $seconds) = @_;
+	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	my $state = '';
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	while (time() < $end)
+	{
+		$state = route_state($node);
+		return pass($what) if $state ne '' && !grep { !/^(?:$states)$/ } split / /, $state;
+		sleep 0.05;
+	}
+	return is($state, $states, $what);
+}
+
+# Everything submitted is decided, and NATS has all that came of it.
+sub wait_for_settled
+{
+	my ($node, $seconds) = @_;
+	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	my $text = '?';
+	while (time() < $end)
+	{
+		$text = asked($node, q{SELECT count(*) FROM trading.inbox AS i WHERE EXISTS (SELECT FROM trading.lanes AS l
+				WHERE NOT EXISTS (SELECT FROM trading.prediction_batches AS p
+					WHERE p.lane = l.lane AND p.source = 'inbox' AND p.input_seq = i.inbox_id))}) // '?';
+		my $output = asked($node, q{SELECT count(*) FROM trading.lanes AS l, LATERAL (
+			SELECT b.last_out_seq, b.publish_seq, b.epoch, b.publish_epoch FROM trading.batches AS b
+			 WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1) AS b
+			WHERE b.last_out_seq > 0 AND (b.publish_epoch, b.publish_seq) < (b.epoch, b.last_out_seq)}) // '?';
+		return if $text eq '0' && $output eq '0';
+		$text = "$text inputs, $output lanes";
+		sleep 0.1;
+	}
+	die "not settled: $text are left\n";
+}
+
+# Memory of a process that it shares with nobody, kB.
+sub own_memory
+{
+	my ($pid) = @_;
+	my $text = eval { slurp_file("/proc/$pid/status") } // '';
+	return $text =~ /RssAnon:\s+(\d+)/ ? $1 : 0;
 }
 
 1;

@@ -1,7 +1,7 @@
 # TradingEngineKafka - a Kafka of a test's own, and what a test does with it.
 #
 #	my $kafka = TradingEngineKafka->new('main')->start;
-#	my $node = engine('main', nats => $nats, conf => { 'trading_engine.kafka_brokers' => "'" . $kafka->brokers . "'" });
+#	my $node = engine('main', nats => $nats, conf => { $kafka->settings });
 #	$kafka->publish($nats->batch(...), ...);         # the same messages as for NATS
 #	my @messages = $kafka->dump('trading.signals');  # all partitions
 #	$kafka->down; $kafka->up;                        # the log and the port stay
@@ -9,8 +9,9 @@
 #	$kafka->error('produce', 'REQUEST_TIMED_OUT', 3);
 #
 # It is librdkafka's mock cluster (test/tools/kafka_broker), in memory: kill9 and start
-# give an empty one on another port.  Publishing and reading is done by te_kafka
-# (test/tools/te_kafka).
+# give an empty one on another port.  With TE_KAFKA_HOME, which scripts/check-kafka sets, it is
+# an Apache Kafka of one node, which keeps what it has, but has no rtt and no error (mock says
+# so).  Publishing and reading is done by te_kafka (test/tools/te_kafka).
 package TradingEngineKafka;
 
 use strict;
@@ -21,6 +22,7 @@ use parent 'TradingEngineMessages';
 use IPC::Open2 ();
 use IPC::Run;
 use POSIX ();
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -51,20 +53,162 @@ sub new
 	return $self->init_messages;
 }
 
+# Is it the mock, which can be told to fail?
+sub mock { return !$ENV{TE_KAFKA_HOME}; }
+
 sub start
 {
 	my ($self) = @_;
-	$self->{pid} = IPC::Open2::open2($self->{answers}, $self->{commands},
-		'kafka_broker', '--brokers', $self->{count});
 	push @running, $self;
-	$self->{brokers} = readline $self->{answers};
-	die "kafka_broker didn't start\n" unless defined $self->{brokers};
-	chomp $self->{brokers};
-	$self->make_topics if $self->{topics};
+	$self->mock ? $self->start_mock : $self->start_apache;
+	$self->make_topics if $self->{topics} && !$self->{made}++;
 	return $self;
 }
 
+sub start_mock
+{
+	my ($self) = @_;
+	$self->{made} = 0;
+	$self->{pid} = IPC::Open2::open2($self->{answers}, $self->{commands},
+		'kafka_broker', '--brokers', $self->{count});
+	$self->{brokers} = readline $self->{answers};
+	die "kafka_broker didn't start\n" unless defined $self->{brokers};
+	chomp $self->{brokers};
+	return;
+}
+
+#----------------------------------------------------------------------
+# Apache Kafka
+#----------------------------------------------------------------------
+
+sub secure { return ($ENV{TE_KAFKA_SECURITY} // 'plaintext') eq 'sasl_ssl'; }
+
+sub java
+{
+	my ($self, @arguments) = @_;
+	return ('java', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', "-Dlog4j.configuration=file:$self->{folder}/log4j.properties",
+		'-cp', "$ENV{TE_KAFKA_HOME}/libs/*", @arguments);
+}
+
+sub write_file
+{
+	my ($self, $name, $text) = @_;
+	open my $file, '>', "$self->{folder}/$name" or die "$name: $!";
+	print $file $text;
+	close $file;
+	return "$self->{folder}/$name";
+}
+
+# A certificate authority, and the server's certificate with its key in one file.
+sub make_certificates
+{
+	my ($self) = @_;
+	my $folder = $self->{folder};
+	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "cd '$folder' && {
+		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem
+		openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+		printf 'subjectAltName=IP:127.0.0.1' > san
+		openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem
+		cat server.key server.pem ca.pem > keystore.pem; } > openssl.log 2>&1");
+	return;
+}
+
+sub prepare_apache
+{
+	my ($self) = @_;
+	my ($port, $inner, $controller) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
+	my $protocol = secure() ? 'SASL_SSL' : 'PLAINTEXT';
+	$self->{brokers} = "127.0.0.1:$port";
+	$self->{password} = sprintf '%08x%08x', rand 2**32, rand 2**32;
+	$self->write_file('log4j.properties', <<"LOG");
+log4j.rootLogger=WARN, file
+log4j.appender.file=org.apache.log4j.FileAppender
+log4j.appender.file.File=$self->{folder}/kafka.log
+log4j.appender.file.layout=org.apache.log4j.PatternLayout
+log4j.appender.file.layout.ConversionPattern=%d %p %m (%c)%n
+LOG
+	my $security = '';
+	if (secure())
+	{
+		$self->make_certificates;
+		$security = <<"SECURITY";
+ssl.keystore.type=PEM
+ssl.keystore.location=$self->{folder}/keystore.pem
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+SECURITY
+		$self->write_file('password', "$self->{password}\n");
+		$self->{config} = $self->write_file('client.conf', <<"CLIENT");
+security.protocol=SASL_SSL
+ssl.ca.location=$self->{folder}/ca.pem
+sasl.mechanism=SCRAM-SHA-512
+sasl.username=engine
+sasl.password=$self->{password}
+CLIENT
+	}
+	$self->{properties} = $self->write_file('server.properties', <<"PROPERTIES");
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1\@127.0.0.1:$controller
+listeners=CLIENT://127.0.0.1:$port,INNER://127.0.0.1:$inner,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=CLIENT://127.0.0.1:$port,INNER://127.0.0.1:$inner
+listener.security.protocol.map=CLIENT:$protocol,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=INNER
+controller.listener.names=CONTROLLER
+log.dirs=$self->{folder}/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+message.max.bytes=33554432
+replica.fetch.max.bytes=33554432
+$security
+PROPERTIES
+	my @users = secure() ? ('--add-scram', "SCRAM-SHA-512=[name=engine,password=$self->{password}]") : ();
+	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', 'exec "$0" "$@" > ' . "'$self->{folder}/format.log' 2>&1",
+		$self->java('kafka.tools.StorageTool', 'format', '--cluster-id', 'dHJhZGluZy1lbmdpbmUtMQ', '--config', $self->{properties}, @users));
+	return;
+}
+
+sub start_apache
+{
+	my ($self) = @_;
+	$self->prepare_apache unless $self->{properties};
+	my @command = $self->java('kafka.Kafka', $self->{properties});
+	my $pid = fork() // die "fork: $!";
+	if ($pid == 0)
+	{
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>>', "$self->{folder}/kafka.out";
+		open STDERR, '>&', \*STDOUT;
+		exec @command or POSIX::_exit(127);
+	}
+	$self->{pid} = $pid;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	while (($self->te_kafka('', 'ready'))[0] != 0)
+	{
+		die "Apache Kafka ended at once, see $self->{folder}/kafka.out\n" if waitpid($pid, POSIX::WNOHANG()) != 0;
+		die "Apache Kafka doesn't answer, see $self->{folder}/kafka.out\n" if time() > $end;
+		sleep 0.2;
+	}
+	return;
+}
+
 sub brokers { my ($self) = @_; return $self->{brokers}; }
+
+# The engine's settings for it.
+sub settings
+{
+	my ($self) = @_;
+	return (
+		'trading_engine.kafka_brokers' => "'$self->{brokers}'",
+		(!$self->{config} ? () : (
+			'trading_engine.kafka_security_protocol' => 'sasl_ssl',
+			'trading_engine.kafka_ca_file' => "'$self->{folder}/ca.pem'",
+			'trading_engine.kafka_sasl_mechanism' => "'SCRAM-SHA-512'",
+			'trading_engine.kafka_sasl_username' => 'engine',
+			'trading_engine.kafka_sasl_password_file' => "'$self->{folder}/password'")));
+}
 
 sub make_topics
 {
@@ -79,7 +223,9 @@ sub make_topics
 sub topic
 {
 	my ($self, $name, $partitions) = @_;
-	return $self->command("topic $self->{prefix}.$name $partitions");
+	return $self->command("topic $self->{prefix}.$name $partitions") if $self->mock;
+	$self->te_kafka_ok('', 'topic', "$self->{prefix}.$name", $partitions);
+	return;
 }
 
 # A command of kafka_broker; dies where it refuses.
@@ -93,9 +239,19 @@ sub command
 	return;
 }
 
-# Without a broker's number: all of them.
-sub down { my ($self, @broker) = @_; return $self->command("down @broker"); }
-sub up { my ($self, @broker) = @_; return $self->command("up @broker"); }
+# Without a broker's number: all of them.  Apache Kafka is killed for that, and started again.
+sub down
+{
+	my ($self, @broker) = @_;
+	return $self->mock ? $self->command("down @broker") : $self->kill9;
+}
+
+sub up
+{
+	my ($self, @broker) = @_;
+	return $self->mock ? $self->command("up @broker") : $self->start;
+}
+
 sub rtt { my ($self, $milliseconds) = @_; return $self->command("rtt $milliseconds"); }
 sub error { my ($self, @words) = @_; return $self->command("error @words"); }
 sub clear { my ($self) = @_; return $self->command('clear'); }
@@ -107,19 +263,32 @@ sub reap
 {
 	my ($self) = @_;
 	my $pid = $self->{pid} or return;
-	close $self->{commands};
-	close $self->{answers};
+	close $self->{commands} if $self->{commands};
+	close $self->{answers} if $self->{answers};
+	delete @$self{qw(commands answers)};
 	waitpid $pid, 0;
 	$self->{pid} = undef;
 	@running = grep { $_ != $self } @running;
 	return;
 }
 
-sub stop { my ($self) = @_; $self->resume if $self->{paused}; return $self->reap; }
+sub stop
+{
+	my ($self) = @_;
+	$self->resume if $self->{paused};
+	kill 'TERM', $self->{pid} if $self->{pid} && !$self->mock;
+	return $self->reap;
+}
+
 sub kill9 { my ($self) = @_; kill 'KILL', $self->{pid} if $self->{pid}; $self->{paused} = 0; return $self->reap; }
 
 # Arguments that say where it is, for te_kafka and te_consumer.
-sub client_arguments { my ($self) = @_; return ('--brokers', $self->{brokers}); }
+sub client_arguments
+{
+	my ($self) = @_;
+	return ('--brokers', $self->{brokers}, $self->{config} ? ('--config', $self->{config}) : ());
+}
+
 
 # te_kafka with arguments; returns (exit status, output, error output).
 sub te_kafka

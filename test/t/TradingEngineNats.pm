@@ -25,7 +25,16 @@ use Time::HiRes qw(sleep time);
 
 my @running;
 
-# Options: config => lines for nats-server's configuration file, js => lines for its jetstream block,
+# A link to the server that can be bad: proxy() gives an object whose url the engine is told, with
+#	delay(MIN, MAX)  milliseconds for whatever the server says
+#	drop('in'|'out'|'both'), heal, cut      see test/tools/tcp_proxy
+sub proxy { my ($self) = @_; return TradingEngineProxy->start($self->{port}); }
+
+# Does the kernel let this user mount, in a namespace of its own?
+sub can_mount { return system('unshare --user --map-current-user --keep-caps --mount true 2>/dev/null') == 0; }
+
+# Options: disk => "12m": the store is a memory file system of that size, empty at each start;
+# config => lines for nats-server's configuration file, js => lines for its jetstream block,
 # tls => 1: clients reach it by TLS, as localhost; their authority is that of $SSL_CERT_FILE.
 sub new
 {
@@ -36,6 +45,7 @@ sub new
 		folder => $folder,
 		port => PostgreSQL::Test::Cluster::get_free_port(),
 		config => $options{config} // '',
+		disk => $options{disk},
 		js => $options{js} // '',
 		tls => $options{tls},
 	}, $class;
@@ -73,7 +83,11 @@ CONFIG
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>>', "$self->{folder}/nats.out";
 		open STDERR, '>&', \*STDOUT;
-		exec 'nats-server', '-c', $config or POSIX::_exit(127);
+		mkdir $self->store;
+		my @mounted = ('unshare', '--user', '--map-current-user', '--keep-caps', '--mount', 'sh', '-c',
+			'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"', $self->{disk} // '', $self->store)
+		  if defined $self->{disk};
+		exec @mounted, 'nats-server', '-c', $config or POSIX::_exit(127);
 	}
 	$self->{pid} = $pid;
 	push @running, $self;
@@ -224,6 +238,47 @@ sub finish_load
 	die "te_nats load: $load->{err}\n" if $load->{out} eq '';
 	return $self->{json}->decode($load->{out});
 }
+
+package TradingEngineProxy;
+
+use IPC::Open2 ();
+
+sub start
+{
+	my ($class, $port) = @_;
+	my $self = bless {}, $class;
+	$self->{pid} = IPC::Open2::open2($self->{answers}, $self->{commands}, 'tcp_proxy', '--to', $port);
+	chomp($self->{port} = readline $self->{answers});
+	return $self;
+}
+
+sub url { my ($self) = @_; return "nats://127.0.0.1:$self->{port}"; }
+
+sub command
+{
+	my ($self, $line) = @_;
+	print { $self->{commands} } "$line\n";
+	$self->{commands}->flush;
+	my $answer = readline $self->{answers};
+	die "tcp_proxy: $line: " . ($answer // "it is gone\n") unless defined $answer && $answer eq "ok\n";
+	return;
+}
+
+sub delay { my ($self, $least, $most) = @_; return $self->command("delay $least $most"); }
+sub drop { my ($self, $way) = @_; return $self->command("drop $way"); }
+sub heal { my ($self) = @_; return $self->command('heal'); }
+sub cut { my ($self) = @_; return $self->command('cut'); }
+
+sub stop
+{
+	my ($self) = @_;
+	close $self->{commands};
+	close $self->{answers};
+	waitpid $self->{pid}, 0;
+	return;
+}
+
+package TradingEngineNats;
 
 # Whatever a test that died left running.
 END

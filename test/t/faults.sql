@@ -22,30 +22,39 @@ CREATE TEMP TABLE committed AS
 	  FROM trading.batches AS b
 	 GROUP BY b.lane, b.epoch;
 
--- Distinct messages with a sequence that producers sent, and the lanes that they concern.
+-- Signals and commands that the database has.
+CREATE TEMP TABLE stored AS
+	SELECT s.lane, s.out_epoch AS epoch, q.seq, s.signal_id::text AS signal_id
+	  FROM trading.signals AS s, LATERAL (VALUES (s.out_seq), (s.command_seq)) AS q (seq)
+	 WHERE q.seq IS NOT NULL;
+
+CREATE TEMP TABLE dead AS
+	SELECT DISTINCT encode(sha256(d.message), 'hex') AS message_hash
+	  FROM trading.dead_letters AS d WHERE d.prediction_index IS NULL AND d.message IS NOT NULL;
+
+-- Distinct messages that producers sent, and the lanes that they concern.  "what" identifies
+-- them: sequenced ones by their number, others by their id, all by their content.
 CREATE TEMP TABLE produced AS
-	SELECT l.lane, i.company, i."user", i.producer, i.epoch, i.seq, i.payload_hash, i.kind, i.id,
-	       array_agg(DISTINCT i.message_hash) AS message_hashes
+	SELECT l.lane, i.company, i."user", i.producer, i.epoch, i.seq, i.kind, i.id,
+	       concat_ws(' ', l.lane, i.company, i."user", i.producer, CASE WHEN i.seq > 0 THEN i.epoch || '/' || i.seq ELSE i.id END,
+			 i.payload_hash) AS what,
+	       bool_or(d.message_hash IS NOT NULL) AS dead
 	  FROM inputs AS i
 	  JOIN trading.lanes AS l ON i.company = '_all'
 	    OR trading.lane_of(i.company, (SELECT count(*)::integer FROM trading.lanes)) = l.lane
+	  LEFT JOIN dead AS d USING (message_hash)
 	 WHERE i.kind IN ('predictions', 'executions') AND i.company IS NOT NULL
 	 GROUP BY l.lane, i.company, i."user", i.producer, i.epoch, i.seq, i.payload_hash, i.kind, i.id,
 	       -- What can't be read is told by its bytes.
 	       CASE WHEN i.payload_hash IS NULL THEN i.message_hash END;
-CREATE INDEX ON produced (lane, company, "user", producer, epoch, seq);
 
 CREATE TEMP TABLE applied AS
 	SELECT p.lane, p.company_id AS company, p.user_id AS "user", p.producer_id AS producer,
-	       p.producer_epoch AS epoch, p.producer_seq AS seq, p.batch_id AS id,
-	       encode(p.payload_hash, 'hex') AS payload_hash, p.batch_no, p.position, p.source
+	       p.producer_epoch AS epoch, p.producer_seq AS seq, p.batch_id AS id, p.batch_no, p.position, p.source,
+	       concat_ws(' ', p.lane, p.company_id, p.user_id, p.producer_id,
+			 CASE WHEN p.producer_seq > 0 THEN p.producer_epoch || '/' || p.producer_seq ELSE p.batch_id END,
+			 encode(p.payload_hash, 'hex')) AS what
 	  FROM trading.prediction_batches AS p;
-CREATE INDEX ON applied (lane, company, "user", producer, epoch, seq);
-
--- Executions of tenants are sequenced with them, where they are at all.
-CREATE TEMP TABLE reported AS
-	SELECT e.company_id AS company, e.user_id AS "user", e.execution_id AS id FROM trading.executions AS e;
-CREATE INDEX ON reported (company, "user", id);
 
 CREATE TEMP TABLE gaps AS
 	SELECT g.lane, split_part(g.scope, '/', 1) AS company, split_part(g.scope, '/', 2) AS "user",
@@ -54,30 +63,27 @@ CREATE TEMP TABLE gaps AS
 	       CASE WHEN g.reason = 'ABANDONED' AND g.to_seq = g.from_seq THEN 9223372036854775807 ELSE g.to_seq END AS to_seq,
 	       g.reason
 	  FROM trading.input_gaps AS g WHERE g.scope IS NOT NULL;
-
-CREATE TEMP TABLE dead AS
-	SELECT encode(sha256(d.message), 'hex') AS message_hash, count(*) AS letters
-	  FROM trading.dead_letters AS d WHERE d.prediction_index IS NULL AND d.message IS NOT NULL
-	 GROUP BY 1;
+CREATE INDEX ON gaps (lane, company, "user", producer, epoch);
 
 CREATE TEMP TABLE newest AS
 	SELECT a.lane, a.company, a."user", a.producer, max(a.epoch) AS epoch FROM applied AS a GROUP BY 1, 2, 3, 4;
+ANALYZE outputs, inputs, frames, places, committed, stored, produced, applied, gaps, newest;
 
 -- What became of each produced message, in each lane that it concerns.
 CREATE TEMP TABLE fates AS
-	SELECT p.*,
-	       (SELECT count(*) FROM applied AS a
-	         WHERE (a.lane, a.company, a."user", a.producer, a.payload_hash) = (p.lane, p.company, p."user", p.producer, p.payload_hash)
-	           AND CASE WHEN p.seq > 0 THEN (a.epoch, a.seq) = (p.epoch, p.seq) ELSE a.seq = 0 AND a.id = p.id END)
-	       + (SELECT count(*) FROM reported AS r
-	           WHERE p.kind = 'executions' AND (r.company, r."user", r.id) = (p.company, p."user", p.id)) AS applied,
-	       EXISTS (SELECT FROM dead AS d WHERE d.message_hash = ANY (p.message_hashes)) AS dead,
+	SELECT p.*, COALESCE(a.times, 0) + (e.execution_id IS NOT NULL)::integer AS applied,
 	       p.seq > 0 AND EXISTS (SELECT FROM gaps AS g
 	         WHERE (g.lane, g.company, g."user", g.producer, g.epoch) = (p.lane, p.company, p."user", p.producer, p.epoch)
 	           AND p.seq BETWEEN g.from_seq AND g.to_seq) AS gap,
-	       p.seq > 0 AND EXISTS (SELECT FROM newest AS n
-	         WHERE (n.lane, n.company, n."user", n.producer) = (p.lane, p.company, p."user", p.producer) AND n.epoch > p.epoch) AS stale
-	  FROM produced AS p;
+	       p.seq > 0 AND p.epoch < n.epoch AS stale
+	  FROM produced AS p
+	  LEFT JOIN (SELECT a.what, count(*) AS times FROM applied AS a GROUP BY a.what) AS a USING (what)
+	  LEFT JOIN trading.executions AS e
+	    ON p.kind = 'executions' AND (e.company_id, e.user_id, e.execution_id) = (p.company, p."user", p.id)
+	  LEFT JOIN newest AS n
+	    ON (n.lane, n.company, n."user", n.producer) = (p.lane, p.company, p."user", p.producer);
+CREATE INDEX ON fates (lane, company, "user", producer, epoch, seq);
+ANALYZE fates;
 
 CREATE TEMP VIEW violations (name, what) AS
 	SELECT 'I2 one place, two contents', format('%s/%s/%s: %s', p.lane, p.epoch, p.seq, string_agg(DISTINCT p.via || ' ' || p.hash, ', '))
@@ -128,8 +134,7 @@ CREATE TEMP VIEW violations (name, what) AS
 	SELECT 'I1 a signal that is not what the table has', format('%s %s at %s: %s/%s/%s %s', o.via, o.place, o.position, o.lane, o.epoch, o.seq, o.signal_id)
 	  FROM ours AS o
 	 WHERE o.kind = 'MESSAGE' AND NOT EXISTS (
-		SELECT FROM trading.signals AS s
-		 WHERE (s.lane, s.out_epoch) = (o.lane, o.epoch) AND s.signal_id::text = o.signal_id AND o.seq IN (s.out_seq, s.command_seq))
+		SELECT FROM stored AS s WHERE (s.lane, s.epoch, s.seq, s.signal_id) = (o.lane, o.epoch, o.seq, o.signal_id))
 	   AND NOT (:'lost_epochs'::boolean AND o.epoch < (SELECT l.epoch FROM trading.lanes AS l WHERE l.lane = o.lane))
 	UNION ALL
 	SELECT 'I5 applied twice', format('lane %s: %s/%s %s %s/%s, %s times', a.lane, a.company, a."user", a.producer, a.epoch, a.seq, count(*))
@@ -164,14 +169,11 @@ CREATE TEMP VIEW violations (name, what) AS
 			  AND (f.dead OR f.applied > 0)))
 	UNION ALL
 	SELECT 'I8 vanished', format('lane %s: %s %s/%s %s %s/%s %s', f.lane, f.kind, f.company, f."user", f.producer, f.epoch, f.seq, f.id)
-	  FROM fates AS f WHERE f.applied = 0 AND NOT f.dead AND NOT f.gap AND NOT f.stale
+	  FROM fates AS f WHERE f.applied = 0 AND NOT f.dead AND NOT f.gap AND f.stale IS NOT TRUE
 	UNION ALL
 	SELECT 'I8 applied, but nobody sent it', format('lane %s: %s/%s %s %s/%s %s', a.lane, a.company, a."user", a.producer, a.epoch, a.seq, a.id)
 	  FROM applied AS a
-	 WHERE :'input_complete'::boolean AND a.source <> 'inbox' AND NOT EXISTS (
-		SELECT FROM produced AS p
-		 WHERE (p.lane, p.company, p."user", p.producer, p.payload_hash) = (a.lane, a.company, a."user", a.producer, a.payload_hash)
-		   AND CASE WHEN a.seq > 0 THEN (p.epoch, p.seq) = (a.epoch, a.seq) ELSE p.id = a.id END);
+	 WHERE :'input_complete'::boolean AND a.source <> 'inbox' AND NOT EXISTS (SELECT FROM produced AS p WHERE p.what = a.what);
 
 SELECT name, count(*), min(what) FROM violations GROUP BY name ORDER BY name;
 
