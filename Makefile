@@ -3,6 +3,7 @@
 #   make                build the shared library and the SQL script
 #   make install        install them into the server of PG_CONFIG (as root)
 #   make check          install what Debian has, build, and run every test
+#   make check-kafka    those that need a Kafka, with Apache Kafka from Maven Central
 #   make demo           see it work, in a scratch folder
 #
 # Variables: PG_CONFIG, CC, WERROR=1 (warnings are errors), KAFKA=no (without
@@ -13,7 +14,7 @@
 # How things are built is in build.mk, on PGXS.
 
 .PHONY: all install uninstall programs units everything lint clean \
-	setup check unit regress isolation tap demo bench format sanitize fuzz
+	setup check check-kafka unit regress isolation tap demo bench format sanitize fuzz
 
 all install uninstall programs units everything lint clean:
 	@$(MAKE) --no-print-directory -f build.mk $@
@@ -23,6 +24,9 @@ setup:
 
 check:
 	@scripts/check
+
+check-kafka:
+	@scripts/check-kafka $(TESTS)
 
 unit regress isolation tap:
 	@scripts/check $@ $(TESTS)
