@@ -16,7 +16,7 @@
 #define LEFTOVERS_MAX 8
 
 /* A wait for the brokers that can be abandoned, in slices. */
-#define SLICE_MS 100
+#define SLICE_MS 250
 
 /*----------------------------------------------------------------------
  * Leftovers
@@ -266,7 +266,10 @@ static void read_complaints(TeKafkaLink *link, char *text, size_t size)
 	}
 }
 
-/* Its cluster's id: the first thing that a broker is asked for. */
+/*
+ * The cluster's id.  It comes with the first metadata; asking for these makes librdkafka connect
+ * at once, asking for the id alone would wait for it to do that by itself.
+ */
 static bool reach_cluster(TeKafkaAttempt *attempt)
 {
 	const TeTransportConfig *config = &attempt->settings->config;
@@ -275,9 +278,15 @@ static bool reach_cluster(TeKafkaAttempt *attempt)
 
 	for (int64_t waited = 0; waited < config->connect_timeout && id == NULL;
 	     waited += SLICE_MS * TE_MSEC) {
+		const struct rd_kafka_metadata *metadata = NULL;
+
 		if (atomic_load(&attempt->abandoned))
 			return false;
-		id = rd_kafka_clusterid(attempt->link->consumer, SLICE_MS);
+		if (rd_kafka_metadata(attempt->link->consumer, 0, NULL, &metadata, SLICE_MS) ==
+		    RD_KAFKA_RESP_ERR_NO_ERROR) {
+			rd_kafka_metadata_destroy(metadata);
+			id = rd_kafka_clusterid(attempt->link->consumer, SLICE_MS);
+		}
 	}
 	if (id == NULL) {
 		read_complaints(attempt->link, complaint, sizeof(complaint));
