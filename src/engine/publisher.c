@@ -157,7 +157,8 @@ static void record_acknowledged(void *arg, const int64 *read_at, int count)
 /* What the transport of the moment has acknowledged is needed no more; the table has it. */
 static void forget(TePublisher *p)
 {
-	TePlace acked = p->route.peers[p->route.record.via].acked;
+	TeVia via = p->route.record.state == TE_ROUTE_DRAIN_BACK ? TE_VIA_NATS : p->route.record.via;
+	TePlace acked = p->route.peers[via].acked;
 
 	te_out_queue_forget(p->queue,
 	                    te_place_compare(acked, p->route.released) < 0 ? acked : p->route.released,
