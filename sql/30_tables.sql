@@ -147,6 +147,7 @@ BEGIN
 		producer_id text NOT NULL CHECK (producer_id ~ '^[A-Za-z0-9_-]{1,64}$'),
 		enabled boolean NOT NULL DEFAULT true,
 		token_sha256 bytea CHECK (octet_length(token_sha256) = 32),
+		on_gap text NOT NULL DEFAULT 'skip' CHECK (on_gap IN ('skip', 'halt')),
 		company_ref text GENERATED ALWAYS AS (NULLIF(company_id, '_all')) STORED
 			REFERENCES trading.companies (company_id) ON DELETE CASCADE,
 		created_at timestamptz NOT NULL DEFAULT now(),
@@ -158,6 +159,7 @@ BEGIN
 		'producer_id', 'id of the service, as in its envelopes',
 		'enabled', 'whether its predictions are accepted',
 		'token_sha256', 'SHA-256 of the token in its envelopes; NULL: it has none',
+		'on_gap', 'what becomes of a message that is missing for good: skip records it and goes on; halt lets all that follow wait until trading.release_gap()',
 		'company_ref', 'company_id, or NULL for broadcasts: refers to trading.companies'));
 
 	CREATE TABLE trading.accounts (
@@ -411,7 +413,9 @@ BEGIN
 		input_created timestamptz,
 		input_incarnation bigint NOT NULL DEFAULT 0,
 		input_seq bigint NOT NULL DEFAULT 0,
+		input_resume bigint,
 		input_time timestamptz,
+		kafka_positions jsonb,
 		first_out_seq bigint,
 		last_out_seq bigint,
 		publish_epoch bigint NOT NULL DEFAULT 0,
@@ -439,8 +443,10 @@ BEGIN
 		'system_identifier', 'of the cluster that the snapshots belong to',
 		'input_created', 'when the input stream was created, which tells it from another of the same name',
 		'input_incarnation', 'counts the input streams, and losses of a stream''s tail, that the lane has seen',
-		'input_seq', 'position in the input stream up to which everything is in the tables',
-		'input_time', 'time of the message at that position',
+		'input_seq', 'position in the input stream up to which everything was read',
+		'input_resume', 'position behind which a restart reads again: right before the first message that waits for its turn; NULL: none does, it is input_seq',
+		'input_time', 'time of the message at input_seq',
+		'kafka_positions', 'the same of each partition of Kafka, a number being its offset + 1; NULL: as in the row before. See trading.input_positions',
 		'first_out_seq', 'first sequence of the batch''s messages on the output stream; NULL: it sent none',
 		'last_out_seq', 'last output sequence of the lane, in its epoch, after this batch',
 		'publish_epoch', 'epoch of publish_seq',
@@ -577,9 +583,12 @@ BEGIN
 		reason text NOT NULL,
 		detail text,
 		prediction_index integer,
-		message bytea
+		message bytea,
+		dead_letter_id uuid NOT NULL DEFAULT gen_random_uuid(),
+		retried_at timestamptz
 	) PARTITION BY RANGE (recorded_at);
 	CREATE INDEX ON trading.dead_letters (lane, batch_no);
+	CREATE INDEX ON trading.dead_letters (dead_letter_id);
 	CREATE INDEX ON trading.dead_letters (company_id, recorded_at);
 	PERFORM trading.describe('trading.dead_letters', 'input that could not be used, and why', jsonb_build_object(
 		'company_id', 'company that the message names; NULL where it names none',
@@ -589,8 +598,11 @@ BEGIN
 		'reason', 'what kind of fault it is',
 		'detail', 'the field and what is wrong with it',
 		'prediction_index', 'which prediction of the message, from 0; NULL: the message as a whole',
-		'message', 'the message, byte for byte, or as much as was kept'));
+		'message', 'the message, byte for byte, or as much as was kept',
+		'dead_letter_id', 'id for trading.retry_dead_letter()',
+		'retried_at', 'when trading.retry_dead_letter() gave it to the lanes again'));
 
+	EXECUTE format($table$
 	CREATE TABLE trading.input_gaps (
 		gap_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 		recorded_at timestamptz NOT NULL DEFAULT now(),
@@ -602,27 +614,33 @@ BEGIN
 		epoch bigint,
 		from_seq bigint NOT NULL,
 		to_seq bigint NOT NULL,
-		reason text NOT NULL CHECK (reason IN ('DISCARDED', 'MISSING', 'ABANDONED')),
+		reason text NOT NULL CHECK (reason = ANY (%L)),
 		CHECK (from_seq <= to_seq)
-	);
+	)$table$, array_replace(trading.enum_labels('gap_reason'), 'NONE', 'DISCARDED'));
 	CREATE INDEX ON trading.input_gaps (lane, batch_no);
 	PERFORM trading.describe('trading.input_gaps', 'input that was never seen', jsonb_build_object(
 		'gap_id', 'order of recording',
-		'source', 'way that it should have come: nats',
+		'source', 'input stream that the numbers are of (nats, or kafka: with topic and partition), or producer',
 		'scope', 'company and user of the producer''s sequence; NULL: a range of the input stream itself',
 		'producer_id', 'producer whose numbers are missing; NULL: a range of the input stream itself',
 		'epoch', 'epoch of the producer',
 		'from_seq', 'first missing number',
 		'to_seq', 'last missing number; of ABANDONED, the producer didn''t say how many followed from_seq',
-		'reason', 'DISCARDED: the broker dropped them; MISSING: the producer''s next number came first; ABANDONED: the producer began a new epoch'));
+		'reason', 'DISCARDED: the broker dropped them; MISSING: waited and asked for in vain; ABANDONED: the producer began a new epoch; OVERFLOW: too much waited behind them; RELEASED: given up by trading.release_gap()'));
 
 	CREATE TABLE trading.inbox (
 		inbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 		xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-		kind text NOT NULL CHECK (kind IN ('predictions', 'execution')),
+		kind text NOT NULL CHECK (kind IN ('predictions', 'execution', 'retry', 'release_gap')),
 		company_id text NOT NULL,
 		user_id text NOT NULL,
-		payload bytea NOT NULL,
+		producer_id text,
+		subject text,
+		authorised boolean NOT NULL DEFAULT true,
+		payload bytea,
+		CHECK ((kind = 'release_gap') = (payload IS NULL)),
+		CHECK ((kind = 'release_gap') = (producer_id IS NOT NULL)),
+		CHECK ((kind = 'retry') = (subject IS NOT NULL)),
 		submitted_by name NOT NULL,
 		submitted_at timestamptz NOT NULL DEFAULT now()
 	);
@@ -630,7 +648,10 @@ BEGIN
 	PERFORM trading.describe('trading.inbox', 'input that came by SQL, until every lane has read it', jsonb_build_object(
 		'inbox_id', 'order of insertion; says nothing about the order of commits',
 		'xid', 'transaction that put it here',
-		'kind', 'what the payload is',
+		'kind', 'what the payload is; retry: a message that was a dead letter; release_gap: there is none, the producer''s first missing messages are given up',
+		'producer_id', 'of release_gap: producer whose messages are given up',
+		'subject', 'of retry: subject that the message came in on; otherwise it follows from the kind',
+		'authorised', 'whether the sender was authorised before; otherwise producer and token are looked at',
 		'company_id', 'company that it is for, or _all',
 		'user_id', 'user that it is for, or _all',
 		'payload', 'an envelope, as it would come from a broker',

@@ -160,7 +160,7 @@ BEGIN
 		EXECUTE format('GRANT SELECT (%s) ON %s TO trading_tenant', readable.columns, readable.relation);
 	END LOOP;
 	GRANT SELECT ON trading.breaker_changes TO trading_tenant, trading_admin;
-	GRANT SELECT (company_id, producer_id, enabled, created_at) ON trading.producers TO trading_tenant;
+	GRANT SELECT (company_id, producer_id, enabled, on_gap, created_at) ON trading.producers TO trading_tenant;
 	GRANT SELECT (change_id, kind, company_id, user_id, strategy_id, item, operation, version, row_data, changed_at, changed_by, changed_as)
 		ON trading.strategy_changes TO trading_tenant;
 	GRANT DELETE ON trading.strategies TO trading_tenant;

@@ -179,6 +179,101 @@ CREATE FUNCTION trading.resend(lane integer, from_seq bigint, to_seq bigint, epo
 COMMENT ON FUNCTION trading.resend(integer, bigint, bigint, bigint) IS
 	'sends messages of a lane''s epoch (NULL: that of now) again, byte for byte, for a consumer that has lost them: on NATS, not in the stream, on their subjects with "resent" behind the prefix; returns how many';
 
+-- What is missing of a producer is given up by hand, also where its policy is to halt.
+CREATE FUNCTION trading.release_gap(company_id text, user_id text, producer_id text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	field record;
+BEGIN
+	FOR field IN SELECT f.* FROM (VALUES ('company_id', release_gap.company_id), ('user_id', release_gap.user_id), ('producer_id', release_gap.producer_id)) AS f (name, value)
+	LOOP
+		IF field.value IS NULL OR field.value !~ '^[A-Za-z0-9_-]{1,64}$' THEN
+			RAISE EXCEPTION '% must be 1 to 64 letters, digits, "_" or "-"', field.name USING ERRCODE = 'invalid_parameter_value';
+		END IF;
+	END LOOP;
+	INSERT INTO trading.inbox (kind, company_id, user_id, producer_id, submitted_by)
+	VALUES ('release_gap', release_gap.company_id, release_gap.user_id, release_gap.producer_id, session_user);
+END
+$$;
+COMMENT ON FUNCTION trading.release_gap(text, text, text) IS 'gives up the first missing messages of a producer''s sequence for a company and user (_all: for all of them), so that what waits behind them takes effect: trading.input_gaps shows them as RELEASED. Without any missing it does nothing';
+
+CREATE FUNCTION trading.one_prediction(message bytea, index integer) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'te_sql_one_prediction'
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION trading.one_prediction(bytea, integer) IS 'a message with predictions, reduced to one of them, counted from 0: without a number, and with the batch id "<id>#<index>"';
+
+-- A message comes in again as it came first, and is judged anew.  It takes effect though its
+-- number was used up; if it has taken effect meanwhile, nothing happens.
+CREATE FUNCTION trading.retry_dead_letter(dead_letter_id uuid) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	letter record;
+BEGIN
+	SELECT d.* INTO letter FROM trading.dead_letters AS d
+	 WHERE d.dead_letter_id = retry_dead_letter.dead_letter_id FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no dead letter %', retry_dead_letter.dead_letter_id USING ERRCODE = 'no_data_found';
+	END IF;
+	IF letter.retried_at IS NOT NULL THEN
+		RAISE EXCEPTION 'dead letter % was tried again at %', letter.dead_letter_id, letter.retried_at
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'If it failed again, there is another dead letter of it.';
+	END IF;
+	IF letter.subject IS NULL OR letter.message IS NULL THEN
+		RAISE EXCEPTION 'of dead letter % there is no message to try again', letter.dead_letter_id
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	INSERT INTO trading.inbox (kind, company_id, user_id, subject, authorised, payload, submitted_by)
+	VALUES ('retry', COALESCE(letter.company_id, '_all'), COALESCE(letter.user_id, '_all'), letter.subject, letter.source = 'inbox',
+		CASE WHEN letter.prediction_index IS NULL THEN letter.message
+		     ELSE trading.one_prediction(letter.message, letter.prediction_index) END, session_user);
+	UPDATE trading.dead_letters AS d SET retried_at = now()
+	 WHERE d.dead_letter_id = letter.dead_letter_id AND d.recorded_at = letter.recorded_at;
+END
+$$;
+COMMENT ON FUNCTION trading.retry_dead_letter(uuid) IS 'gives a message, or a prediction, that became a dead letter to the lanes again, in this transaction: after what was wrong (an unknown symbol, a producer that wasn''t on the list) was put right';
+
+-- Where each lane stands in each input stream.  The positions in Kafka's partitions are in the
+-- newest row that moved one.  The view is no member of the extension, as it depends on tables that
+-- aren't.
+CREATE FUNCTION trading.create_position_view() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass('trading.input_positions') IS NULL THEN
+		CREATE VIEW trading.input_positions WITH (security_invoker) AS
+		SELECT l.lane, 'nats' AS source, (extract(epoch FROM b.input_created) * 1000000)::bigint AS identity, b.input_incarnation AS incarnation,
+		       b.input_seq AS done, COALESCE(b.input_resume, b.input_seq) AS resume, b.input_time AS message_time
+		  FROM trading.lanes AS l,
+		       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b
+		 WHERE b.input_created IS NOT NULL
+		UNION ALL
+		SELECT l.lane, p.source, p.identity, p.incarnation, p.done, p.resume,
+		       CASE WHEN p.message_time > 0 THEN timestamptz 'epoch' + p.message_time * interval '1 microsecond' END
+		  FROM trading.lanes AS l,
+		       LATERAL (SELECT m.kafka_positions
+				  FROM (SELECT n.batch_no, n.kafka_positions FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 256) AS m
+				 WHERE m.kafka_positions IS NOT NULL ORDER BY m.batch_no DESC LIMIT 1) AS b,
+		       LATERAL jsonb_to_recordset(b.kafka_positions)
+			AS p (source text, identity bigint, incarnation bigint, done bigint, resume bigint, message_time bigint)
+		 ORDER BY 1, 2;
+	END IF;
+	COMMENT ON VIEW trading.input_positions IS 'how far each lane has read each input stream';
+	COMMENT ON COLUMN trading.input_positions.lane IS 'lane that reads';
+	COMMENT ON COLUMN trading.input_positions.source IS 'input stream: nats, or kafka: with topic and partition, whose numbers are offset + 1';
+	COMMENT ON COLUMN trading.input_positions.identity IS 'tells the stream from another of the same name: of nats, its time of creation in microseconds since 1970';
+	COMMENT ON COLUMN trading.input_positions.incarnation IS 'counts the streams of this name, and losses of a stream''s tail, that the lane has seen';
+	COMMENT ON COLUMN trading.input_positions.done IS 'everything up to it was read';
+	COMMENT ON COLUMN trading.input_positions.resume IS 'a restart reads again from behind it: right before the first message that waits for its turn';
+	COMMENT ON COLUMN trading.input_positions.message_time IS 'the broker''s time of the message at done';
+	PERFORM trading.revoke_all('trading.input_positions');
+	GRANT SELECT ON trading.input_positions TO trading_admin;
+END
+$$;
+COMMENT ON FUNCTION trading.create_position_view() IS 'part of trading.setup(): trading.input_positions';
+
 -- Lanes can be cut anew only where all have come equally far: a broadcast that one lane
 -- has applied and another hasn't would else be lost or applied twice.
 CREATE FUNCTION trading.check_drained() RETURNS void
@@ -188,17 +283,34 @@ DECLARE
 	lane record;
 	first_seq bigint;
 	first_created timestamptz;
+	first_positions jsonb;
+	positions jsonb;
 BEGIN
 	FOR lane IN
 		SELECT l.lane, b.* FROM trading.lanes AS l
 		  LEFT JOIN LATERAL (SELECT n.epoch, n.last_out_seq, n.publish_epoch, n.publish_seq, n.input_created,
-					    COALESCE(n.input_seq, 0) AS input_seq, n.inbox_snapshot
+					    COALESCE(n.input_seq, 0) AS input_seq, n.input_resume, n.inbox_snapshot
 				       FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true
 		 ORDER BY l.lane
 	LOOP
+		SELECT jsonb_agg(jsonb_build_array(p.source, p.identity, p.done) ORDER BY p.source) INTO positions
+		  FROM trading.input_positions AS p WHERE p.lane = lane.lane AND p.source <> 'nats';
+		IF lane.input_resume < lane.input_seq
+			OR EXISTS (SELECT FROM trading.input_positions AS p WHERE p.lane = lane.lane AND p.resume < p.done)
+		THEN
+			RAISE EXCEPTION 'messages wait in lane % for missing ones before them', lane.lane
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      HINT = 'Wait until these have come or were given up (trading.release_gap() does it at once), and try again.';
+		END IF;
 		IF lane.lane = 0 THEN
 			first_seq := COALESCE(lane.input_seq, 0);
 			first_created := lane.input_created;
+			first_positions := positions;
+		ELSIF positions IS DISTINCT FROM first_positions THEN
+			RAISE EXCEPTION 'lanes haven''t read equally far'
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      DETAIL = format('Lane 0 has read other messages of Kafka''s partitions than lane %s: trading.input_positions.', lane.lane),
+				      HINT = 'Stop the producers, wait until every lane has read everything, and try again.';
 		ELSIF (COALESCE(lane.input_seq, 0), lane.input_created) IS DISTINCT FROM (first_seq, first_created) THEN
 			RAISE EXCEPTION 'lanes haven''t read equally far'
 				USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -246,13 +358,16 @@ AS $$
 				       WHERE f.lane = l.lane AND f.state_full ORDER BY f.batch_no DESC LIMIT 1)),
 	place AS (
 		SELECT max(b.input_created) AS input_created, max(b.input_incarnation) AS input_incarnation,
-		       max(b.input_seq) AS input_seq, max(b.input_time) AS input_time, max(b.lane_clock) AS lane_clock
+		       max(b.input_seq) AS input_seq, max(b.input_time) AS input_time, max(b.lane_clock) AS lane_clock,
+		       (SELECT jsonb_agg(jsonb_build_object('source', p.source, 'identity', p.identity, 'incarnation', p.incarnation, 'done', p.done,
+				'resume', p.resume, 'message_time', COALESCE((extract(epoch FROM p.message_time) * 1000000)::bigint, 0)) ORDER BY p.source)
+			  FROM trading.input_positions AS p WHERE p.lane = 0 AND p.source <> 'nats') AS kafka_positions
 		  FROM trading.lanes AS l,
 		       LATERAL (SELECT n.* FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b)
-	INSERT INTO trading.batches (lane, batch_no, epoch, lane_count, decided_at, input_created, input_incarnation, input_seq, input_time,
+	INSERT INTO trading.batches (lane, batch_no, epoch, lane_count, decided_at, input_created, input_incarnation, input_seq, input_time, kafka_positions,
 		last_out_seq, publish_epoch, publish_seq, kafka_epoch, kafka_seq, released_epoch, released_seq, system_identifier, change_snapshot, inbox_snapshot, lane_clock, state_full, state)
 	SELECT new.lane, (SELECT max(b.batch_no) FROM trading.batches AS b) + p.n,
-	       new_epoch, hand_over_state.lanes, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time,
+	       new_epoch, hand_over_state.lanes, COALESCE(o.lane_clock, now()), o.input_created, o.input_incarnation, o.input_seq, o.input_time, o.kafka_positions,
 	       0, new_epoch, 0, new_epoch, 0, new_epoch, 0, s.system_identifier, pg_current_snapshot(), pg_current_snapshot(), o.lane_clock, p.n = 1, p.state
 	  FROM generate_series(0, lanes - 1) AS new (lane), pieces AS p, place AS o, trading.this_system() AS s;
 

@@ -7,11 +7,11 @@ CREATE FUNCTION trading.read_workers(
 	OUT reason text, OUT failures integer, OUT retry_at timestamptz,
 	OUT epoch bigint, OUT batch_no bigint, OUT input_seq bigint, OUT input_pending bigint,
 	OUT last_out_seq bigint, OUT published_seq bigint, OUT acked_seq bigint, OUT in_flight bigint,
-	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint, OUT reserved bigint, OUT memory_lost bigint,
+	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint, OUT reserved bigint, OUT memory_lost bigint, OUT parked bigint,
 	OUT last_input_at timestamptz, OUT last_batch_at timestamptz, OUT lane_clock timestamptz,
 	OUT batches bigint, OUT messages bigint, OUT predictions bigint, OUT evaluations bigint,
 	OUT signals bigint, OUT commands bigint, OUT executions bigint, OUT unknown_executions bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
-	OUT duplicates bigint, OUT stale bigint, OUT conflicts bigint, OUT gaps bigint,
+	OUT duplicates bigint, OUT stale bigint, OUT late bigint, OUT conflicts bigint, OUT resend_requests bigint, OUT gaps bigint,
 	OUT dropped bigint, OUT published bigint, OUT acknowledged bigint,
 	OUT republished bigint, OUT gap_fills bigint, OUT notifications bigint,
 	OUT notify_errors bigint, OUT risk_questions bigint, OUT risk_waits bigint, OUT risk_strays bigint,
@@ -101,6 +101,9 @@ COMMENT ON COLUMN trading.stat_workers.executions IS 'reports of terminals, thos
 COMMENT ON COLUMN trading.stat_workers.unknown_executions IS 'new ones that have no effect, because their signal isn''t known, is none to execute, or is of another symbol: trading.executions.flag';
 COMMENT ON COLUMN trading.stat_workers.duplicates IS 'messages whose producer sequence was applied before, and executions that came again';
 COMMENT ON COLUMN trading.stat_workers.stale IS 'messages of a producer''s older epoch';
+COMMENT ON COLUMN trading.stat_workers.late IS 'messages that came after their numbers were given up: trading.input_gaps';
+COMMENT ON COLUMN trading.stat_workers.resend_requests IS 'requests to producers for missing messages';
+COMMENT ON COLUMN trading.stat_workers.parked IS 'messages that wait for missing ones before them';
 COMMENT ON COLUMN trading.stat_workers.conflicts IS 'producer sequences that came again with other content';
 COMMENT ON COLUMN trading.stat_workers.dropped IS 'messages of companies that other lanes own';
 COMMENT ON COLUMN trading.stat_workers.gap_fills IS 'messages expired or halted before they were sent, replaced by a record of the gap';

@@ -98,6 +98,7 @@ BEGIN
 	PERFORM trading.create_rate_view();
 	PERFORM trading.create_job_view();
 	PERFORM trading.create_limit_views();
+	PERFORM trading.create_position_view();
 	PERFORM trading.create_execution_views();
 	PERFORM trading.create_performance_triggers();
 	PERFORM trading.create_performance_views();

@@ -60,6 +60,7 @@ GRANT EXECUTE ON FUNCTION trading.current_company(), trading.current_user_id(),
 GRANT EXECUTE ON FUNCTION trading.ensure_partitions(integer), trading.old_partitions(interval),
 	trading.drop_partitions(interval, integer), trading.adopt(integer), trading.set_lanes(integer),
 	trading.resend(integer, bigint, bigint, bigint),
+	trading.release_gap(text, text, text), trading.retry_dead_letter(uuid),
 	trading.prune(interval, interval), trading.upkeep(interval, interval), trading.rows_at(text, pg_snapshot, bigint, text[]),
 	trading.log_begin(pg_snapshot, bigint)
 	TO trading_admin;

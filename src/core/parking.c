@@ -146,6 +146,14 @@ bool te_sequence_has_tail_hole(const TeParking *p, const TeSequence *s)
 	       (s->last == 0 || s->tail_last > te_parked_at(p, s->last)->seq);
 }
 
+/* The slot of the sequence's next number, or 0. */
+uint32_t te_sequence_next_slot(const TeParking *p, const TeSequence *s)
+{
+	const TeParked *e = s->first ? te_parked_at(p, s->first) : NULL;
+
+	return e && e->epoch == s->staged.epoch && e->seq == s->staged.next_seq ? s->first : 0;
+}
+
 /* Keep the list of sequences that wait for something. */
 void te_sequence_note_open(TeParking *p, TeSequence *s)
 {
@@ -237,12 +245,25 @@ TeReading te_reading_after(TeParking *p, int source, TeReading before, uint64_t 
  * Transactions
  *----------------------------------------------------------------------*/
 
+/* A sequence whose next number waits has a step to give, whichever transaction takes it. */
+static void note_ready(TeParking *p, TeSequence *s)
+{
+	if (te_sequence_next_slot(p, s) != 0)
+		te_sequence_make_ready(p, s);
+}
+
 static void end_transaction(TeParking *p)
 {
+	TeSequence *ready = p->ready;
+
 	p->offered_to = NULL;
-	while (p->ready) {
-		p->ready->is_ready = false;
-		p->ready = p->ready->ready_next;
+	p->ready = NULL;
+	while (ready) {
+		TeSequence *s = ready;
+
+		ready = s->ready_next;
+		s->is_ready = false;
+		note_ready(p, s);
 	}
 	while (p->touched) {
 		TeSequence *s = p->touched;
@@ -251,6 +272,7 @@ static void end_transaction(TeParking *p)
 		s->is_touched = false;
 		s->skip_epoch = s->skip_below = 0;
 		te_sequence_note_open(p, s);
+		note_ready(p, s);
 	}
 }
 

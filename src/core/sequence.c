@@ -345,12 +345,11 @@ static bool step_sequence(TeParking *p, TeSequence *s, TeSequenceStep *step)
 	return false;
 }
 
-static bool step_alarm(TeParking *p, TeSequence *s, TeSequenceStep *step)
+static bool step_alarm(TeSequence *s, TeSequenceStep *step)
 {
 	if (!s->halted || s->told)
 		return false;
 	s->told = true;
-	te_sequence_touch(p, s);
 	*step = (TeSequenceStep){
 		.kind = TE_STEP_HALT,
 		.sequence = s,
@@ -380,13 +379,31 @@ static bool step_park(TeParking *p, TeSequenceStep *step)
 	return true;
 }
 
+uint32_t te_parking_next(const TeParking *p)
+{
+	const TeSequence *s = p->ready;
+	uint32_t slot = s ? te_sequence_next_slot(p, s) : 0;
+
+	return s && p->offered_to == s && (p->offered_slot == 0 || p->offered_slot == slot) ? 0 : slot;
+}
+
+uint32_t te_parking_keep_offered(TeParking *p)
+{
+	uint32_t slot = p->offered_to ? p->offered_slot : 0;
+
+	if (slot != 0)
+		p->offered_to = NULL;
+	return slot;
+}
+
 bool te_parking_step(TeParking *p, TeSequenceStep *step)
 {
 	TeSequence *s;
 
 	for (;;) {
 		while ((s = p->ready) != NULL) {
-			if (step_sequence(p, s, step) || step_alarm(p, s, step))
+			te_sequence_touch(p, s);
+			if (step_sequence(p, s, step) || step_alarm(s, step))
 				return true;
 			p->ready = s->ready_next;
 			s->is_ready = false;

@@ -163,7 +163,8 @@ typedef struct TeSequenceMessage
 /*
  * Offer a message.  STALE, DUPLICATE, LATE, CONFLICT: no effect.  FULL: nothing has
  * happened, stop reading.  Otherwise (te_admit_applies) it was taken; what becomes of
- * it is said by the steps, all of which must be taken before the next offer.
+ * it is said by the steps, all of which must be taken before the next offer (but not
+ * in the same transaction: te_parking_next()).
  */
 extern TeAdmitVerdict te_sequence_offer(TeParking *p, TeSequence *s,
                                         const TeSequenceMessage *message, TeTime now);
@@ -220,6 +221,16 @@ typedef struct TeSequenceStep
 
 /* The next thing to do, in order; false when there is none. */
 extern bool te_parking_step(TeParking *p, TeSequenceStep *step);
+
+/*
+ * The slot of the waiting message that the next step applies; 0: that step is another one, or
+ * there is none.  Before such a step a transaction may end: the next one goes on with it.  A
+ * message on offer that no step has settled waits from then on: te_parking_keep_offered() says
+ * under which slot a copy has to be kept (0: none).  One that can't be read again has to see all
+ * steps.
+ */
+extern uint32_t te_parking_next(const TeParking *p);
+extern uint32_t te_parking_keep_offered(TeParking *p);
 
 /* The lowest position of this source that a parked message is at; false: none is held. */
 extern bool te_parking_hold(TeParking *p, int source, uint64_t *position);

@@ -24,6 +24,7 @@ extern void te_parked_unmark(TeParking *p, uint32_t slot);
 extern void te_parked_set_free(TeParking *p, uint32_t slot);
 extern void te_sequence_touch(TeParking *p, TeSequence *s);
 extern void te_sequence_make_ready(TeParking *p, TeSequence *s);
+extern uint32_t te_sequence_next_slot(const TeParking *p, const TeSequence *s);
 extern bool te_sequence_has_tail_hole(const TeParking *p, const TeSequence *s);
 extern void te_sequence_note_open(TeParking *p, TeSequence *s);
 extern void te_parking_due_by(TeParking *p, TeTime when);

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "core/lane.h"
+#include "engine/admission.h"
 #include "engine/assess.h"
 #include "engine/batch.h"
 #include "engine/evaluate.h"
@@ -16,15 +17,14 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* A batch is stored when it has made so many signals, or filled so much memory. */
 #define FULL_SIGNALS 5000
 #define FULL_BYTES ((size_t)64 * 1024 * 1024)
-
-/* Models, and patterns, of one prediction. */
-#define MAX_VOTES 256
 
 void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context,
                     TeArena *arena)
@@ -34,11 +34,13 @@ void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext con
 	te_outbox_begin(&batch->outbox, arena);
 	te_candidates_reset(lane->candidates);
 	batch->at = te_time_from_timestamptz(GetCurrentTimestamp());
+	batch->now = te_monotonic_us();
 }
 
 bool te_batch_full(const TeBatch *batch)
 {
-	return batch->messages >= te_guc_batch_limit || batch->signals >= FULL_SIGNALS ||
+	return batch->messages >= (batch->single ? 1 : te_guc_batch_limit) ||
+	       batch->signals >= FULL_SIGNALS ||
 	       batch->arena->used + batch->message_bytes >= FULL_BYTES;
 }
 
@@ -53,7 +55,7 @@ bool te_batch_ends_before(const TeBatch *batch, const char *subject)
 }
 
 /* Count a message in, with the time at which it was read, for the latency of the commit. */
-static void note_read(TeBatch *batch, const TeInput *input)
+void te_batch_note_read(TeBatch *batch, const TeInput *input)
 {
 	batch->message_bytes += input->len;
 	if (batch->messages == batch->message_read_at_capacity) {
@@ -120,21 +122,7 @@ void te_batch_dead_letter(TeBatch *batch, TeRows *rows, const TeInput *input,
 	             -1);
 }
 
-void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail)
-{
-	TeSubject subject = {0};
-	TeWireError err;
-	Sender sender = {0};
-
-	note_read(batch, input);
-	if (te_subject_parse(te_guc_subject_prefix, input->subject, strlen(input->subject), &subject,
-	                     &err))
-		sender = (Sender){subject.company, subject.user, NULL};
-	add_dead_letter(batch, input, &sender, te_wire_code_label(TE_WIRE_STORE_FAILED), detail, -1);
-}
-
-void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id, uint64 epoch,
-                      uint64 from, uint64 to, const char *reason)
+void te_batch_add_gap(TeBatch *batch, const TeBatchGap *gap)
 {
 	TeRows *rows = &batch->rows.gaps;
 	int row = te_rows_add(rows);
@@ -142,147 +130,14 @@ void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id
 	te_rows_set(rows, row, TE_GAP_lane, Int32GetDatum(batch->lane->lane));
 	te_rows_set(rows, row, TE_GAP_batch_no,
 	            Int64GetDatum(batch->lane->memory->committed.batch_no + 1));
-	te_rows_set_text(rows, row, TE_GAP_source, TE_SOURCE_NATS);
-	te_rows_set_text(rows, row, TE_GAP_scope, scope);
-	te_rows_set_text(rows, row, TE_GAP_producer_id, producer_id);
-	te_rows_set(rows, row, TE_GAP_epoch, Int64GetDatum((int64)epoch));
-	te_rows_set(rows, row, TE_GAP_from_seq, Int64GetDatum((int64)from));
-	te_rows_set(rows, row, TE_GAP_to_seq, Int64GetDatum((int64)to));
-	te_rows_set_text(rows, row, TE_GAP_reason, reason);
+	te_rows_set_text(rows, row, TE_GAP_source, gap->source);
+	te_rows_set_text(rows, row, TE_GAP_scope, gap->scope);
+	te_rows_set_text(rows, row, TE_GAP_producer_id, gap->producer_id);
+	te_rows_set(rows, row, TE_GAP_epoch, Int64GetDatum((int64)gap->epoch));
+	te_rows_set(rows, row, TE_GAP_from_seq, Int64GetDatum((int64)gap->from));
+	te_rows_set(rows, row, TE_GAP_to_seq, Int64GetDatum((int64)gap->to));
+	te_rows_set_text(rows, row, TE_GAP_reason, gap->reason);
 	te_count(&batch->lane->slot->counters.gaps, 1);
-}
-
-/*----------------------------------------------------------------------
- * Authorisation
- *----------------------------------------------------------------------*/
-
-static bool same_tenant(const char *stated, const char *subject)
-{
-	return stated == NULL || stated[0] == '\0' || strcmp(stated, subject) == 0;
-}
-
-static bool token_matches(const TeCachedProducer *producer, const char *token)
-{
-	uint8_t digest[TE_SHA256_BYTES];
-
-	te_sha256(token, strlen(token), digest);
-	return memcmp(digest, producer->token_sha256, sizeof(digest)) == 0;
-}
-
-/*
- * Subject, envelope and batch name the same company and user; the producer is on
- * that company's list, or on the broadcast list; the token is right where one is due.
- */
-static bool authorise(TeBatch *batch, const TeInput *input, const TeSubject *subject,
-                      const TeMessage *message, const char *stated_company, const char *stated_user,
-                      TeWireError *err)
-{
-	const TeEnvelope *envelope = &message->envelope;
-	TeCachedCompany *company = te_cache_company(batch->lane->cache, subject->company);
-	const TeCachedProducer *producer;
-	bool broadcast = strcmp(subject->company, TE_ALL) == 0;
-
-	if (!same_tenant(envelope->company_id, subject->company) ||
-	    !same_tenant(stated_company, subject->company))
-		return te_wire_fail(err, TE_WIRE_MISMATCH, "company_id", "differs from the subject's");
-	if (!same_tenant(envelope->user_id, subject->user) || !same_tenant(stated_user, subject->user))
-		return te_wire_fail(err, TE_WIRE_MISMATCH, "user_id", "differs from the subject's");
-	if (!broadcast && company == NULL)
-		return te_wire_fail(err, TE_WIRE_UNKNOWN_COMPANY, "company_id",
-		                    "is not in trading.companies");
-	if (!broadcast && strcmp(subject->user, TE_ALL) != 0 &&
-	    !te_company_has_user(company, subject->user))
-		return te_wire_fail(err, TE_WIRE_UNKNOWN_USER, "user_id", "is not in trading.users");
-	if (input->authorised)
-		return true;
-	producer = te_cache_producer(batch->lane->cache, subject->company, envelope->producer_id);
-	if (producer == NULL)
-		return te_wire_fail(err, TE_WIRE_NOT_AUTHORISED, "producer_id",
-		                    "is not an enabled producer of %s",
-		                    broadcast ? "broadcasts" : "this company");
-	if ((producer->has_token || (company != NULL && te_company_requires_token(company))) &&
-	    !(producer->has_token && token_matches(producer, envelope->auth_token)))
-		return te_wire_fail(err, TE_WIRE_NOT_AUTHORISED, "auth_token", "is missing or wrong");
-	return true;
-}
-
-/*----------------------------------------------------------------------
- * Admission
- *----------------------------------------------------------------------*/
-
-static void record_gaps(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope,
-                        const TeAdmission *admission)
-{
-	const char *scope = psprintf("%s/%s", subject->company, subject->user);
-
-	if (admission->abandoned_from > 0)
-		te_batch_add_gap(batch, scope, envelope->producer_id, admission->abandoned_epoch,
-		                 admission->abandoned_from, admission->abandoned_from, "ABANDONED");
-	if (admission->gap_from > 0)
-		te_batch_add_gap(batch, scope, envelope->producer_id, envelope->producer_epoch,
-		                 admission->gap_from, admission->gap_to, "MISSING");
-}
-
-static bool admit_sequence(TeBatch *batch, const TeSubject *subject, const TeEnvelope *envelope,
-                           TeWireError *err)
-{
-	TeMemory *m = batch->lane->memory;
-	TeLaneCounters *counters = &batch->lane->slot->counters;
-	TeProducerState *state =
-		te_memory_producer(m, subject->company, subject->user, envelope->producer_id);
-	uint64 key = te_memory_sequence_key(subject->company, subject->user, envelope->producer_id,
-	                                    envelope->producer_epoch, envelope->seq);
-	uint64 hash = te_sha256_head(envelope->payload_hash), stored;
-	bool known = te_memory_seen(m, key, &stored);
-	TeAdmission admission = te_admit(state, envelope->producer_epoch, envelope->seq, &hash,
-	                                 known ? &stored : NULL, sizeof(stored));
-
-	record_gaps(batch, subject, envelope, &admission);
-	switch (admission.verdict) {
-	case TE_ADMIT_STALE:
-		te_count(&counters->stale, 1);
-		break;
-	case TE_ADMIT_DUPLICATE:
-		te_count(&counters->duplicates, 1);
-		break;
-	case TE_ADMIT_LATE:
-		(void)te_wire_fail(err, TE_WIRE_CONFLICT, "seq", "was recorded as missing before it came");
-		te_count(&counters->conflicts, 1);
-		break;
-	case TE_ADMIT_CONFLICT:
-		(void)te_wire_fail(err, TE_WIRE_CONFLICT, "seq", "was used for other content");
-		te_count(&counters->conflicts, 1);
-		break;
-	default:
-		te_memory_remember(m, key, hash);
-	}
-	return te_admit_applies(admission.verdict);
-}
-
-/* A producer without sequence is deduplicated by its batch ids, in a window. */
-static bool admit_batch_id(TeBatch *batch, const TeSubject *subject, const TeMessage *message)
-{
-	TeMemory *m = batch->lane->memory;
-	uint64 key = te_memory_batch_key(subject->company, subject->user, message->envelope.producer_id,
-	                                 message->as.batch.batch_id);
-	uint64 stored;
-
-	if (te_memory_seen(m, key, &stored)) {
-		te_count(&batch->lane->slot->counters.duplicates, 1);
-		return false;
-	}
-	te_memory_remember(m, key, te_sha256_head(message->envelope.payload_hash));
-	return true;
-}
-
-/* Does the message take effect?  If not, err says whether that needs a dead letter (code is not
- * OK). */
-static bool admit(TeBatch *batch, const TeSubject *subject, const TeMessage *message,
-                  TeWireError *err)
-{
-	if (message->envelope.seq > 0)
-		return admit_sequence(batch, subject, &message->envelope, err);
-	return admit_batch_id(batch, subject, message);
 }
 
 /*----------------------------------------------------------------------
@@ -359,71 +214,112 @@ bool te_batch_answers_for(const TeBatch *batch, const TeSubject *subject)
 	return te_lane_of(subject->company, batch->lane->lane_count) == (uint32_t)batch->lane->lane;
 }
 
-/* Decode, authorise, admit and act; false with err when the message as a whole is turned away. */
-static bool take(TeBatch *batch, const TeInput *input, const TeSubject *subject, TeMessage *message,
-                 TeWireError *err)
+void te_batch_turn_away(TeBatch *batch, const TeArrival *a)
 {
-	const TeWireLimits limits = {
-		.max_message = te_guc_max_message_bytes,
-		.max_predictions = te_guc_max_predictions_per_batch,
-		.max_votes = MAX_VOTES,
-	};
+	const Sender sender = {a->subject.company, a->subject.user, a->message->envelope.producer_id};
 
-	if (!te_wire_decode(input->data, input->len, &limits, batch->arena, message, err))
-		return false;
-	if (subject->kind == TE_SUBJECT_MARKET && message->kind == TE_MESSAGE_TICK)
-		return te_evaluate_tick(batch, subject, &message->as.tick, err);
-	if (subject->kind == TE_SUBJECT_EXECUTIONS && message->kind == TE_MESSAGE_EXECUTION) {
-		if (!authorise(batch, input, subject, message, message->as.execution.company_id,
-		               message->as.execution.user_id, err))
-			return false;
-		if (message->envelope.seq > 0 && !admit(batch, subject, message, err))
-			return err->code == TE_WIRE_OK;
-		return te_results_take(batch, input, subject, message, err);
-	}
-	if (subject->kind != TE_SUBJECT_PREDICTIONS || message->kind != TE_MESSAGE_PREDICTIONS)
-		return te_wire_fail(err, TE_WIRE_UNKNOWN_TYPE, "message_type",
-		                    "does not belong on this subject");
-	if (!authorise(batch, input, subject, message, message->as.batch.company_id,
-	               message->as.batch.user_id, err))
-		return false;
-	if (!admit(batch, subject, message, err))
-		return err->code == TE_WIRE_OK;
-	take_predictions(batch, input, subject, message);
-	return true;
+	if (te_batch_answers_for(batch, &a->subject))
+		add_dead_letter(batch, &a->input, &sender, te_wire_code_label(a->fault.code),
+		                describe_error(&a->fault), -1);
 }
 
-void te_batch_add(TeBatch *batch, const TeInput *input)
+/* What couldn't be stored, or ended the worker, is this lane's to report, whoever it is for. */
+static void keep_poison(TeBatch *batch, const TeArrival *a)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	TeLaneCounters *counters = &batch->lane->slot->counters;
-	TeSubject subject = {0};
-	TeMessage *message = te_arena_zalloc(batch->arena, sizeof(TeMessage));
-	TeWireError err = {0};
-	bool ours, taken;
+	const Sender sender = {a->subject.company, a->subject.user, NULL};
 
-	if (message == NULL)
-		elog(ERROR, "a batch's memory is exhausted");
-	taken = te_subject_parse(te_guc_subject_prefix, input->subject, strlen(input->subject),
-	                         &subject, &err);
-	ours = te_batch_answers_for(batch, &subject);
-	note_read(batch, input);
-	if (!ours && subject.company[0] != '\0' && strcmp(subject.company, TE_ALL) != 0) {
-		te_count(&counters->dropped, 1);
-		MemoryContextSwitchTo(old);
+	add_dead_letter(batch, &a->input, &sender, te_wire_code_label(batch->poisoned), batch->poison,
+	                -1);
+}
+
+/* Its turn: what the message is for happens; false with err when it can't. */
+static bool act(TeBatch *batch, const TeArrival *a, TeWireError *err)
+{
+	switch (a->message->kind) {
+	case TE_MESSAGE_TICK:
+		return te_evaluate_tick(batch, &a->subject, &a->message->as.tick, err);
+	case TE_MESSAGE_EXECUTION:
+		return te_results_take(batch, &a->input, &a->subject, a->message, err);
+	case TE_MESSAGE_HEARTBEAT:
+		te_admission_hear(batch, a);
+		return true;
+	default:
+		take_predictions(batch, &a->input, &a->subject, a->message);
+		return true;
+	}
+}
+
+void te_batch_apply(TeBatch *batch, TeArrival *a)
+{
+	te_batch_note_read(batch, &a->input);
+	if (batch->poison != NULL) {
+		keep_poison(batch, a);
 		return;
 	}
-	te_envelope_init(&message->envelope, TE_MESSAGE_NONE);
-	taken = taken && take(batch, input, &subject, message, &err);
-	if (err.code != TE_WIRE_OK && ours) {
-		const Sender sender = {subject.company, subject.user, message->envelope.producer_id};
+	if (a->fault.code == TE_WIRE_OK && act(batch, a, &a->fault)) {
+		te_admission_remember(batch, a);
+		te_count(&batch->lane->slot->counters.messages, 1);
+	} else
+		te_batch_turn_away(batch, a);
+}
 
-		add_dead_letter(batch, input, &sender, te_wire_code_label(err.code), describe_error(&err),
-		                -1);
+/* What ended the worker is not looked into again. */
+void te_batch_read(TeBatch *batch, TeArrival *a)
+{
+	a->message = te_arena_zalloc(batch->arena, sizeof(TeMessage));
+	if (a->message == NULL)
+		elog(ERROR, "a batch's memory is exhausted");
+	te_envelope_init(&a->message->envelope, TE_MESSAGE_NONE);
+	if (te_subject_parse(te_guc_subject_prefix, a->input.subject, strlen(a->input.subject),
+	                     &a->subject, &a->fault) &&
+	    !(batch->poison != NULL && batch->poisoned == TE_WIRE_CRASHED))
+		te_arrival_read(batch, a);
+}
+
+/* Is it about a company whose messages another lane takes? */
+static bool is_foreign(const TeBatch *batch, const TeInput *input)
+{
+	TeSubject subject = {0};
+	TeWireError err;
+
+	return te_subject_parse(te_guc_subject_prefix, input->subject, strlen(input->subject), &subject,
+	                        &err) &&
+	       subject.company[0] != '\0' && strcmp(subject.company, TE_ALL) != 0 &&
+	       !te_batch_answers_for(batch, &subject);
+}
+
+/* A message without a number.  What is read again was dealt with when it came first. */
+static void take_unnumbered(TeBatch *batch, TeArrival *a)
+{
+	bool known = a->fault.code == TE_WIRE_OK && a->message->kind == TE_MESSAGE_PREDICTIONS &&
+	             !a->input.repeat && !te_admission_is_new(batch, a);
+
+	if (a->input.repeat || known)
+		te_batch_note_read(batch, &a->input);
+	else
+		te_batch_apply(batch, a);
+}
+
+bool te_batch_add(TeBatch *batch, const TeInput *input)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	TeArrival *a;
+	bool taken = true;
+
+	if (is_foreign(batch, input)) {
+		te_batch_note_read(batch, input);
+		te_count(&batch->lane->slot->counters.dropped, 1);
+	} else {
+		a = palloc0(sizeof(TeArrival));
+		a->input = *input;
+		te_batch_read(batch, a);
+		if (te_arrival_is_sequenced(a))
+			taken = te_admission_offer(batch, a);
+		else
+			take_unnumbered(batch, a);
 	}
-	if (taken)
-		te_count(&counters->messages, 1);
 	MemoryContextSwitchTo(old);
+	return taken;
 }
 
 /*----------------------------------------------------------------------
@@ -496,6 +392,50 @@ static void add_output(TeRows *rows, int row, const TeOutputPlaces *output)
 	te_rows_set(rows, row, TE_BATCH_released_seq, Int64GetDatum((int64)c->released.seq));
 }
 
+/* Positions of Kafka's partitions, as trading.input_positions shows them. */
+static void add_kafka_positions(TeBatch *batch, int row)
+{
+	const TeMemory *m = batch->lane->memory;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 1; i < m->source_count; i++) {
+		const TeSourcePosition *p = &m->sources[i]->staged;
+
+		if (p->input.stream_created == TE_NO_TIME)
+			continue;
+		appendStringInfoString(&text, text.len > 0 ? ", {\"source\": " : "{\"source\": ");
+		escape_json(&text, m->sources[i]->name);
+		appendStringInfo(&text,
+		                 ", \"identity\": " INT64_FORMAT ", \"incarnation\": " INT64_FORMAT
+		                 ", \"done\": " UINT64_FORMAT ", \"resume\": " UINT64_FORMAT
+		                 ", \"message_time\": " INT64_FORMAT "}",
+		                 p->input.stream_created, p->incarnation, p->input.seq, p->resume,
+		                 p->input.message_time);
+	}
+	te_rows_set(&batch->rows.batch, row, TE_BATCH_kafka_positions,
+	            DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("[%s]", text.data))));
+}
+
+/* How far the streams were read; that of NATS in columns of its own. */
+static void add_positions(TeBatch *batch, int row, bool full)
+{
+	TeRows *rows = &batch->rows.batch;
+	TeMemory *m = batch->lane->memory;
+	const TeSourcePosition *p = &m->sources[0]->staged;
+
+	te_memory_note_readings(m);
+	te_rows_set_time(rows, row, TE_BATCH_input_created, p->input.stream_created);
+	te_rows_set(rows, row, TE_BATCH_input_incarnation, Int64GetDatum(p->incarnation));
+	te_rows_set(rows, row, TE_BATCH_input_seq, Int64GetDatum((int64)p->input.seq));
+	if (p->resume < p->input.seq)
+		te_rows_set(rows, row, TE_BATCH_input_resume, Int64GetDatum((int64)p->resume));
+	if (p->input.seq > 0)
+		te_rows_set_time(rows, row, TE_BATCH_input_time, p->input.message_time);
+	if (te_memory_kafka_moved(m) || (full && m->source_count > 1))
+		add_kafka_positions(batch, row);
+}
+
 static void add_batch_row(TeBatch *batch, const char *inbox_snapshot)
 {
 	TeMemory *m = batch->lane->memory;
@@ -516,11 +456,7 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot)
 	te_rows_set(rows, row, TE_BATCH_epoch, Int64GetDatum(m->staged.epoch));
 	te_rows_set(rows, row, TE_BATCH_lane_count, Int32GetDatum(batch->lane->lane_count));
 	te_rows_set_time(rows, row, TE_BATCH_decided_at, batch->at);
-	te_rows_set_time(rows, row, TE_BATCH_input_created, m->staged.input.stream_created);
-	te_rows_set(rows, row, TE_BATCH_input_incarnation, Int64GetDatum(m->staged.incarnation));
-	te_rows_set(rows, row, TE_BATCH_input_seq, Int64GetDatum((int64)m->staged.input.seq));
-	if (m->staged.input.seq > 0)
-		te_rows_set_time(rows, row, TE_BATCH_input_time, m->staged.input.message_time);
+	add_positions(batch, row, full);
 	if (m->staged.out_seq > m->committed.out_seq && m->staged.epoch == m->committed.epoch)
 		te_rows_set(rows, row, TE_BATCH_first_out_seq, Int64GetDatum(m->committed.out_seq + 1));
 	te_rows_set(rows, row, TE_BATCH_last_out_seq, Int64GetDatum(m->staged.out_seq));
@@ -552,6 +488,7 @@ static TeTime batch_time(const TeBatch *batch)
 void te_batch_discard(const TeLaneContext *lane)
 {
 	te_memory_discard(lane->memory);
+	te_waiting_settle(lane->waiting);
 	te_exposure_discard(lane->exposure);
 	te_candidates_reset(lane->candidates);
 }
@@ -568,6 +505,7 @@ void te_batch_store(TeBatch *batch, const char *inbox_snapshot)
 	te_store_commit(&batch->rows, &slot->latencies, store_results, batch);
 	MemoryContextSwitchTo(old);
 	te_memory_apply(batch->lane->memory);
+	te_waiting_settle(batch->lane->waiting);
 	if (batch->lane->publisher != NULL)
 		te_publisher_committed(batch->lane->publisher, batch->lane->memory->committed.epoch,
 		                       batch->frames);

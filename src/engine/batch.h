@@ -20,6 +20,7 @@
 #include "engine/publisher.h"
 #include "engine/shmem.h"
 #include "engine/store.h"
+#include "engine/waiting.h"
 #include "wire/decode.h"
 #include "wire/outbox.h"
 #include "wire/subject.h"
@@ -34,18 +35,16 @@ typedef struct TeLaneContext
 	TeExposure *exposure;
 	TeCandidates *candidates; /* of the batch at hand */
 	struct TeAssess *assess;  /* NULL: there is no risk service to ask */
+	TeWaiting *waiting;       /* messages that came before their turn */
 	TeCounts *counts;
 	TePublisher *publisher; /* NULL: nothing was ever sent, nothing will be */
 	bool publishing;        /* a broker is configured: signals get an output sequence and a frame */
 } TeLaneContext;
 
-/* Where a message came from; the labels are those of the tables. */
-#define TE_SOURCE_NATS "nats"
-#define TE_SOURCE_INBOX "inbox"
-
 typedef struct TeInput
 {
-	const char *source;
+	const char *source;  /* label in the tables; lives as long as the worker */
+	int origin;          /* number of the source; -1: it can't be read again from there */
 	int64 seq;           /* position in the stream, or inbox_id */
 	const char *subject; /* of an inbox row: the subject that it stands for */
 	const uint8_t *data;
@@ -53,6 +52,10 @@ typedef struct TeInput
 	const char *traceparent; /* from the headers, or NULL */
 	int64 read_at;           /* monotonic microseconds */
 	bool authorised;         /* by trading.submit(); otherwise producer and token are looked at */
+	bool repeat;             /* it was read before, and is only looked for what was to wait */
+	bool retry;              /* a dead letter that is tried again */
+	const char *release;     /* no message: the first hole of this producer is given up by hand; its
+	                            company, user and id, joined by '/' */
 } TeInput;
 
 
@@ -63,9 +66,16 @@ typedef struct TeBatch
 	TeArena *arena;
 	TeBatchRows rows;
 	TeOutboxWriter outbox;
+	bool single;         /* no more than one message is to take effect */
+	const char *poison;  /* not NULL: whose turn it is becomes a dead letter, for this reason */
+	TeWireCode poisoned; /* CRASHED: it is not even looked into */
+	struct TeArrival *offered; /* in admission, and not yet settled */
+	bool unfinished;           /* messages that waited are left for the next batch */
+	int steps;                 /* of sequences, that it has taken */
 	int messages, predictions, signals, executions;
 	size_t message_bytes; /* as they came in; rows keep a copy of them */
 	TeTime at;            /* of the system's clock; one for the batch */
+	int64 now;            /* the same moment in monotonic microseconds */
 	int64 *read_at;       /* of the messages in the frames not yet closed */
 	int read_at_count, read_at_capacity;
 	int64 *message_read_at; /* of every message */
@@ -79,7 +89,18 @@ typedef struct TeBatch
 extern void te_batch_begin(TeBatch *batch, const TeLaneContext *lane, MemoryContext context,
                            TeArena *arena);
 
-extern void te_batch_add(TeBatch *batch, const TeInput *input);
+/*
+ * Take a message.  False: it would have to wait for its turn, and there is no room for it; nothing
+ * has happened.  When batch->unfinished is set, nothing more may be added.
+ */
+extern bool te_batch_add(TeBatch *batch, const TeInput *input);
+
+/* For admission.h: read a message that has its turn; let it take effect, or become a dead letter;
+ * turn it away without a turn; count it in. */
+extern void te_batch_read(TeBatch *batch, struct TeArrival *arrival);
+extern void te_batch_apply(TeBatch *batch, struct TeArrival *arrival);
+extern void te_batch_turn_away(TeBatch *batch, const struct TeArrival *arrival);
+extern void te_batch_note_read(TeBatch *batch, const TeInput *input);
 
 /* Is this lane the one that reports what is wrong with messages of the subject? */
 extern bool te_batch_answers_for(const TeBatch *batch, const TeSubject *subject);
@@ -87,17 +108,24 @@ extern bool te_batch_answers_for(const TeBatch *batch, const TeSubject *subject)
 /* Make what is in the outbox writer a row of trading.outbox, and begin another. */
 extern void te_batch_close_frames(TeBatch *batch);
 
-/* A message that can't be stored, whatever is tried: keep it as a dead letter. */
-extern void te_batch_add_dead(TeBatch *batch, const TeInput *input, const char *detail);
-
 /* A message that is turned away, as a row of trading.dead_letters. */
 extern void te_batch_dead_letter(TeBatch *batch, TeRows *rows, const TeInput *input,
                                  const char *company_id, const char *user_id,
                                  const char *producer_id, const TeWireError *err);
 
 /* A range of the input that will never be read. */
-extern void te_batch_add_gap(TeBatch *batch, const char *scope, const char *producer_id,
-                             uint64 epoch, uint64 from, uint64 to, const char *reason);
+typedef struct TeBatchGap
+{
+	const char *source; /* of the stream, or TE_SOURCE_PRODUCER */
+	const char *scope, *producer_id;
+	uint64 epoch, from, to;
+	const char *reason;
+} TeBatchGap;
+
+/* Numbers of a producer, whichever way they should have come. */
+#define TE_SOURCE_PRODUCER "producer"
+
+extern void te_batch_add_gap(TeBatch *batch, const TeBatchGap *gap);
 
 /*
  * Has the batch to end before this message?  After executions no prediction is decided in the same

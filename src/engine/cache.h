@@ -91,6 +91,7 @@ typedef struct TeCachedProducer
 {
 	char key[TE_PRODUCER_KEY_SIZE]; /* scope (company or _all), '/', producer */
 	bool has_token;
+	bool halts; /* a missing number is never skipped by itself */
 	uint8 token_sha256[32];
 } TeCachedProducer;
 

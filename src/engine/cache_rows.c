@@ -509,6 +509,7 @@ static void read_producer(TeRow *row, void *arg)
 	bytea *token = te_row_bytes(row, "token_sha256");
 
 	s->exists = true;
+	s->producer.halts = strcmp(te_row_text(row, "on_gap"), "halt") == 0;
 	s->producer.has_token =
 		token != NULL && VARSIZE_ANY_EXHDR(token) == sizeof(s->producer.token_sha256);
 	if (s->producer.has_token)
@@ -532,7 +533,7 @@ void te_cache_read_producers(TeCache *cache, ArrayType *scopes, ArrayType *produ
 			(void)stage_producer(cache, TextDatumGetCString(scope[i]),
 			                     TextDatumGetCString(producer[i]));
 	}
-	read_rows(cache, &producer_rows, "x.company_id, x.producer_id, x.token_sha256",
+	read_rows(cache, &producer_rows, "x.company_id, x.producer_id, x.token_sha256, x.on_gap",
 	          scopes == NULL
 	              ? " WHERE x.enabled"
 	              : " JOIN ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4))"

@@ -77,6 +77,11 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	TEXT(company, "", NULL, LOGIN, TE_GUC_IDENTITY, "Company of the session, set by trading.login.") \
 	TEXT(databases, "", te_check_database_list, CLUSTER, GUC_LIST_INPUT, "Databases that workers run in; empty: all that have the extension.") \
 	INT(ban_memory, 65536, 1024, 100000000, DATABASE, 0, "Stopped-out predictions that a lane remembers, so that none is entered again.") \
+	INT(gap_request_after, 200, 1, 3600000, DATABASE, GUC_UNIT_MS, "Time that a missing message is waited for before its producer is asked to send it again.") \
+	INT(gap_request_again, 1000, 1, 3600000, DATABASE, GUC_UNIT_MS, "Time until the producer is asked again; doubled each time.") \
+	INT(gap_request_rate, 20, 1, 1000000, DATABASE, 0, "Most requests for missing messages of a lane in a second.") \
+	INT(gap_requests, 3, 0, 20, DATABASE, 0, "Requests for one range of missing messages.") \
+	INT(gap_wait, 10000, 1, 86400000, DATABASE, GUC_UNIT_MS, "Time after which missing messages are given up, or halt their producer's sequence.") \
 	REAL(high_volatility, 1.3, 0, 1000, DATABASE, 0, "Ratio of fast to slow volatility from which the regime is HIGH_VOLATILITY.") \
 	INT(input_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an input stream that the engine creates; 0: none.") \
 	INT(input_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an input stream that the engine creates; 0: none.") \
@@ -110,6 +115,10 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \
 	INT(output_max_bytes, 1024, 0, INT_MAX, DATABASE, GUC_UNIT_MB, "Size limit of an output stream that the engine creates; 0: none.") \
 	TEXT(output_stream, "trading_output", te_check_stream_name, DATABASE, 0, "JetStream stream of signals and commands: this, an underscore and the lane's number.") \
+	INT(parked_bytes, 65536, 0, INT_MAX, DATABASE, GUC_UNIT_KB, "Most memory of messages that wait in a lane for missing ones before them.") \
+	INT(parked_bytes_per_producer, 16384, 0, INT_MAX, DATABASE, GUC_UNIT_KB, "Most memory of messages of one producer that wait.") \
+	INT(parked_messages, 4096, 0, 1000000, DATABASE, 0, "Most messages that wait in a lane for missing ones before them; 0: none waits, what is missing is skipped at once.") \
+	INT(parked_messages_per_producer, 1024, 0, 1000000, DATABASE, 0, "Most messages of one producer that wait.") \
 	INT(publish_ack_timeout, 1000, 10, 600000, DATABASE, GUC_UNIT_MS, "Time after which an unacknowledged message is sent again.") \
 	BOOL(publish_holds, false, DATABASE, 0, "Publish decisions to hold; they are recorded in any case.") \
 	INT(publish_window, 512, 1, 100000, DATABASE, 0, "Messages that may be on their way without acknowledgement.") \

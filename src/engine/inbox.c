@@ -17,7 +17,9 @@ typedef struct Waiting
 {
 	int64 inbox_id;
 	char *subject;
+	char *release;
 	bytea *payload;
+	bool authorised, retry;
 	int64 read_at;
 } Waiting;
 
@@ -63,6 +65,10 @@ static void read_message(TeRow *row, void *arg)
 {
 	TeInbox *inbox = arg;
 	const char *kind = te_row_text(row, "kind");
+	const char *subject = te_row_text(row, "subject");
+	const char *company_id = te_row_text(row, "company_id");
+	const char *user_id = te_row_text(row, "user_id");
+	bool is_release = strcmp(kind, "release_gap") == 0;
 	MemoryContext old = MemoryContextSwitchTo(inbox->messages);
 
 	if (inbox->filled == inbox->capacity) {
@@ -72,10 +78,16 @@ static void read_message(TeRow *row, void *arg)
 	}
 	inbox->queue[inbox->filled++] = (Waiting){
 		.inbox_id = te_row_int(row, "inbox_id"),
-		.subject = psprintf("%s.%s.%s.%s", te_guc_subject_prefix,
-	                        strcmp(kind, "execution") == 0 ? "executions" : kind,
-	                        te_row_text(row, "company_id"), te_row_text(row, "user_id")),
+		.subject = subject != NULL ? pstrdup(subject)
+	                               : psprintf("%s.%s.%s.%s", te_guc_subject_prefix,
+	                                          strcmp(kind, "execution") == 0 ? "executions" : kind,
+	                                          company_id, user_id),
+		.release = is_release
+	                   ? psprintf("%s/%s/%s", company_id, user_id, te_row_text(row, "producer_id"))
+	                   : NULL,
 		.payload = te_row_bytes(row, "payload"),
+		.authorised = te_row_bool(row, "authorised"),
+		.retry = strcmp(kind, "retry") == 0,
 		.read_at = te_monotonic_us(),
 	};
 	MemoryContextSwitchTo(old);
@@ -83,7 +95,8 @@ static void read_message(TeRow *row, void *arg)
 
 /* Rows for this lane; $1 the lane, $2 the number of lanes, $3 the previous snapshot. */
 #define INBOX_QUERY                                                                                \
-	"SELECT i.inbox_id, i.kind, i.company_id, i.user_id, i.payload FROM trading.inbox AS i"        \
+	"SELECT i.inbox_id, i.kind, i.company_id, i.user_id, i.producer_id, i.subject, i.authorised,"  \
+	"       i.payload FROM trading.inbox AS i"                                                     \
 	" WHERE (i.company_id OPERATOR(pg_catalog.=) '_all'"                                           \
 	"        OR trading.lane_of(i.company_id, $2) OPERATOR(pg_catalog.=) $1)"                      \
 	"   AND ($3 IS NULL OR i.xid OPERATOR(pg_catalog.>=)"                                          \
@@ -131,12 +144,15 @@ bool te_inbox_peek(const TeInbox *inbox, int n, TeInput *input)
 	w = &inbox->queue[inbox->first + n];
 	*input = (TeInput){
 		.source = TE_SOURCE_INBOX,
+		.origin = -1,
 		.seq = w->inbox_id,
 		.subject = w->subject,
-		.data = (const uint8_t *)VARDATA_ANY(w->payload),
-		.len = VARSIZE_ANY_EXHDR(w->payload),
+		.data = w->payload ? (const uint8_t *)VARDATA_ANY(w->payload) : NULL,
+		.len = w->payload ? VARSIZE_ANY_EXHDR(w->payload) : 0,
 		.read_at = w->read_at,
-		.authorised = true,
+		.authorised = w->authorised,
+		.retry = w->retry,
+		.release = w->release,
 	};
 	return true;
 }

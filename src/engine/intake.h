@@ -14,15 +14,21 @@
 #include "postgres.h"
 
 #include "engine/batch.h"
-#include "engine/link.h"
+#include "transport/transport.h"
 
 typedef struct TeIntake TeIntake;
 
 /* Reads what the inbox has; in a transaction with SPI connected.  The context must stay. */
 extern TeIntake *te_intake_create(const TeLaneContext *context);
 
-/* From here on the link's transports bring input; before their first process(). */
-extern void te_intake_attach(TeIntake *intake, TeLink *link);
+/* NATS and Kafka. */
+#define TE_INTAKE_TRANSPORTS 2
+
+/*
+ * From here on the transport brings input; before its first process().  "label": TE_SOURCE_NATS,
+ * or TE_SOURCE_KAFKA, which the names of its streams follow.
+ */
+extern void te_intake_attach(TeIntake *intake, TeTransport *transport, const char *label);
 
 /* Let input flow that waits for the judgement of an anchor; the lane must be settled. */
 extern void te_intake_resume(TeIntake *intake);
@@ -38,6 +44,16 @@ extern void te_intake_read(TeIntake *intake);
 
 /* Take what is there into the batch; false when there is nothing to store. */
 extern bool te_intake_gather(TeIntake *intake, TeBatch *batch);
+
+/* When to gather although nothing has come (monotonic). */
+extern int64 te_intake_due(const TeIntake *intake);
+
+/* Are there messages whose turn has come? */
+extern bool te_intake_more(const TeIntake *intake);
+
+/* Which missing message holds up its producer's sequence, though it can't come any more by itself;
+ * NULL: none. */
+extern const char *te_intake_halt(const TeIntake *intake);
 
 /* Messages that the last gathering took. */
 extern int te_intake_taken(const TeIntake *intake);

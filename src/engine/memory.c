@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "engine/guc.h"
 #include "engine/memory.h"
 #include "engine/query.h"
 #include "sql/sqltime.h"
@@ -91,7 +92,7 @@ static TeLaneProducer *producer_entry(TeMemory *m, const char *company_id, const
 	snprintf(key, sizeof(key), "%s/%s/%s", company_id, user_id, producer_id);
 	p = hash_search(m->producers, key, HASH_ENTER, &found);
 	if (!found) {
-		p->committed = p->staged = (TeProducerState){0};
+		memset(&p->sequence, 0, sizeof(p->sequence));
 		p->dirty = false;
 	}
 	return p;
@@ -120,16 +121,38 @@ static List *append(TeMemory *m, List *list, void *entry)
 	return list;
 }
 
-TeProducerState *te_memory_producer(TeMemory *m, const char *company_id, const char *user_id,
-                                    const char *producer_id)
+TeLaneProducer *te_memory_producer(TeMemory *m, const char *company_id, const char *user_id,
+                                   const char *producer_id)
 {
-	TeLaneProducer *p = producer_entry(m, company_id, user_id, producer_id);
+	return producer_entry(m, company_id, user_id, producer_id);
+}
 
-	if (!p->dirty) {
-		m->dirty_producers = append(m, m->dirty_producers, p);
-		p->dirty = true;
-	}
-	return &p->staged;
+TeLaneProducer *te_memory_known_producer(TeMemory *m, const char *key)
+{
+	return hash_search(m->producers, key, HASH_FIND, NULL);
+}
+
+TeLaneProducer *te_memory_producer_of(TeSequence *sequence)
+{
+	return (TeLaneProducer *)((char *)sequence - offsetof(TeLaneProducer, sequence));
+}
+
+TeProducerName te_memory_producer_name(const TeLaneProducer *producer)
+{
+	const char *user = strchr(producer->key, '/') + 1;
+	TeProducerName name = {.producer = strchr(user, '/') + 1};
+
+	strlcpy(name.company, producer->key, user - producer->key);
+	strlcpy(name.scope, producer->key, name.producer - producer->key);
+	return name;
+}
+
+void te_memory_touch_producer(TeMemory *m, TeLaneProducer *producer)
+{
+	if (producer->dirty)
+		return;
+	m->dirty_producers = append(m, m->dirty_producers, producer);
+	producer->dirty = true;
 }
 
 TeSymbolState *te_memory_symbol(TeMemory *m, const char *symbol)
@@ -158,15 +181,73 @@ static void forget_staged(TeMemory *m)
 	m->staged_recent_count = 0;
 }
 
-static void remember_position(TeMemory *m)
+/*----------------------------------------------------------------------
+ * Sources
+ *----------------------------------------------------------------------*/
+
+int te_memory_source(TeMemory *m, const char *name)
 {
-	if (m->history_count > 0 && m->history[0].seq == m->committed.input.seq &&
-	    m->history[0].stream_created == m->committed.input.stream_created)
-		return;
-	memmove(m->history + 1, m->history, sizeof(m->history[0]) * (TE_POSITION_HISTORY - 1));
-	m->history[0] = m->committed.input;
-	m->history_count = Min(m->history_count + 1, TE_POSITION_HISTORY);
+	TeSource *s;
+
+	for (int i = 0; i < m->source_count; i++)
+		if (strcmp(m->sources[i]->name, name) == 0)
+			return i;
+	if (m->source_count == TE_PARKING_SOURCES)
+		return -1;
+	s = MemoryContextAllocZero(m->context, sizeof(TeSource));
+	strlcpy(s->name, name, sizeof(s->name));
+	s->committed.input.stream_created = TE_NO_TIME;
+	s->staged = s->committed;
+	m->sources[m->source_count] = s;
+	return m->source_count++;
 }
+
+void te_memory_note_readings(TeMemory *m)
+{
+	for (int i = 0; i < m->source_count; i++) {
+		TeSource *s = m->sources[i];
+		TeReading before = {s->committed.resume, s->committed.input.seq};
+
+		s->staged.resume = te_reading_after(&m->parking, i, before, s->staged.at).resume;
+	}
+}
+
+bool te_memory_kafka_moved(const TeMemory *m)
+{
+	for (int i = 1; i < m->source_count; i++) {
+		const TeSource *s = m->sources[i];
+
+		if (s->unsaved || memcmp(&s->staged, &s->committed, sizeof(s->staged)) != 0)
+			return true;
+	}
+	return false;
+}
+
+static void remember_position(TeSource *s)
+{
+	if (s->history_count > 0 && s->history[0].seq == s->committed.input.seq &&
+	    s->history[0].stream_created == s->committed.input.stream_created)
+		return;
+	memmove(s->history + 1, s->history, sizeof(s->history[0]) * (TE_POSITION_HISTORY - 1));
+	s->history[0] = s->committed.input;
+	s->history_count = Min(s->history_count + 1, TE_POSITION_HISTORY);
+}
+
+static void apply_sources(TeMemory *m)
+{
+	for (int i = 0; i < m->source_count; i++) {
+		TeSource *s = m->sources[i];
+
+		s->committed = s->staged;
+		s->unsaved = false;
+		if (s->committed.input.stream_created != TE_NO_TIME)
+			remember_position(s);
+	}
+}
+
+/*----------------------------------------------------------------------
+ * The end of a batch
+ *----------------------------------------------------------------------*/
 
 void te_memory_apply(TeMemory *m)
 {
@@ -175,7 +256,6 @@ void te_memory_apply(TeMemory *m)
 	foreach (cell, m->dirty_producers) {
 		TeLaneProducer *p = lfirst(cell);
 
-		p->committed = p->staged;
 		p->dirty = false;
 	}
 	foreach (cell, m->dirty_symbols) {
@@ -187,7 +267,8 @@ void te_memory_apply(TeMemory *m)
 	for (int i = 0; i < m->staged_recent_count; i++)
 		te_recent_add(m->recent, m->staged_recent[i][0], m->staged_recent[i][1]);
 	m->committed = m->staged;
-	remember_position(m);
+	te_parking_apply(&m->parking);
+	apply_sources(m);
 	forget_staged(m);
 }
 
@@ -198,7 +279,6 @@ void te_memory_discard(TeMemory *m)
 	foreach (cell, m->dirty_producers) {
 		TeLaneProducer *p = lfirst(cell);
 
-		p->staged = p->committed;
 		p->dirty = false;
 	}
 	foreach (cell, m->dirty_symbols) {
@@ -208,6 +288,9 @@ void te_memory_discard(TeMemory *m)
 		s->dirty = false;
 	}
 	m->staged = m->committed;
+	te_parking_discard(&m->parking);
+	for (int i = 0; i < m->source_count; i++)
+		m->sources[i]->staged = m->sources[i]->committed;
 	forget_staged(m);
 }
 
@@ -231,9 +314,11 @@ static void pack_producer(const TeLaneProducer *p, TeArena *arena, TeSavedState 
 	char *producer = strchr(user, '/') + 1;
 
 	user[-1] = producer[-1] = '\0';
-	if (p->staged.next_seq > 0)
-		out->producers[out->producer_count++] = (TeProducerEntry){
-			.company_id = company, .user_id = user, .producer_id = producer, .state = p->staged};
+	if (p->sequence.staged.next_seq > 0)
+		out->producers[out->producer_count++] = (TeProducerEntry){.company_id = company,
+		                                                          .user_id = user,
+		                                                          .producer_id = producer,
+		                                                          .state = p->sequence.staged};
 }
 
 static void pack_symbol(const TeLaneSymbol *s, TeSavedState *out)
@@ -305,9 +390,7 @@ static void read_newest_batch(TeRow *row, void *arg)
 		.batch_no = te_row_int(row, "batch_no"),
 		.epoch = te_row_int(row, "epoch"),
 		.out_seq = te_row_int(row, "last_out_seq"),
-		.incarnation = te_row_int(row, "input_incarnation"),
 		.clock = te_row_time(row, "lane_clock"),
-		.input = m->committed.input,
 	};
 	m->output = (TeOutputPlaces){
 		.cursors = {.acked = {place_of(row, "publish_epoch", "publish_seq"),
@@ -320,20 +403,44 @@ static void read_newest_batch(TeRow *row, void *arg)
 		m->inbox_snapshot = MemoryContextStrdup(m->context, snapshot);
 }
 
+/* Newest first. */
+static void add_position(TeSource *s, TeInputPosition position, TeRow *row)
+{
+	if (s->history_count == 0) {
+		s->committed.input = position;
+		s->committed.incarnation = te_row_int(row, "incarnation");
+		s->committed.resume = s->committed.at = te_row_int(row, "resume");
+	}
+	if (s->history_count < TE_POSITION_HISTORY)
+		s->history[s->history_count++] = position;
+}
+
 static void read_position(TeRow *row, void *arg)
 {
 	TeMemory *m = arg;
 	TeInputPosition position = {
-		.stream_created = te_row_time(row, "input_created"),
-		.seq = te_row_int(row, "input_seq"),
-		.message_time = te_row_time(row, "input_time"),
+		.stream_created = te_row_time(row, "created"),
+		.seq = te_row_int(row, "done"),
+		.message_time = te_row_time(row, "message_time"),
 	};
 
-	if (position.stream_created == TE_NO_TIME)
-		return; /* nothing had been read from a stream yet */
-	if (m->history_count == 0)
-		m->committed.input = position;
-	m->history[m->history_count++] = position;
+	if (position.stream_created != TE_NO_TIME) /* else nothing had been read yet */
+		add_position(m->sources[0], position, row);
+}
+
+/* Of a stream that there is no more room for, nothing is known. */
+static void read_kafka_position(TeRow *row, void *arg)
+{
+	TeMemory *m = arg;
+	int n = te_memory_source(m, te_row_text(row, "source"));
+	TeInputPosition position = {
+		.stream_created = te_row_int(row, "identity"),
+		.seq = te_row_int(row, "done"),
+		.message_time = te_row_int(row, "message_time"),
+	};
+
+	if (n >= 0)
+		add_position(m->sources[n], position, row);
 }
 
 static void read_state(TeRow *row, void *arg)
@@ -358,7 +465,7 @@ static void read_state(TeRow *row, void *arg)
 		TeProducerEntry *e = &state.producers[i];
 		TeLaneProducer *p = producer_entry(m, e->company_id, e->user_id, e->producer_id);
 
-		p->committed = p->staged = e->state;
+		p->sequence.committed = p->sequence.staged = e->state;
 	}
 	for (size_t i = 0; i < state.bar_count; i++) {
 		TeLaneSymbol *s = symbol_entry(m, state.bars[i].symbol);
@@ -409,20 +516,85 @@ static HTAB *make_table(TeMemory *m, const char *name, Size key_size, Size entry
 	return hash_create(name, 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
+/* What the settings leave undecided is settled here: they may contradict each other. */
+static TeSequenceSettings sequence_settings(void)
+{
+	TeSequenceSettings s = {
+		.most_parked = te_guc_parked_messages,
+		.most_parked_bytes = (uint64)te_guc_parked_bytes * 1024,
+		.resend_after = (TeTime)te_guc_gap_request_after * 1000,
+		.resend_again = (TeTime)te_guc_gap_request_again * 1000,
+		.resend_tries = te_guc_gap_requests,
+		.requests_per_second = te_guc_gap_request_rate,
+	};
+	const char *field, *reason;
+
+	s.most_per_producer = Min((uint32)te_guc_parked_messages_per_producer, s.most_parked);
+	s.most_bytes_per_producer =
+		Min((uint64)te_guc_parked_bytes_per_producer * 1024, s.most_parked_bytes);
+	s.give_up_after = Max((TeTime)te_guc_gap_wait * 1000, s.resend_after);
+	field = te_sequence_settings_check(&s, &reason);
+	if (field != NULL)
+		elog(ERROR, "%s %s", field, reason);
+	return s;
+}
+
+static void make_parking(TeMemory *m)
+{
+	TeSequenceSettings settings = sequence_settings();
+
+	te_parking_init(
+		&m->parking, &settings,
+		MemoryContextAllocHuge(m->context, sizeof(TeParked) * te_parking_capacity(&settings)));
+}
+
+/*
+ * Positions of the streams, newest first.  Those of Kafka's are in the rows that moved one, and in
+ * those that have the whole state.
+ */
+static void read_positions(TeMemory *m, const TeQueryArgs *by_lane)
+{
+	te_query_each("SELECT r.created, r.done, r.message_time, r.resume, r.incarnation"
+	              "  FROM (SELECT b.input_created AS created, b.input_seq AS done,"
+	              "               b.input_time AS message_time, COALESCE(b.input_resume, "
+	              "b.input_seq) AS resume,"
+	              "               b.input_incarnation AS incarnation, b.batch_no,"
+	              "               pg_catalog.lag(b.input_seq) OVER newest AS later"
+	              "          FROM (SELECT n.* FROM trading.batches AS n"
+	              "                 WHERE n.lane OPERATOR(pg_catalog.=) $1"
+	              "                 ORDER BY n.batch_no DESC LIMIT 256) AS b"
+	              "        WINDOW newest AS (ORDER BY b.batch_no DESC)) AS r"
+	              " WHERE r.later IS NULL OR r.later OPERATOR(pg_catalog.<>) r.done"
+	              " ORDER BY r.batch_no DESC",
+	              by_lane, read_position, m);
+	te_query_each(
+		"SELECT p.source, p.identity, p.done, p.message_time, p.resume, p.incarnation"
+		"  FROM (SELECT n.batch_no, n.kafka_positions FROM trading.batches AS n"
+		"         WHERE n.lane OPERATOR(pg_catalog.=) $1 ORDER BY n.batch_no DESC LIMIT 256) AS b"
+		" CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(b.kafka_positions)"
+		"  AS p (source text, identity int8, done int8, message_time int8, resume int8,"
+		"        incarnation int8)"
+		" ORDER BY b.batch_no DESC, p.source",
+		by_lane, read_kafka_position, m);
+	for (int i = 0; i < m->source_count; i++)
+		m->sources[i]->staged = m->sources[i]->committed;
+}
+
 TeMemory *te_memory_load(int lane)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "trading_engine lane memory",
 	                                              ALLOCSET_DEFAULT_SIZES);
 	TeMemory *m = MemoryContextAllocZero(context, sizeof(TeMemory));
 	Oid types[] = {INT4OID, INT4OID};
-	Datum values[] = {Int32GetDatum(lane), Int32GetDatum(TE_POSITION_HISTORY)};
+	Datum values[] = {Int32GetDatum(lane), Int32GetDatum(TE_RECENT_CAPACITY)};
 	TeQueryArgs by_lane = {1, types, values, NULL};
 	TeQueryArgs with_limit = {2, types, values, NULL};
 
 	m->lane = lane;
 	m->context = context;
 	m->committed.clock = TE_NO_TIME;
-	m->committed.input.stream_created = TE_NO_TIME;
+	make_parking(m);
+	(void)te_memory_source(m, TE_SOURCE_NATS);
 	m->producers =
 		make_table(m, "producers", sizeof(((TeLaneProducer *)0)->key), sizeof(TeLaneProducer));
 	m->symbols =
@@ -433,9 +605,7 @@ TeMemory *te_memory_load(int lane)
 	te_query_each("SELECT b.* FROM trading.batches AS b WHERE b.lane OPERATOR(pg_catalog.=) $1"
 	              " ORDER BY b.batch_no DESC LIMIT 1",
 	              &by_lane, read_newest_batch, m);
-	te_query_each("SELECT b.input_created, b.input_seq, b.input_time FROM trading.batches AS b"
-	              " WHERE b.lane OPERATOR(pg_catalog.=) $1 ORDER BY b.batch_no DESC LIMIT $2",
-	              &with_limit, read_position, m);
+	read_positions(m, &by_lane);
 	te_query_each("SELECT b.state FROM trading.batches AS b WHERE b.lane OPERATOR(pg_catalog.=) $1"
 	              "   AND b.batch_no OPERATOR(pg_catalog.>=)"
 	              "       (SELECT f.batch_no FROM trading.batches AS f"
@@ -449,7 +619,6 @@ TeMemory *te_memory_load(int lane)
 		"   WHERE n.lane OPERATOR(pg_catalog.=) $1 AND n.symbol OPERATOR(pg_catalog.=) i.symbol"
 		"   ORDER BY n.bar_start DESC LIMIT 1) AS c",
 		&by_lane, read_condition, m);
-	values[1] = Int32GetDatum(TE_RECENT_CAPACITY);
 	te_query_each(
 		"SELECT r.* FROM (SELECT p.company_id, p.user_id, p.producer_id, p.producer_epoch,"
 		"       p.producer_seq, p.batch_id, p.payload_hash, p.batch_no, p.position"

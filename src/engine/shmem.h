@@ -55,12 +55,14 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(ticks)              /* market prices */                                                      \
 	X(bars)               /* closed bars */                                                        \
 	X(dead_letters)                                                                                \
-	X(duplicates) /* input already applied */                                                      \
-	X(stale)      /* input of a producer's older epoch */                                          \
-	X(conflicts)  /* a sequence again with other content */                                        \
-	X(gaps)       /* input gaps recorded */                                                        \
-	X(dropped)    /* subjects of other lanes, left undecoded */                                    \
-	X(published)  /* messages handed to the broker, repeats included */                            \
+	X(duplicates)      /* input already applied */                                                 \
+	X(stale)           /* input of a producer's older epoch */                                     \
+	X(late)            /* numbers that were given up before they came */                           \
+	X(conflicts)       /* a sequence again with other content */                                   \
+	X(resend_requests) /* producers asked to send missing messages again */                        \
+	X(gaps)            /* input gaps recorded */                                                   \
+	X(dropped)         /* subjects of other lanes, left undecoded */                               \
+	X(published)       /* messages handed to the broker, repeats included */                       \
 	X(acknowledged)                                                                                \
 	X(republished)                                                                                 \
 	X(gap_fills) /* halted or expired messages replaced at publish time */                         \
@@ -92,6 +94,7 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(symbols)         /* with market state */                                                     \
 	X(reserved)        /* open positions and signals without an outcome */                         \
 	X(memory_lost)     /* remembered signals that had to go while they were of interest */         \
+	X(parked)          /* messages that wait for missing ones before them */                       \
 	T(last_input_at)                                                                               \
 	T(last_batch_at)                                                                               \
 	T(lane_clock) /* greatest generated_at with clock = input */

@@ -146,6 +146,8 @@
 	X(input_created, timestamptz)                                                                  \
 	X(input_incarnation, int8)                                                                     \
 	X(input_seq, int8)                                                                             \
+	X(input_resume, int8)                                                                          \
+	X(kafka_positions, jsonb)                                                                      \
 	X(input_time, timestamptz)                                                                     \
 	X(first_out_seq, int8)                                                                         \
 	X(last_out_seq, int8)                                                                          \

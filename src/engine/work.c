@@ -64,6 +64,7 @@ struct TeWork
 	int64 started_at;
 
 	bool settled; /* the lane is ours beyond doubt: input may be taken */
+	bool halted;  /* and is shown so */
 
 	/* After a failure. */
 	int64 retry_at, retry_delay;
@@ -132,6 +133,7 @@ static void load(TeWork *work, TeLaneSlot *slot)
 	te_results_load(c->exposure, c->cache, c->lane, c->lane_count, lane_time(m));
 	c->assess = te_assess_create(slot);
 	te_assess_load(c->assess, c->cache);
+	c->waiting = te_waiting_create(&m->parking);
 	work->intake = te_intake_create(c);
 }
 
@@ -154,6 +156,16 @@ static void settle(TeWork *work, int64 epoch)
 	te_session_commit();
 }
 
+/* Somebody has to look after a lane in which something is missing that must not be skipped. */
+static void report(TeWork *work, const char *reason)
+{
+	const char *halt = te_intake_halt(work->intake);
+
+	te_lane_report(work->context.slot, halt ? TE_LANE_HALTED : TE_LANE_RUNNING,
+	               halt ? halt : reason);
+	work->halted = halt != NULL;
+}
+
 /* The lane is ours: by its row, or because the broker has nothing that we don't. */
 static void take_over(TeWork *work)
 {
@@ -172,7 +184,22 @@ static void take_over(TeWork *work)
 	work->owner.adopting = false;
 	work->owner.ownership = TE_OWNER_SAME;
 	work->settled = true;
-	te_lane_report(work->context.slot, TE_LANE_RUNNING, NULL);
+	report(work, NULL);
+}
+
+static void attach_input(TeWork *work)
+{
+	static const char *const labels[] = {
+		[TE_VIA_NATS] = TE_SOURCE_NATS,
+		[TE_VIA_KAFKA] = TE_SOURCE_KAFKA,
+	};
+
+	for (TeVia via = TE_VIA_NATS; via <= TE_VIA_KAFKA; via++) {
+		TeTransport *transport = te_link_transport(work->link, via);
+
+		if (transport != NULL)
+			te_intake_attach(work->intake, transport, labels[via]);
+	}
 }
 
 static bool store_release(void *arg, const TeGapFill *fills, int count);
@@ -231,7 +258,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 	te_arena_init(&work->release_arena, ARENA_BLOCK, ARENA_LIMIT);
 	work->link = te_link_create(slot, slot->lane, work->owner.lane_count, work->owner.installation);
 	te_assess_connect(work->context.assess, work->link);
-	te_intake_attach(work->intake, work->link);
+	attach_input(work);
 	if (!te_link_has_broker(work->link)) {
 		take_over(work);
 		return work;
@@ -360,7 +387,7 @@ static ErrorData *end_failed(TeWork *work)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
 		        errmsg("lane %d has batches of another writer: starting anew", work->context.lane));
 	te_count(&work->context.slot->counters.errors, 1);
-	te_lane_report(work->context.slot, TE_LANE_RUNNING, error->message);
+	report(work, error->message);
 	if (lacks_partition(error))
 		work->partitions_at = work->upkeep_at = 0;
 	return error;
@@ -433,10 +460,12 @@ static bool run_batch(TeWork *work)
 		return false;
 	}
 	batch_committed(work);
+	if (batch.steps > 0 || work->halted)
+		report(work, NULL);
 	if (work->context.publisher != NULL)
 		te_publisher_run(work->context.publisher, te_monotonic_us());
 	te_notify_batch(&batch, work->context.memory->committed.batch_no);
-	return te_intake_taken(work->intake) > 0;
+	return te_intake_taken(work->intake) > 0 || te_intake_more(work->intake);
 }
 
 /*----------------------------------------------------------------------
@@ -506,7 +535,8 @@ static void show(TeWork *work)
 
 	te_gauge(&slot->gauges.epoch, m->committed.epoch);
 	te_gauge(&slot->gauges.batch_no, m->committed.batch_no);
-	te_gauge(&slot->gauges.input_seq, (int64)m->committed.input.seq);
+	te_gauge(&slot->gauges.input_seq, (int64)m->sources[0]->committed.input.seq);
+	te_gauge(&slot->gauges.parked, m->parking.parked);
 	te_gauge(&slot->gauges.last_out_seq, m->committed.out_seq);
 	te_gauge(&slot->gauges.symbols, hash_get_num_entries(m->symbols));
 	te_gauge(&slot->gauges.reserved, exposure.reserved);
@@ -524,6 +554,8 @@ bool te_work_turn(TeWork *work, int64 until_us)
 	until_us = Min(until_us, work->upkeep_at);
 	if (work->context.publisher != NULL && work->settled)
 		until_us = Min(until_us, te_publisher_due(work->context.publisher));
+	if (work->settled && work->retry_at == 0)
+		until_us = Min(until_us, te_intake_due(work->intake));
 	if (work->retry_at > 0)
 		until_us = Min(until_us, work->retry_at);
 	else if (te_cache_busy(work->context.cache))

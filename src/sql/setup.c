@@ -17,6 +17,7 @@
 #include "core/params.h"
 #include "core/protections.h"
 #include "core/risk.h"
+#include "core/sequence.h"
 #include "engine/shmem.h"
 #include "sql/trigger.h"
 #include "transport/transport.h"
@@ -59,6 +60,7 @@ Datum te_sql_enum_labels(PG_FUNCTION_ARGS)
 		{"direction", &te_direction_enum},
 		{"drawdown_method", &te_drawdown_method_enum},
 		{"execution_status", &te_execution_status_enum},
+		{"gap_reason", &te_gap_reason_enum},
 		{"hold_reason", &te_hold_reason_enum},
 		{"order_type", &te_order_type_enum},
 		{"outcome", &te_outcome_enum},

@@ -375,3 +375,23 @@ bool te_encode_heartbeat(const char *company_id, const char *user_id, const char
 	return te_message_pack(&beat.base, arena, &e.payload, &e.payload_len, err) &&
 	       te_envelope_encode(&e, arena, data, len, err);
 }
+
+bool te_encode_resend_request(const char *company_id, const char *user_id, const char *producer_id,
+                              uint64_t producer_epoch, uint64_t from, uint64_t to, TeTime at,
+                              TeArena *arena, const uint8_t **data, size_t *len, TeWireError *err)
+{
+	TradingEngine__ResendRequest request = TRADING_ENGINE__RESEND_REQUEST__INIT;
+	TeEnvelope e;
+
+	request.producer_id = te_proto_text(producer_id);
+	request.producer_epoch = producer_epoch;
+	request.from = from;
+	request.to = to;
+	te_envelope_init(&e, TE_MESSAGE_RESEND);
+	e.company_id = company_id;
+	e.user_id = user_id;
+	e.service_source = TE_SERVICE_NAME;
+	e.timestamp = at;
+	return te_message_pack(&request.base, arena, &e.payload, &e.payload_len, err) &&
+	       te_envelope_encode(&e, arena, data, len, err);
+}

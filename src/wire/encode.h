@@ -73,6 +73,12 @@ extern bool te_encode_route_marker(uint32_t lane, const TeRouteMarker *marker, T
                                    TeWireError *err);
 
 /* Envelope(Heartbeat): of a producer, used by model services in C. */
+/* Asks a producer to send a range of its numbers for a tenant again. */
+extern bool te_encode_resend_request(const char *company_id, const char *user_id,
+                                     const char *producer_id, uint64_t producer_epoch,
+                                     uint64_t from, uint64_t to, TeTime at, TeArena *arena,
+                                     const uint8_t **data, size_t *len, TeWireError *err);
+
 extern bool te_encode_heartbeat(const char *company_id, const char *user_id,
                                 const char *producer_id, uint64_t producer_epoch, uint64_t last_seq,
                                 TeTime at, TeArena *arena, const uint8_t **data, size_t *len,

@@ -399,6 +399,49 @@ static void failed_transactions(void)
 	is_text(tick(10000 * MSEC), "halt 5:4", "so is an alarm raised");
 }
 
+/* A transaction ends before the steps do. */
+static void steps_in_several_transactions(void)
+{
+	TeSequenceStep step;
+	uint32_t slot;
+
+	start();
+	(void)offer(1, 1, 1);
+	for (uint64_t seq = 3; seq <= 5; seq++)
+		(void)offer(1, seq, seq);
+	te_parking_apply(&parking);
+	ok(te_parking_next(&parking) == 0, "nothing to apply while a number is missing");
+	(void)te_sequence_offer(
+		&parking, &sequence,
+		&(TeSequenceMessage){.epoch = 1, .seq = 2, .position = 6, .expires_at = TE_NO_TIME}, 0);
+	ok(te_parking_next(&parking) == 0 && te_parking_step(&parking, &step) && step.offered,
+	   "the message on offer comes first");
+	slot = te_parking_next(&parking);
+	ok(slot != 0 && te_parking_keep_offered(&parking) == 0, "then one that waited may be left");
+	te_parking_apply(&parking);
+	ok(te_parking_next(&parking) == slot && holds(NATS, 3), "for the next transaction");
+	ok(te_parking_step(&parking, &step) && step.slot == slot && step.from == 3, "which takes it");
+	te_parking_discard(&parking);
+	ok(te_parking_next(&parking) == slot, "and takes it again after a failure");
+	is_text(steps(), "apply 1:3, apply 1:4, apply 1:5", "with all that follow");
+	te_parking_apply(&parking);
+	ok(te_parking_next(&parking) == 0 && holds(NATS, 0), "then nothing is left");
+
+	(void)offer(1, 7, 7);
+	te_parking_apply(&parking);
+	(void)te_sequence_offer(
+		&parking, &sequence,
+		&(TeSequenceMessage){.epoch = 2, .seq = 1, .position = 8, .expires_at = TE_NO_TIME}, 0);
+	ok(te_parking_step(&parking, &step) && step.kind == TE_STEP_GAP, "a gap is given");
+	slot = te_parking_keep_offered(&parking);
+	ok(te_parking_next(&parking) != 0 && slot != 0, "a message on offer waits when steps are left");
+	te_parking_apply(&parking);
+	ok(te_parking_in_use(&parking, slot) && holds(NATS, 7), "its copy is kept, its position held");
+	is_text(steps(), "apply 1:7, epoch 1:8, apply 2:1", "its turn comes");
+	te_parking_apply(&parking);
+	ok(!te_parking_in_use(&parking, slot) && holds(NATS, 0), "once");
+}
+
 static void clock_runs_back(void)
 {
 	start();
@@ -499,6 +542,7 @@ static bool random_schedule(void)
 	for (int turn = 0; turn < 100000 && durable.next_seq <= MESSAGES; turn++) {
 		uint64_t position[2] = {stored[0].done, stored[1].done};
 		int count = committed;
+		bool stops;
 
 		if (turn % 50 == 49) { /* a restart: only what was stored is left */
 			sequence = (TeSequence){.committed = durable, .staged = durable};
@@ -506,7 +550,15 @@ static bool random_schedule(void)
 			position[0] = stored[0].resume;
 			position[1] = stored[1].resume;
 		}
-		for (int n = below(30); n >= 0; n--) {
+		while (te_parking_next(&parking) != 0) { /* what another transaction has left */
+			TeSequenceStep step;
+
+			if (!te_parking_step(&parking, &step) || step.kind != TE_STEP_APPLY)
+				return false;
+			applied[count++] = step.from;
+		}
+		stops = false;
+		for (int n = below(30); n >= 0 && !stops; n--) {
 			int source = below(2);
 			uint64_t seq, hash = 0;
 			TeSequenceMessage m = {.epoch = 1, .source = source, .expires_at = TE_NO_TIME};
@@ -520,7 +572,8 @@ static bool random_schedule(void)
 			m.bytes = 10;
 			m.stored = seq < sequence.staged.next_seq ? &hash : NULL;
 			(void)te_sequence_offer(&parking, &sequence, &m, turn);
-			while (te_parking_step(&parking, &step)) {
+			while (!(stops = te_parking_next(&parking) != 0 && below(3) == 0) &&
+			       te_parking_step(&parking, &step)) {
 				if (step.kind == TE_STEP_APPLY)
 					applied[count++] = step.from;
 				if (step.kind == TE_STEP_GAP || parking.parked > settings.most_parked + 1)
@@ -596,6 +649,7 @@ int main(void)
 	heartbeats();
 	rates();
 	failed_transactions();
+	steps_in_several_transactions();
 	clock_runs_back();
 	readings();
 	without_parking();
