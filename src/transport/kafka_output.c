@@ -63,6 +63,7 @@ void te_kafka_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t no
 	out->resumed = true;
 	out->oldest = out->next = 0;
 	out->last_epoch = out->last_seq = 0;
+	out->marked = false;
 }
 
 TeOutputCursor te_kafka_acked(const TeTransport *t)
@@ -127,10 +128,11 @@ static bool follows(const TeKafkaOutput *out, const TeOutputMessage *message)
 	if (message->hash == NULL || message->hash[0] == '\0' ||
 	    strlen(message->hash) >= TE_TRANSPORT_HASH_SIZE)
 		return false;
-	if (out->next == 0)
+	if (out->next == 0 || message->epoch > out->last_epoch)
 		return true;
-	return message->epoch > out->last_epoch ||
-	       (message->epoch == out->last_epoch && message->seq == out->last_seq + 1);
+	if (message->epoch < out->last_epoch || message->seq <= out->last_seq)
+		return false;
+	return out->marked || message->seq == out->last_seq + 1;
 }
 
 static TePublishResult judge_produced(TeKafka *k, rd_kafka_resp_err_t err, int64_t now)
@@ -178,6 +180,7 @@ TePublishResult te_kafka_publish(TeTransport *t, const TeOutputMessage *message,
 	if (result != TE_PUBLISH_OK)
 		return result;
 	out->next++;
+	out->marked = false;
 	out->last_epoch = message->epoch;
 	out->last_seq = message->seq;
 	k->stats.published++;
@@ -203,6 +206,9 @@ TePublishResult te_kafka_mark(TeTransport *t, const TeOutputMark *mark, int64_t 
 			produce(k, &address, k->config->lane, mark->data, mark->len, headers, &k->out.marks[i]),
 			now);
 	}
+	/* What was between two segments is with the other transport. */
+	if (result == TE_PUBLISH_OK)
+		k->out.marked = true;
 	return result;
 }
 

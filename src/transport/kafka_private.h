@@ -221,6 +221,7 @@ typedef struct TeKafkaOutput
 	TeKafkaFlight *window; /* index % capacity */
 	uint64_t capacity, oldest, next;
 	uint64_t last_epoch, last_seq; /* last published on this link */
+	bool marked; /* a mark was the last: the next message may have any later place */
 	TeKafkaFlight marks[TE_KAFKA_OUTPUTS];
 	int64_t next_offset[TE_KAFKA_OUTPUTS]; /* of the lane's partitions, when nobody else writes; -1:
 	                                          not known */
