@@ -85,6 +85,18 @@ CREATE TEMP TABLE fates AS
 CREATE INDEX ON fates (lane, company, "user", producer, epoch, seq);
 ANALYZE fates;
 
+-- Of the inbox, what the lanes have read: the newest batch says up to which commit.
+CREATE TEMP TABLE taken AS
+	SELECT l.lane, i.inbox_id, a.input_seq IS NOT NULL AS applied,
+	       EXISTS (SELECT FROM trading.dead_letters AS d WHERE (d.source, d.input_seq) = ('inbox', i.inbox_id)) AS dead
+	  FROM trading.inbox AS i
+	  JOIN trading.lanes AS l ON i.company_id = '_all'
+	    OR trading.lane_of(i.company_id, (SELECT count(*)::integer FROM trading.lanes)) = l.lane
+	  JOIN (SELECT DISTINCT ON (b.lane) b.lane, b.inbox_snapshot FROM trading.batches AS b
+		 ORDER BY b.lane, b.batch_no DESC) AS b ON b.lane = l.lane AND pg_visible_in_snapshot(i.xid, b.inbox_snapshot)
+	  LEFT JOIN trading.prediction_batches AS a ON (a.lane, a.source, a.input_seq) = (l.lane, 'inbox', i.inbox_id)
+	 WHERE i.kind = 'predictions';
+
 CREATE TEMP VIEW violations (name, what) AS
 	SELECT 'I2 one place, two contents', format('%s/%s/%s: %s', p.lane, p.epoch, p.seq, string_agg(DISTINCT p.via || ' ' || p.hash, ', '))
 	  FROM places AS p GROUP BY p.lane, p.epoch, p.seq HAVING count(DISTINCT p.hash) > 1
@@ -171,6 +183,9 @@ CREATE TEMP VIEW violations (name, what) AS
 	SELECT 'I8 vanished', format('lane %s: %s %s/%s %s %s/%s %s', f.lane, f.kind, f.company, f."user", f.producer, f.epoch, f.seq, f.id)
 	  FROM fates AS f WHERE f.applied = 0 AND NOT f.dead AND NOT f.gap AND f.stale IS NOT TRUE
 	UNION ALL
+	SELECT 'I8 vanished from the inbox', format('lane %s: %s', t.lane, t.inbox_id)
+	  FROM taken AS t WHERE NOT t.applied AND NOT t.dead
+	UNION ALL
 	SELECT 'I8 applied, but nobody sent it', format('lane %s: %s/%s %s %s/%s %s', a.lane, a.company, a."user", a.producer, a.epoch, a.seq, a.id)
 	  FROM applied AS a
 	 WHERE :'input_complete'::boolean AND a.source <> 'inbox' AND NOT EXISTS (SELECT FROM produced AS p WHERE p.what = a.what);
@@ -184,6 +199,7 @@ SELECT json_build_object(
 	'dead_letters', count(*) FILTER (WHERE f.applied = 0 AND f.dead),
 	'gaps', count(*) FILTER (WHERE f.applied = 0 AND NOT f.dead AND f.gap),
 	'stale', count(*) FILTER (WHERE f.applied = 0 AND NOT f.dead AND NOT f.gap AND f.stale),
+	'submitted', (SELECT count(*) FROM taken),
 	'inputs', (SELECT count(*) FROM inputs),
 	'outputs', (SELECT count(*) FROM ours),
 	'places', (SELECT count(DISTINCT (p.lane, p.epoch, p.seq)) FROM places AS p),
