@@ -236,8 +236,7 @@ BEGIN
 	PERFORM trading.describe_like('trading.missing_calendars', 'trading.news_rules');
 	COMMENT ON COLUMN trading.missing_calendars.looks_until IS 'how far the rule looks now';
 	COMMENT ON COLUMN trading.missing_calendars.known_until IS 'how far the calendar reaches; NULL: there is none';
-	PERFORM trading.revoke_all('trading.missing_calendars');
-	GRANT SELECT ON trading.missing_calendars TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.missing_calendars');
 END
 $$;
 COMMENT ON FUNCTION trading.create_limit_views() IS 'part of trading.setup(): trading.missing_calendars';

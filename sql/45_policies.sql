@@ -366,9 +366,7 @@ BEGIN
 	COMMENT ON COLUMN trading.strategy_decisions.first_minute IS 'first minute that was counted';
 	COMMENT ON COLUMN trading.strategy_decisions.last_minute IS 'last minute that was counted';
 
-	PERFORM trading.revoke_all('trading.effective_strategies');
-	PERFORM trading.revoke_all('trading.strategy_decisions');
-	GRANT SELECT ON trading.effective_strategies, trading.strategy_decisions TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.effective_strategies', 'trading.strategy_decisions');
 	PERFORM trading.create_history_view();
 END
 $$;
