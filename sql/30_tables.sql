@@ -27,6 +27,21 @@ END
 $$;
 COMMENT ON FUNCTION trading.revoke_all(regclass) IS 'takes all privileges on a table or view away from everybody but its owner';
 
+CREATE FUNCTION trading.let_tenants_read(VARIADIC views regclass[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	one regclass;
+BEGIN
+	FOREACH one IN ARRAY views
+	LOOP
+		PERFORM trading.revoke_all(one);
+		EXECUTE format('GRANT SELECT ON %s TO trading_tenant, trading_admin', one);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION trading.let_tenants_read(regclass[]) IS 'lets tenants and administrators read views, and nobody else';
+
 CREATE FUNCTION trading.close_relation(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

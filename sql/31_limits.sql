@@ -236,8 +236,7 @@ BEGIN
 	PERFORM trading.describe_like('trading.missing_calendars', 'trading.news_rules');
 	COMMENT ON COLUMN trading.missing_calendars.looks_until IS 'how far the rule looks now';
 	COMMENT ON COLUMN trading.missing_calendars.known_until IS 'how far the calendar reaches; NULL: there is none';
-	PERFORM trading.revoke_all('trading.missing_calendars');
-	GRANT SELECT ON trading.missing_calendars TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.missing_calendars');
 END
 $$;
 COMMENT ON FUNCTION trading.create_limit_views() IS 'part of trading.setup(): trading.missing_calendars';
@@ -295,3 +294,53 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.guard_scope() IS 'trigger: who made a row with a scope, whether there is what it is about, and that nobody has too many';
+
+-- A lane reads all rows of a kind again when one has changed, and decides for every strategy, while
+-- its other tenants wait: so tenants have only so many.  Administrators have any number.
+CREATE FUNCTION trading.refuse_more(what text, there_are bigint, most bigint) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF there_are > most THEN
+		RAISE EXCEPTION 'there would be % %, and % may be', there_are, what, most
+			USING ERRCODE = 'program_limit_exceeded', HINT = 'Delete what isn''t needed any more.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION trading.refuse_more(text, bigint, bigint) IS 'raises an error when there would be more than there may be';
+
+CREATE FUNCTION trading.bound_scoped_rows() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s record;
+	there_are bigint;
+BEGIN
+	IF trading.current_company() IS NULL THEN
+		RETURN NULL;
+	END IF;
+	FOR s IN SELECT DISTINCT n.authority, n.company_id, CASE n.authority WHEN 'USER' THEN n.user_id END AS user_id FROM new_rows AS n
+	LOOP
+		EXECUTE format('SELECT count(*) FROM %I.%I AS x WHERE x.company_id = $1 AND x.authority = $2 AND ($3 IS NULL OR x.user_id = $3)',
+			TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO there_are USING s.company_id, s.authority, s.user_id;
+		PERFORM trading.refuse_more(format('%s of authority %s', replace(TG_TABLE_NAME, '_', ' '), s.authority), there_are,
+			CASE s.authority WHEN 'USER' THEN 500 ELSE 5000 END);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION trading.bound_scoped_rows() IS 'trigger: a tenant lays down only so many rows that have a scope';
+
+CREATE FUNCTION trading.bound_strategies() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF trading.current_company() IS NOT NULL THEN
+		PERFORM trading.refuse_more(format('strategies of user "%s"', u.user_id),
+			(SELECT count(*) FROM trading.strategies AS s WHERE s.company_id = u.company_id AND s.user_id = u.user_id), 1000)
+		   FROM (SELECT DISTINCT n.company_id, n.user_id FROM new_rows AS n) AS u;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION trading.bound_strategies() IS 'trigger: a user has only so many strategies';

@@ -324,9 +324,7 @@ BEGIN
 	COMMENT ON COLUMN trading.account_equity.open_risk IS 'loss of open trades at their stops, account currency, as far as it is known';
 	COMMENT ON COLUMN trading.account_equity.last_executed_at IS 'newest execution';
 
-	PERFORM trading.revoke_all('trading.positions');
-	PERFORM trading.revoke_all('trading.account_equity');
-	GRANT SELECT ON trading.positions, trading.account_equity TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.positions', 'trading.account_equity');
 END
 $$;
 COMMENT ON FUNCTION trading.create_execution_views() IS 'part of trading.setup(): positions and equity as they are now';

@@ -143,7 +143,6 @@ CREATE FUNCTION trading.create_performance_views() RETURNS void
 AS $$
 DECLARE
 	arms text;
-	own text;
 BEGIN
 	PERFORM trading.create_performance_base();
 	PERFORM trading.create_performance_sources();
@@ -191,12 +190,8 @@ BEGIN
 	PERFORM trading.describe_like('trading.recent_performance', 'trading.strategies');
 	PERFORM trading.describe_like('trading.recent_performance', 'trading.figures');
 
-	FOREACH own IN ARRAY ARRAY['performance_events', 'performance_issued', 'performance_stale', 'performance_pieces',
-		'performance_equity', 'performance', 'recent_performance']
-	LOOP
-		PERFORM trading.revoke_all(format('trading.%I', own)::regclass);
-		EXECUTE format('GRANT SELECT ON trading.%I TO trading_tenant, trading_admin', own);
-	END LOOP;
+	PERFORM trading.let_tenants_read('trading.performance_events', 'trading.performance_issued', 'trading.performance_stale',
+		'trading.performance_pieces', 'trading.performance_equity', 'trading.performance', 'trading.recent_performance');
 END
 $$;
 COMMENT ON FUNCTION trading.create_performance_views() IS 'part of trading.setup(): trading.performance';

@@ -264,9 +264,7 @@ BEGIN
 	COMMENT ON COLUMN trading.model_reliability.mean_confidence IS 'of these votes';
 	COMMENT ON COLUMN trading.model_reliability.hit_rate IS 'share of these votes that were right';
 
-	PERFORM trading.revoke_all('trading.model_performance');
-	PERFORM trading.revoke_all('trading.model_reliability');
-	GRANT SELECT ON trading.model_performance, trading.model_reliability TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.model_performance', 'trading.model_reliability');
 END
 $$;
 COMMENT ON FUNCTION trading.create_score_views() IS 'part of trading.setup(): trading.model_performance, trading.model_reliability';

@@ -276,6 +276,8 @@ BEGIN
 		'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @ FOR EACH STATEMENT EXECUTE FUNCTION trading.announce()');
 	PERFORM trading.create_trigger('trading.strategies', 'guard_insert',
 		'BEFORE INSERT ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_new_strategy()');
+	PERFORM trading.create_trigger('trading.strategies', 'bound',
+		'AFTER INSERT ON @ REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.bound_strategies()');
 	PERFORM trading.create_trigger('trading.strategies', 'guard_update',
 		'BEFORE UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_strategy()');
 	PERFORM trading.create_trigger('trading.strategies', 'check_parameters',
@@ -297,6 +299,8 @@ BEGIN
 	LOOP
 		PERFORM trading.create_trigger(format('trading.%I', logged.name)::regclass, 'guard',
 			'BEFORE INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.guard_scope()');
+		PERFORM trading.create_trigger(format('trading.%I', logged.name)::regclass, 'bound',
+			'AFTER INSERT ON @ REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trading.bound_scoped_rows()');
 	END LOOP;
 	PERFORM trading.create_trigger('trading.trading_switches', 'hold',
 		'AFTER INSERT OR UPDATE ON @ FOR EACH ROW EXECUTE FUNCTION trading.hold_switch()');
@@ -384,9 +388,7 @@ BEGIN
 
 	PERFORM trading.revoke_all('trading.lane_output');
 	GRANT SELECT ON trading.lane_output TO trading_admin;
-	PERFORM trading.revoke_all('trading.effective_strategies');
-	PERFORM trading.revoke_all('trading.strategy_decisions');
-	GRANT SELECT ON trading.effective_strategies, trading.strategy_decisions TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.effective_strategies', 'trading.strategy_decisions');
 	PERFORM trading.create_history_view();
 END
 $$;

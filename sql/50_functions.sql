@@ -382,8 +382,9 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.hand_over_state(integer, bigint) IS 'gives the state of all lanes to every lane of a new number of lanes';
 
+-- The lanes stand still meanwhile, so nobody's open transaction keeps it waiting for long.
 CREATE FUNCTION trading.set_lanes(lanes integer) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s'
 AS $$
 DECLARE
 	new_epoch bigint;

@@ -295,8 +295,7 @@ BEGIN
 	COMMENT ON COLUMN trading.current_rates.max_age IS 'age up to which it is used, 0: no limit';
 	COMMENT ON COLUMN trading.current_rates.usable IS 'whether it is young enough';
 	COMMENT ON COLUMN trading.current_rates.source IS 'the symbol whose bar it is, or trading.rates';
-	PERFORM trading.revoke_all('trading.current_rates');
-	GRANT SELECT ON trading.current_rates TO trading_tenant, trading_admin;
+	PERFORM trading.let_tenants_read('trading.current_rates');
 END
 $$;
 COMMENT ON FUNCTION trading.create_rate_view() IS 'part of trading.setup(): trading.current_rates';

@@ -261,7 +261,7 @@ BEGIN
 				USING ERRCODE = 'insufficient_privilege', HINT = 'trading.adjust_strategies(dry_run => true) says what would be done.';
 		END IF;
 		-- Of two at once the second sees what the first has done.
-		LOCK TABLE trading.strategy_adjustments IN SHARE ROW EXCLUSIVE MODE;
+		LOCK TABLE trading.strategy_adjustments IN SHARE UPDATE EXCLUSIVE MODE;
 	END IF;
 	judged := ARRAY(SELECT v FROM trading.judge_strategies(scope.company, scope."user", adjust_strategies.strategy) AS v);
 	IF NOT is_dry THEN

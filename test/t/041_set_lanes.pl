@@ -81,4 +81,17 @@ wait_until_drained('at the end');
 is(value($node, q{SELECT count(DISTINCT (company_id, out_epoch, lane)) = count(DISTINCT (company_id, out_epoch)) FROM trading.signals}), 't',
 	'in an epoch, a company has one lane');
 streams_match_table($node, $nats, 'at the end');
+
+# While lanes stand still nobody's open transaction keeps them waiting for ever.
+my $lanes = value($node, 'SELECT count(*) FROM trading.lanes');
+my $session = $node->background_psql('postgres');
+$session->query_safe(q{BEGIN; SELECT trading.submit(jsonb_build_object('company_id', 'company1', 'user_id', 'ann', 'batch_id', 'open',
+	'generated_at', now(), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', 'open', 'symbol', 'EURUSD',
+		'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))))});
+my ($status, undef, $error) = $node->psql('postgres', 'SELECT trading.set_lanes(2)');
+isnt($status, 0, 'set_lanes gives up when somebody submits without an end');
+like($error, qr/lock timeout/, 'and says why');
+wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running'", $lanes, 'the lanes run again');
+$session->query_safe('COMMIT');
+$session->quit;
 done_testing();

@@ -66,7 +66,7 @@ sub report
 	return;
 }
 
-sub explain { my ($id, $columns) = @_; return sql("SELECT $columns FROM trading.explain('$id', 'acme', 'ann', 'main') AS e ORDER BY step DESC LIMIT 1"); }
+sub last_step { my ($id, $columns) = @_; return sql("SELECT $columns FROM trading.explain('$id', 'acme', 'ann', 'main') AS e ORDER BY step DESC LIMIT 1"); }
 sub account { my ($id) = @_; return sql("SELECT d #>> '{inputs,account,equity}', d #>> '{inputs,account,open_positions}' FROM trading.explain_json('$id', 'acme', 'ann', 'main') AS d"); }
 
 #----------------------------------------------------------------------
@@ -76,14 +76,14 @@ sub account { my ($id) = @_; return sql("SELECT d #>> '{inputs,account,equity}',
 submit('ann', [ 'first', 1.1 ]);
 $now += 60;
 submit('ann', [ 'like', 1.1003 ], [ 'far', 1.1020 ]);
-is(explain('like', q{outcome, gate, quantity, value ->> 'signal_id', round((value ->> 'pips')::numeric, 6), value ->> 'seconds', threshold ->> 'pips', threshold ->> 'seconds', parameter, layer}),
+is(last_step('like', q{outcome, gate, quantity, value ->> 'signal_id', round((value ->> 'pips')::numeric, 6), value ->> 'seconds', threshold ->> 'pips', threshold ->> 'seconds', parameter, layer}),
 	'DUPLICATE|DUPLICATE|like signal|' . signal_of('first', 'ann') . '|3.000000|60|5|300|duplicate_window_seconds|USER',
 	'a repetition: of which signal, how far, how long ago');
 like(join("\n", sql("SELECT trading.explain_text('like', 'acme', 'ann', 'main')")), qr/^DUPLICATE EURUSD: like signal pips 3, seconds 60, signal_id /, 'in words');
 is(account('far'), '10000|1', 'the next one sees what is reserved');
 $now += 20;
 submit('ann', [ 'first', 1.1070 ]);
-is(explain('first', q{quantity, value ->> 'signal_id', value ->> 'seconds'}), 'prediction decided|' . signal_of('first', 'ann') . '|80',
+is(last_step('first', q{quantity, value ->> 'signal_id', value ->> 'seconds'}), 'prediction decided|' . signal_of('first', 'ann') . '|80',
 	'a prediction that comes again is decided once');
 
 #----------------------------------------------------------------------
@@ -91,20 +91,20 @@ is(explain('first', q{quantity, value ->> 'signal_id', value ->> 'seconds'}), 'p
 #----------------------------------------------------------------------
 
 submit('ann', [ 'third', 1.1050 ], [ 'fourth', 1.1090 ]);
-is(explain('fourth', q{outcome, gate, quantity, value, threshold}), 'MAX_POSITIONS|MAX_POSITIONS|open_positions|3|3',
+is(last_step('fourth', q{outcome, gate, quantity, value, threshold}), 'MAX_POSITIONS|MAX_POSITIONS|open_positions|3|3',
 	'open positions are those that were reserved then');
 report('third', 'ann', 'REJECTED');
 report('far', 'ann', 'FILLED', executed_price => 1.1020, executed_size => 0.5);
 submit('ann', [ 'fifth', 1.1090 ]);
 is(account('fifth'), '10000|2', 'a rejected order counts no more');
-is(explain('fourth', 'outcome'), 'MAX_POSITIONS', 'what came later changes no explanation');
+is(last_step('fourth', 'outcome'), 'MAX_POSITIONS', 'what came later changes no explanation');
 report('far', 'ann', 'CLOSED', executed_price => 1.1000, profit => -100, commission => 2.5);
 $now += 700;
 submit('ann', [ 'sixth', 1.1 ]);
 is(account('sixth'), '9897.5|0', 'what was lost is lost, what has expired is gone');
 $now += 10;
 submit('ann', [ 'far', 1.2 ]);
-is(explain('far', q{outcome, quantity}), 'DUPLICATE|stopped out', 'a prediction that was stopped out is never taken again');
+is(last_step('far', q{outcome, quantity}), 'DUPLICATE|stopped out', 'a prediction that was stopped out is never taken again');
 
 #----------------------------------------------------------------------
 # Limits
@@ -120,8 +120,8 @@ is(sql("SELECT position_size < original_position_size FROM trading.signals WHERE
 is(sql("SELECT (d #>> '{decision,position_size}')::float8 = s.position_size, (d #>> '{decision_before,position_size}')::float8 = s.original_position_size, d ->> 'agrees',
 	(SELECT bool_or(n ->> 'part' = 'RISK' AND n ->> 'item' = 'open_risk') FROM jsonb_array_elements(d -> 'derivation') AS n)
 	FROM trading.signals AS s, trading.explain_json(s.signal_id) AS d WHERE s.signal_id = '$part'"), 't|t|true|t', 'explained: before, after, by what');
-is(explain('part', 'outcome, gate, passed'), 'SIGNAL|RISK_REJECTED|t', 'by its prediction too');
-is(explain('none', 'outcome, gate, quantity, passed'), 'RISK_REJECTED|RISK_REJECTED|OPEN_RISK|f', 'and why there is none');
+is(last_step('part', 'outcome, gate, passed'), 'SIGNAL|RISK_REJECTED|t', 'by its prediction too');
+is(last_step('none', 'outcome, gate, quantity, passed'), 'RISK_REJECTED|RISK_REJECTED|OPEN_RISK|f', 'and why there is none');
 is(sql(q{SELECT count(*) FROM trading.signals AS s, trading.recompute(s.signal_id) AS d
 	WHERE (d ->> 'outcome', (d ->> 'position_size')::float8, (d ->> 'stop_loss')::float8, (d ->> 'max_loss')::float8)
 	      IS DISTINCT FROM (s.outcome, s.position_size, s.stop_loss, s.max_loss)}), '0', 'every signal is made again from its row');
@@ -142,7 +142,7 @@ wait_until('the lane has another worker', sub {
 wait_for_lanes($node);
 $now += 30;
 submit('ann', [ 'whole', 1.15 ], [ 'again', 1.1001 ], [ 'last', 1.14 ]);
-is(explain($_, 'outcome'), 'DUPLICATE', "after a kill it is known: $_") for qw(whole again);
+is(last_step($_, 'outcome'), 'DUPLICATE', "after a kill it is known: $_") for qw(whole again);
 $now += 700;
 submit('_all', map { [ "many$_", 1.1 + $_ / 1000 ] } 1 .. 8);
 report("many$_", 'ann', 'FILLED', executed_price => 1.1 + $_ / 1000, executed_size => 0.2) for 1 .. 2;

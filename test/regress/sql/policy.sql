@@ -160,6 +160,21 @@ SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 501 - (SELEC
 INSERT INTO trading.protections (company_id, user_id, kind, name) SELECT 'acme', 'tom', 'COOL_DOWN', 'n' || n FROM generate_series(1, 501) AS n;
 DELETE FROM trading.protections WHERE name ~ '^n[0-9]+$';
 
+-- Of strategies and limits, too.
+\c - te_tom
+INSERT INTO trading.strategies (company_id, user_id, strategy_id) SELECT 'acme', 'tom', 'n' || n FROM generate_series(1, 1001) AS n;
+INSERT INTO trading.strategies (company_id, user_id, strategy_id)
+SELECT 'acme', 'tom', 'n' || n FROM generate_series(1, 1000 - (SELECT count(*)::integer FROM trading.strategies WHERE user_id = 'tom')) AS n;
+INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('acme', 'tom', 'one_too_many');
+INSERT INTO trading.risk_limits (company_id, user_id, strategy_id, max_leverage) SELECT 'acme', 'tom', 'n' || n, 10 FROM generate_series(1, 501) AS n;
+INSERT INTO trading.risk_limits (company_id, user_id, strategy_id, max_leverage)
+SELECT 'acme', 'tom', 'n' || n, 10 FROM generate_series(1, 500 - (SELECT count(*)::integer FROM trading.risk_limits WHERE authority = 'USER')) AS n;
+INSERT INTO trading.risk_limits (company_id, user_id, strategy_id, max_leverage) VALUES ('acme', 'tom', 'n501', 10);
+\c - te_admin
+INSERT INTO trading.strategies (company_id, user_id, strategy_id) VALUES ('acme', 'tom', 'one_more');
+DELETE FROM trading.risk_limits WHERE strategy_id ~ '^n[0-9]+$';
+DELETE FROM trading.strategies WHERE strategy_id ~ '^n[0-9]+$' OR strategy_id = 'one_more';
+
 -- Who may delete its own rows may not lock the table for all others: not itself, not by a view, not in a block of code.
 \c - te_tom
 BEGIN;
