@@ -58,7 +58,6 @@ typedef struct TeInput
 	                            company, user and id, joined by '/' */
 } TeInput;
 
-
 typedef struct TeBatch
 {
 	const TeLaneContext *lane;
