@@ -270,6 +270,10 @@ void te_batch_read(TeBatch *batch, TeArrival *a)
 	if (a->message == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
 	te_envelope_init(&a->message->envelope, TE_MESSAGE_NONE);
+	if (te_crash_marker_note(batch->lane->marker, a->input.source, a->input.seq)) {
+		batch->poison = "the worker ended twice when it was at this message";
+		batch->poisoned = TE_WIRE_CRASHED;
+	}
 	if (te_subject_parse(te_guc_subject_prefix, a->input.subject, strlen(a->input.subject),
 	                     &a->subject, &a->fault) &&
 	    !(batch->poison != NULL && batch->poisoned == TE_WIRE_CRASHED))

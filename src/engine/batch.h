@@ -14,6 +14,7 @@
 #include "engine/cache.h"
 #include "engine/candidate.h"
 #include "engine/counts.h"
+#include "engine/crash_marker.h"
 #include "engine/exposure.h"
 #include "engine/memory.h"
 #include "engine/policy.h"
@@ -36,6 +37,7 @@ typedef struct TeLaneContext
 	TeCandidates *candidates; /* of the batch at hand */
 	struct TeAssess *assess;  /* NULL: there is no risk service to ask */
 	TeWaiting *waiting;       /* messages that came before their turn */
+	TeCrashMarker *marker;    /* says which are under way; NULL: nothing does */
 	TeCounts *counts;
 	TePublisher *publisher; /* NULL: nothing was ever sent, nothing will be */
 	bool publishing;        /* a broker is configured: signals get an output sequence and a frame */

@@ -71,11 +71,12 @@ struct TeIntake
 	char poison[256];     /* why */
 };
 
-TeIntake *te_intake_create(const TeLaneContext *context)
+TeIntake *te_intake_create(TeLaneContext *context)
 {
 	TeIntake *intake = MemoryContextAllocZero(TopMemoryContext, sizeof(TeIntake));
 
 	intake->context = context;
+	context->marker = te_crash_marker_open(context->lane, &intake->single);
 	intake->inbox =
 		te_inbox_create(context->lane, context->lane_count, context->memory->inbox_snapshot);
 	te_inbox_read(intake->inbox);
@@ -507,6 +508,7 @@ bool te_intake_gather(TeIntake *intake, TeBatch *batch)
 		drain(intake, &intake->feeds[i], batch);
 	if (te_intake_taken(intake) > 0 || batch->steps > 0 || intake->restated)
 		return true;
+	te_crash_marker_end(intake->context->marker, false, 0);
 	rewind_held(intake);
 	return false;
 }
@@ -526,6 +528,7 @@ void te_intake_committed(TeIntake *intake)
 {
 	if (intake->batch == NULL)
 		return;
+	te_crash_marker_end(intake->context->marker, true, intake->batch->messages);
 	forget_lost(intake);
 	if (intake->batch->messages > 0)
 		intake->poisoned = false;
@@ -545,6 +548,7 @@ bool te_intake_failed(TeIntake *intake, const ErrorData *error, bool blameless)
 {
 	int messages = intake->batch != NULL ? intake->batch->messages : 0;
 
+	te_crash_marker_end(intake->context->marker, false, messages);
 	intake->batch = NULL;
 	for (int i = 0; i < intake->feed_count; i++)
 		te_transport_rewind_input(intake->feeds[i].transport);

@@ -19,7 +19,7 @@
 typedef struct TeIntake TeIntake;
 
 /* Reads what the inbox has; in a transaction with SPI connected.  The context must stay. */
-extern TeIntake *te_intake_create(const TeLaneContext *context);
+extern TeIntake *te_intake_create(TeLaneContext *context);
 
 /* NATS and Kafka. */
 #define TE_INTAKE_TRANSPORTS 2

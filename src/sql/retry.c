@@ -58,8 +58,8 @@ Datum te_sql_one_prediction(PG_FUNCTION_ARGS)
 	                        &envelope, &error))
 		refuse(&error);
 	batch = (TradingEngine__MLPredictionBatch *)te_scan_unpack(
-		&trading_engine__mlprediction_batch__descriptor, envelope.payload, envelope.payload_len, 1,
-		arena, &error);
+		&trading_engine__mlprediction_batch__descriptor, envelope.payload, envelope.payload_len,
+		SIZE_MAX, arena, &error);
 	if (batch == NULL)
 		refuse(&error);
 	if (index < 0 || (size_t)index >= batch->n_predictions)

@@ -1,0 +1,159 @@
+/*
+ * crash_marker.c - a mapped file, and the signals of faults.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/crash_marker.h"
+#include "transport/transport.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#define MAGIC 0x54454d31 /* of this layout */
+
+/* So many deaths at one place, with no fault noted, count as one. */
+#define MOST_KILLS 3
+
+#define STACK_SIZE 65536
+
+typedef enum { STATE_PEACE, STATE_UNDER_WAY, STATE_FAULT } State;
+
+/* The file.  The place is that of the first message under way. */
+typedef struct Record
+{
+	uint32 magic;
+	volatile sig_atomic_t state;
+	int32 messages;
+	int32 kills;  /* at this place, before */
+	bool suspect; /* it is taken alone because of a fault before */
+	char source[TE_TRANSPORT_NAME_SIZE];
+	int64 seq;
+} Record;
+
+struct TeCrashMarker
+{
+	Record *record;
+	Record last;    /* what the last worker left */
+	int suspects;   /* still to be taken one by one */
+	bool is_guilty; /* the message at the last one's place is to be given up */
+};
+
+static Record *mapped;
+
+static void note_fault(int signal_number)
+{
+	if (mapped->state == STATE_UNDER_WAY)
+		mapped->state = STATE_FAULT;
+	/* The disposition is the default again: it ends the process. */
+	raise(signal_number);
+}
+
+/* On a stack of its own, for a fault may be the want of one. */
+static void watch_for_faults(void)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGABRT};
+	stack_t stack = {.ss_sp = MemoryContextAlloc(TopMemoryContext, STACK_SIZE),
+	                 .ss_size = STACK_SIZE};
+	struct sigaction action = {.sa_handler = note_fault, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+
+	(void)sigaltstack(&stack, NULL);
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < lengthof(faults); i++)
+		(void)sigaction(faults[i], &action, NULL);
+}
+
+static Record *map_file(int lane)
+{
+	char path[MAXPGPATH];
+	Record *record = MAP_FAILED;
+	int fd;
+
+	/* Left out of base backups: it is about this process on this machine. */
+	snprintf(path, sizeof(path), "%s/trading_engine.%u.%d", PG_STAT_TMP_DIR, MyDatabaseId, lane);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 && ftruncate(fd, sizeof(Record)) == 0)
+		record = mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (record == MAP_FAILED)
+		ereport(WARNING, errcode_for_file_access(), errmsg("could not map file \"%s\": %m", path),
+		        errdetail("A message that ends the worker will end it again."));
+	if (fd >= 0)
+		close(fd);
+	return record == MAP_FAILED ? NULL : record;
+}
+
+/* Whoever ends by itself wasn't ended by a message. */
+static void end_in_peace(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	mapped->state = STATE_PEACE;
+}
+
+TeCrashMarker *te_crash_marker_open(int lane, int *suspects)
+{
+	TeCrashMarker *marker;
+
+	*suspects = 0;
+	mapped = map_file(lane);
+	if (mapped == NULL)
+		return NULL;
+	marker = MemoryContextAllocZero(TopMemoryContext, sizeof(TeCrashMarker));
+	marker->record = mapped;
+	marker->last = *mapped;
+	marker->last.source[TE_TRANSPORT_NAME_SIZE - 1] = '\0';
+	if (mapped->magic == MAGIC && mapped->state != STATE_PEACE && mapped->messages > 0) {
+		bool fault = mapped->state == STATE_FAULT || mapped->kills + 1 >= MOST_KILLS;
+
+		marker->is_guilty = fault && mapped->suspect && mapped->messages == 1;
+		*suspects = marker->suspects = fault ? mapped->messages : 0;
+	} else
+		marker->last.messages = 0;
+	*mapped = (Record){.magic = MAGIC};
+	watch_for_faults();
+	before_shmem_exit(end_in_peace, (Datum)0);
+	return marker;
+}
+
+static bool is_last_place(const TeCrashMarker *marker, const char *source, int64 seq)
+{
+	return marker->last.messages > 0 && marker->last.seq == seq &&
+	       strcmp(marker->last.source, source) == 0;
+}
+
+bool te_crash_marker_note(TeCrashMarker *marker, const char *source, int64 seq)
+{
+	Record *r;
+
+	if (marker == NULL)
+		return false;
+	r = marker->record;
+	if (r->messages == 0) {
+		strlcpy(r->source, source, sizeof(r->source));
+		r->seq = seq;
+		r->suspect = marker->suspects > 0;
+		r->kills = is_last_place(marker, source, seq) && marker->last.state == STATE_UNDER_WAY
+		               ? marker->last.kills + 1
+		               : 0;
+	}
+	r->messages++;
+	r->state = STATE_UNDER_WAY;
+	return marker->is_guilty && is_last_place(marker, source, seq);
+}
+
+void te_crash_marker_end(TeCrashMarker *marker, bool stored, int messages)
+{
+	if (marker == NULL)
+		return;
+	marker->record->state = STATE_PEACE;
+	marker->record->messages = 0;
+	if (!stored || messages == 0)
+		return;
+	marker->suspects = Max(0, marker->suspects - messages);
+	if (marker->suspects == 0)
+		marker->is_guilty = false;
+}
