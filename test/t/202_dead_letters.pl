@@ -49,7 +49,8 @@ $nats->publish($nats->batch(company => 'acme', batch_id => 'three', predictions 
 wait_for($node, q{SELECT reason, prediction_index FROM trading.dead_letters WHERE reason = 'UNKNOWN_SYMBOL'}, 'UNKNOWN_SYMBOL|1', 'a symbol that nobody knew');
 value($node, q{INSERT INTO trading.instruments SELECT i.* FROM trading.instruments AS b, jsonb_populate_record(b, '{"symbol": "NEWUSD"}') AS i WHERE b.symbol = 'EURUSD'});
 is((retry(letter(q{reason = 'UNKNOWN_SYMBOL'})))[0], 0, 'now it is there');
-wait_for($node, signals_of('unknown'), 1, 'the prediction takes effect');
+wait_for($node, q{SELECT count(*) FROM trading.prediction_batches WHERE batch_id = 'three#1'}, 1, 'the prediction is taken');
+is(value($node, q{SELECT count(*) FROM trading.dead_letters WHERE reason = 'UNKNOWN_SYMBOL'}), 1, 'and not turned away again');
 is(value($node, signals_of('first')) . value($node, signals_of('third')), '11', 'its neighbours not once more');
 is(value($node, q{SELECT producer_seq, predictions FROM trading.prediction_batches WHERE batch_id = 'three#1'}), '0|1', 'it has an id of its own');
 
