@@ -185,7 +185,6 @@ static bool ask_offsets(TeKafkaAttempt *attempt, rd_kafka_topic_partition_list_t
 /* What is being judged about a stream. */
 typedef struct Case
 {
-	TeKafkaFound *found;
 	TeAnchorStream stream;
 	TeAnchorPosition positions[TE_KAFKA_HISTORY + 1];
 	TeAnchorSight sights[TE_KAFKA_HISTORY + 1];
@@ -236,8 +235,8 @@ static bool judge_round(TeKafkaAttempt *attempt, Case *cases, int count, bool *a
 		c->sights[c->judgement.ask].kind = TE_SIGHT_MISSING;
 		offset = (int64_t)c->positions[c->judgement.ask].seq - 1;
 		looks[open++] = (Look){
-			.topic = attempt->settings->inputs[c->found->topic],
-			.partition = c->found->partition,
+			.topic = attempt->settings->inputs[attempt->check.found[i].topic],
+			.partition = attempt->check.found[i].partition,
 			.from = offset,
 			.to = offset + 1,
 			.visit = see,
@@ -248,7 +247,7 @@ static bool judge_round(TeKafkaAttempt *attempt, Case *cases, int count, bool *a
 	return look_at(attempt, looks, open);
 }
 
-static void fill_anchor(const Case *c)
+static void fill_anchor(TeInputAnchor *anchor, const Case *c)
 {
 	static const TeInputOutcome outcomes[] = {
 		[TE_ANCHOR_INPUT_SAME] = TE_INPUT_SAME,
@@ -257,7 +256,6 @@ static void fill_anchor(const Case *c)
 		[TE_ANCHOR_INPUT_GAP] = TE_INPUT_GAP,
 	};
 	const TeInputJudgement *j = &c->judgement;
-	TeInputAnchor *anchor = &c->found->anchor;
 
 	*anchor = (TeInputAnchor){
 		.outcome = outcomes[j->outcome],
@@ -278,25 +276,23 @@ static void fill_anchor(const Case *c)
 /* The ends of all streams, into the cases. */
 static bool read_ends(TeKafkaAttempt *attempt, Case *cases, int count)
 {
+	const TeKafkaFound *found = attempt->check.found;
 	const char(*topics)[TE_KAFKA_TOPIC_SIZE] = attempt->settings->inputs;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
 	int64_t low[TE_TRANSPORT_STREAMS_MAX];
 	bool ok;
 
 	for (int i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(list, topics[cases[i].found->topic],
-		                                  cases[i].found->partition);
+		rd_kafka_topic_partition_list_add(list, topics[found[i].topic], found[i].partition);
 	ok = ask_offsets(attempt, list, RD_KAFKA_OFFSET_BEGINNING);
 	for (int i = 0; i < count; i++)
 		low[i] = list->elems[i].offset;
 	ok = ok && ask_offsets(attempt, list, RD_KAFKA_OFFSET_END);
 	for (int i = 0; ok && i < count; i++) {
-		const TeKafkaFound *found = cases[i].found;
-
-		cases[i].stream =
-			te_anchor_kafka_stream(te_anchor_kafka_identity(attempt->link->cluster_id,
-		                                                    topics[found->topic], found->partition),
-		                           low[i], list->elems[i].offset);
+		cases[i].stream = te_anchor_kafka_stream(te_anchor_kafka_identity(attempt->link->cluster_id,
+		                                                                  topics[found[i].topic],
+		                                                                  found[i].partition),
+		                                         low[i], list->elems[i].offset);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 	return ok;
@@ -310,13 +306,13 @@ static bool judge(TeKafkaAttempt *attempt, Case *cases, int count)
 		return false;
 	for (int i = 0; i < count; i++)
 		for (int p = 0; p < attempt->place_count; p++)
-			if (strcmp(attempt->places[p].name, cases[i].found->name) == 0)
+			if (strcmp(attempt->places[p].name, attempt->check.found[i].name) == 0)
 				remember_positions(&cases[i], &attempt->places[p]);
 	while (again)
 		if (!judge_round(attempt, cases, count, &again))
 			return false;
 	for (int i = 0; i < count; i++)
-		fill_anchor(&cases[i]);
+		fill_anchor(&attempt->check.found[i].anchor, &cases[i]);
 	return true;
 }
 
@@ -348,12 +344,12 @@ bool te_kafka_check_input(TeKafkaAttempt *attempt)
 		for (int32_t p = 0; p < attempt->link->partitions[i]; p++) {
 			TeKafkaFound *found = &check->found[check->found_count];
 
-			cases[check->found_count++].found = found;
+			check->found_count++;
 			found->topic = i;
 			found->partition = p;
 			snprintf(found->name, sizeof(found->name), "%s/%d", settings->inputs[i], (int)p);
 		}
-	ok = judge(attempt, cases, count);
+	ok = judge(attempt, cases, check->found_count);
 	free(cases);
 	return ok;
 }
