@@ -133,6 +133,8 @@ void read_stream(Client *client, const char *stream, uint64_t from, StreamVisito
 	options.Config.OptStartSeq = from;
 	check_status(js_SubscribeSync(&subscription, client->stream, ">", NULL, &options, NULL),
 	             stream);
+	/* The library reads faster than a visitor may take it. */
+	check_status(natsSubscription_SetPendingLimits(subscription, -1, -1), stream);
 	while (seq < last) {
 		natsMsg *message = NULL;
 		jsMsgMetaData *meta = NULL;
