@@ -78,7 +78,8 @@ static Record *map_file(int lane)
 	/* Left out of base backups: it is about this process on this machine. */
 	snprintf(path, sizeof(path), "%s/trading_engine.%u.%d", PG_STAT_TMP_DIR, MyDatabaseId, lane);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd >= 0 && ftruncate(fd, sizeof(Record)) == 0)
+	/* A mapped hole that the disk has no room for would end the worker by a signal. */
+	if (fd >= 0 && (errno = posix_fallocate(fd, 0, sizeof(Record))) == 0)
 		record = mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (record == MAP_FAILED)
 		ereport(WARNING, errcode_for_file_access(), errmsg("could not map file \"%s\": %m", path),
