@@ -94,6 +94,7 @@ COMMENT ON COLUMN trading.stat_workers.breakers IS 'circuit breakers of the risk
 COMMENT ON COLUMN trading.stat_workers.symbols IS 'symbols with market state';
 COMMENT ON COLUMN trading.stat_workers.reserved IS 'open positions, and signals that have neither expired nor an outcome';
 COMMENT ON COLUMN trading.stat_workers.memory_lost IS 'remembered signals, decisions and stop-outs that had to go while they were of interest: signal_memory or ban_memory is too small';
+COMMENT ON COLUMN trading.stat_workers.messages IS 'messages that took effect';
 COMMENT ON COLUMN trading.stat_workers.commands IS 'execution commands; they are among the messages published';
 COMMENT ON COLUMN trading.stat_workers.lane_clock IS 'the lane''s time, with trading_engine.clock = input';
 COMMENT ON COLUMN trading.stat_workers.evaluations IS 'pairs of strategy and prediction that were decided';

@@ -20,15 +20,17 @@ $node->safe_psql('postgres', q{
 });
 
 # Predictions by SQL, each a message of its own.
+my $submitted = 0;
 sub submit
 {
 	my ($count) = @_;
+	my ($first, $last) = ($submitted + 1, $submitted += $count);
 	$node->safe_psql('postgres', qq{
 		SELECT trading.submit(jsonb_build_object('batch_id', 'b' || n, 'producer_id', 'desk',
 			'company_id', 'acme', 'user_id', 'ann', 'generated_at', now(),
 			'predictions', jsonb_build_array(jsonb_build_object('prediction_id', 'p' || n, 'symbol', 'EURUSD',
 				'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.1))))
-		  FROM generate_series(1, $count) AS n}, extra_params => [ '-U', 'te_admin' ]);
+		  FROM generate_series($first, $last) AS n}, extra_params => [ '-U', 'te_admin' ]);
 	return;
 }
 
