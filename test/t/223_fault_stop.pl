@@ -83,14 +83,6 @@ unlike(slurp_file($node->logfile), qr/was terminated by signal|exited with exit 
 # 14: a lane that stands still
 #----------------------------------------------------------------------
 
-# Memory of a process of its own, kB.
-sub own_memory
-{
-	my ($pid) = @_;
-	my $text = slurp_file("/proc/$pid/status");
-	return ($text =~ /RssAnon:\s+(\d+)/)[0];
-}
-
 sub slow_part { return value($node, q{SELECT max(p99_ms) FROM trading.stat_latency WHERE lane = 1 AND metric = 'decide'}); }
 
 my ($slow) = worker_pids($node);
