@@ -170,7 +170,7 @@ $node->stop;
 #----------------------------------------------------------------------
 
 # The order of a prediction is filled and closed, $at seconds after the start, at its stop or not.
-sub trade
+sub settle_trade
 {
 	my ($node, $company, $at, $id, $stopped) = @_;
 	my $time = 'to_timestamp(' . ($start + $at) . ')';
@@ -190,8 +190,8 @@ sub entered { my ($node) = @_; return value($node, q{SELECT string_agg(user_id |
 
 submit_for($node, 'ann', 0, 'lost', 1.1);
 submit_for($node, 'ann', 0, 'won', 1.1);
-trade($node, 'acme', 10, 'lost', 1);
-trade($node, 'acme', 10, 'won', 0);
+settle_trade($node, 'acme', 10, 'lost', 1);
+settle_trade($node, 'acme', 10, 'won', 0);
 # Longer than any outcome is remembered.
 submit_for($node, 'ann', 200, 'won', 1.2);
 is(entered($node), 'ann:lost ann:won ann:won', 'a prediction whose position was closed may be entered again');
@@ -210,7 +210,7 @@ my $standby = PostgreSQL::Test::Cluster->new('heir');
 $standby->init_from_backup($node, 'backup', has_streaming => 1);
 $standby->start;
 submit_for($node, 'ann', 600, 'last', 1.1);
-trade($node, 'acme', 610, 'last', 1);
+settle_trade($node, 'acme', 610, 'last', 1);
 $node->wait_for_catchup($standby);
 $node->stop('immediate');
 $standby->promote;
