@@ -106,7 +106,7 @@ sub outcome { my ($s) = @_; return join ' ', $s->{risk_status} // '-', $s->{posi
 sub notes { my ($s) = @_; return join '; ', @{ $s->{risk_notes} // [] }; }
 
 # What is counted: signals asked about, batches that waited.
-sub asked { return value($node, 'SELECT sum(risk_questions), sum(risk_waits) FROM trading.stat_workers'); }
+sub asked_of_service { return value($node, 'SELECT sum(risk_questions), sum(risk_waits) FROM trading.stat_workers'); }
 
 # What has been counted since; the lane counts while its row is already there for all to see.
 sub asked_since
@@ -167,7 +167,7 @@ my $news_run = IPC::Run::start([ 'te_nats', '--url', $nats->url, 'sub', 'trading
 # Another subscriber's answer says that the broker has ours: subscriptions are taken in their order.
 sleep 0.5;
 
-my $before = asked();
+my $before = asked_of_service();
 for my $i (1 .. 5)
 {
 	$s = signal(LOTS / 2);
@@ -184,7 +184,7 @@ is(value($node, 'SELECT calls, failures, opened, cause FROM trading.stat_breaker
 # No wait is over while these are decided.
 set(risk_breaker_wait => '1h', risk_breaker_wait_max => '1h');
 signal(LOTS / 2) for 1 .. 5;
-$before = asked();
+$before = asked_of_service();
 for my $i (1 .. 10)
 {
 	$s = signal(LOTS / 2);
@@ -205,7 +205,7 @@ is(outcome($s), 'ASSESSED 0.3', 'a smaller size is taken');
 is($s->{risk_level}, 'LOW', 'with its level');
 like(notes($s), qr/^Position size reduced by risk management.*as told/, 'both sides\' words are noted');
 
-$before = asked();
+$before = asked_of_service();
 my @many = signals_at_once(0.3, 60);
 is(scalar(grep { outcome($_) eq 'ASSESSED 0.3' } @many), 60, 'all signals of a batch are assessed');
 asked_since($before, 60, 1, 'at once: sixty questions, one wait');
@@ -304,7 +304,7 @@ like(slurp_file($node->logfile), qr/LOG:  circuit breaker of the risk service: H
 
 set(risk_deadline => '20ms', risk_breaker_wait => '1h', risk_breaker_wait_max => '1h');
 use_service($nats, '--level', 'LOW', '--size-share', 0.1, '--delay-ms', 300);
-$before = asked();
+$before = asked_of_service();
 $strays = value($node, 'SELECT sum(risk_strays) FROM trading.stat_workers');
 for my $i (1 .. 5)
 {
@@ -396,7 +396,7 @@ IPC::Run::finish($news_run);
 $nats->stop;
 $node->poll_query_until('postgres', q{SELECT bool_and(state <> 'ready') FROM trading.stat_transports})
   or die "the lane does not see that its broker is gone\n";
-$before = asked();
+$before = asked_of_service();
 for my $i (1 .. 6)
 {
 	is(outcome(signal_by_sql(0.5)), 'ERROR_FALLBACK 0.5', "without a connection, signal $i fails at once");
@@ -411,11 +411,11 @@ $node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trad
 set(risk_deadline => '20ms');
 use_service($nats, '--level', 'LOW', '--size-share', 0.4);
 is(outcome(signal(0.4)), 'ASSESSED 0.4', 'the broker is back, and so is the service');
-$before = asked();
+$before = asked_of_service();
 $nats->pause;
 my @hung = map { outcome(signal_by_sql(0.5)) } 1 .. 12;
 is_deeply([ grep { !/^(ERROR_FALLBACK|FALLBACK_USED) 0.5$/ } @hung ], [], 'with a broker that hangs signals are decided, conservatively');
-my ($hung_questions) = split /\|/, asked();
+my ($hung_questions) = split /\|/, asked_of_service();
 cmp_ok($hung_questions - (split /\|/, $before)[0], '<=', 5, 'and no more than five of them are asked about');
 $nats->resume;
 stop_service();
@@ -457,7 +457,7 @@ set(risk_deadline => '1s', risk_breaker_scope => 'company', risk_breaker_failure
 company($node, sprintf('many%02d', $_), tier => 'ENTERPRISE', users => ['u'], equity => 1000000, strategy => \%strategy) for 1 .. 70;
 # The cache has them all when a prediction for the last is decided.
 signal(0.5, 'many70');
-$before = asked();
+$before = asked_of_service();
 $nats->publish($nats->batch(predictions => [ $nats->prediction(prediction_id => 'everybody') ]));
 wait_for($node, q{SELECT count(*), count(*) FILTER (WHERE position_size = 0.5) FROM trading.signals WHERE prediction_id = 'everybody'}, '72|72',
 	'a broadcast makes a signal for each company');
