@@ -579,7 +579,7 @@ static void test_silence(void)
 	UNTIL(&c, 20, running(&c));
 	last = c.publish_next - 1;
 	for (int i = 1; i <= 3; i++)
-		rd_kafka_mock_broker_set_rtt(cluster, i, 30000);
+		rd_kafka_mock_broker_set_rtt(cluster, i, 12000);
 	since = now_us();
 	c.events = 0;
 	c.publish_to = last + 10;
