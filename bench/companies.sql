@@ -1,5 +1,8 @@
 -- Ten companies, each with one strategy on a symbol of its own, so that every
 -- prediction of the bench becomes one signal; and 990 strategies that none passes.
+-- Signals that repeat themselves, at any time of the week, are what a bench is made of.
+DELETE FROM trading.instrument_sessions;
+UPDATE trading.tiers SET duplicate_window_seconds = 0, max_position_count = 10000;
 INSERT INTO trading.companies (company_id, tier)
 SELECT 'bench' || n, 'ENTERPRISE' FROM generate_series(0, 9) AS n;
 INSERT INTO trading.users (company_id, user_id) SELECT c.company_id, 'trader' FROM trading.companies AS c;
