@@ -535,7 +535,9 @@ static TeSequenceSettings sequence_settings(void)
 	s.give_up_after = Max((TeTime)te_guc_gap_wait * 1000, s.resend_after);
 	field = te_sequence_settings_check(&s, &reason);
 	if (field != NULL)
-		elog(ERROR, "%s %s", field, reason);
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		        errmsg("the settings of sequences don't go together"),
+		        errdetail("%s %s", field, reason));
 	return s;
 }
 
