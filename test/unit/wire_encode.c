@@ -5,7 +5,7 @@
 #include "core/slices.h"
 #include "wire/encode.h"
 
-#include "core_fixture.h"
+#include "record_fixture.h"
 #include "wire_fixture.h"
 
 #include "trading/execution.pb-c.h"
@@ -22,41 +22,12 @@ typedef struct Encoded
 	TeWireError err;
 } Encoded;
 
-/* A record of the fixture's decision. */
 static void prepare(Encoded *e)
 {
-	static const uint8_t id[TE_UUID_BYTES] = {0x01, 0x9b, 0x79, 0x6d, 0xd6, 0x7b, 0x7a, 0x4a,
-	                                          0xb1, 0xea, 0x6f, 0xd9, 0x01, 0x87, 0x17, 0xf4};
-
 	memset(e, 0, sizeof(*e));
 	te_arena_init(&e->arena, 8192, 1024 * 1024);
 	fixture(&e->fixture);
-	e->record = (TeSignalRecord){
-		.lane = 3,
-		.epoch = 2,
-		.seq = 17,
-		.company_id = "acme",
-		.user_id = "ann",
-		.strategy_id = "default",
-		.strategy_version = 5,
-		.account_id = "a-1",
-		.account_currency = "USD",
-		.batch_id = "b1",
-		.producer_id = "models-1",
-		.correlation_id = "c-1",
-		.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-		.batch_predictions = 2,
-		.decision_latency = 150,
-		.prediction = &e->fixture.p,
-		.strategy = &e->fixture.s,
-		.instrument = &e->fixture.i,
-		.decision = &e->fixture.out,
-		.decided_at = NOON + 250,
-		.core_version = "1.0",
-		.original_position_size = NAN,
-		.original_stop_loss = NAN,
-	};
-	memcpy(e->record.signal_id, id, sizeof(id));
+	e->record = record_of(&e->fixture);
 }
 
 static TradingEngine__TradingSignal *encode_signal(Encoded *e)

@@ -10,7 +10,7 @@
 
 #include "core/work.h"
 
-#include "core_fixture.h"
+#include "record_fixture.h"
 #include "wire_fixture.h"
 
 #include "trading/execution.pb-c.h"
@@ -45,30 +45,8 @@ static void prepare(Sent *s)
 {
 	begin(s);
 	fixture(&s->fixture);
-	s->record = (TeSignalRecord){
-		.lane = 1,
-		.epoch = 1,
-		.seq = 1,
-		.company_id = "acme",
-		.user_id = "ann",
-		.strategy_id = "trend",
-		.strategy_version = 5,
-		.account_id = "a-1",
-		.account_currency = "USD",
-		.batch_id = "b1",
-		.producer_id = "models-1",
-		.correlation_id = "c-1",
-		.traceparent = "",
-		.batch_predictions = 1,
-		.prediction = &s->fixture.p,
-		.strategy = &s->fixture.s,
-		.instrument = &s->fixture.i,
-		.decision = &s->fixture.out,
-		.decided_at = NOON,
-		.core_version = "1.0",
-		.original_position_size = NAN,
-		.original_stop_loss = NAN,
-	};
+	s->record = record_of(&s->fixture);
+	s->record.strategy_id = "trend";
 }
 
 typedef bool (*Encoder)(const TeSignalRecord *record, TeArena *arena, const uint8_t **data,
