@@ -82,14 +82,8 @@ PG_FUNCTION_INFO_V1(te_sql_replay);
 	X(rule_failed, BOOL)                                                                           \
 	X(inputs, BYTEA)
 
-#define COLUMN_MEMBER(name, type) COLUMN_##name,
-enum { REPLAY_COLUMNS(COLUMN_MEMBER) COLUMN_COUNT };
-
-static const TeColumn columns[] = {
-#define COLUMN_SPEC(name, type) {#name, type##OID},
-	REPLAY_COLUMNS(COLUMN_SPEC)
-#undef COLUMN_SPEC
-};
+enum { REPLAY_COLUMNS(TE_COLUMN_MEMBER) COLUMN_COUNT };
+static const TeColumn columns[] = {REPLAY_COLUMNS(TE_COLUMN_SPEC)};
 
 #define INPUTS_BLOCK 8192
 #define INPUTS_LIMIT ((size_t)64 * 1024 * 1024)

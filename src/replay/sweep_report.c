@@ -40,14 +40,8 @@
 	X(out_max_drawdown, FLOAT8)                                                                    \
 	X(out_score, FLOAT8)
 
-#define COLUMN_MEMBER(name, type) COLUMN_##name,
-enum { SWEEP_COLUMNS(COLUMN_MEMBER) COLUMN_COUNT };
-
-static const TeColumn columns[] = {
-#define COLUMN_SPEC(name, type) {#name, type##OID},
-	SWEEP_COLUMNS(COLUMN_SPEC)
-#undef COLUMN_SPEC
-};
+enum { SWEEP_COLUMNS(TE_COLUMN_MEMBER) COLUMN_COUNT };
+static const TeColumn columns[] = {SWEEP_COLUMNS(TE_COLUMN_SPEC)};
 
 /* Where the figures of a side begin, in the order of COLUMN_in_signals and those after it. */
 static void put_figures(TeTupleWriter *w, int first, const TeSweepFigures *f)

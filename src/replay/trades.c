@@ -51,14 +51,8 @@ PG_FUNCTION_INFO_V1(te_sql_what_if_trades);
 	X(r_multiple, FLOAT8)                                                                          \
 	X(profit, FLOAT8)
 
-#define COLUMN_MEMBER(name, type) COLUMN_##name,
-enum { TRADE_COLUMNS(COLUMN_MEMBER) COLUMN_COUNT };
-
-static const TeColumn columns[] = {
-#define COLUMN_SPEC(name, type) {#name, type##OID},
-	TRADE_COLUMNS(COLUMN_SPEC)
-#undef COLUMN_SPEC
-};
+enum { TRADE_COLUMNS(TE_COLUMN_MEMBER) COLUMN_COUNT };
+static const TeColumn columns[] = {TRADE_COLUMNS(TE_COLUMN_SPEC)};
 
 static const char *const side_names[TE_SIDES] = {"before", "after"};
 

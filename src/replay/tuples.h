@@ -16,6 +16,10 @@ typedef struct TeColumn
 	Oid type;
 } TeColumn;
 
+/* A list X(name, type) of columns as the members of an enum, and as their TeColumn. */
+#define TE_COLUMN_MEMBER(name, type) COLUMN_##name,
+#define TE_COLUMN_SPEC(name, type) {#name, type##OID},
+
 /* Makes rows; values are gone when the row is sent. */
 typedef struct TeTupleWriter
 {
