@@ -146,7 +146,7 @@ BEGIN
 	-- What runs is ours already. Without the library preloaded, nothing does.
 	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
 		running := ARRAY(SELECT w.lane FROM trading.read_workers() AS w
-				  WHERE w.datname = current_database() AND w.state = 'running');
+				  WHERE w.datname = current_database() AND w.state IN ('running', 'halted'));
 	END IF;
 	SELECT s.* INTO STRICT here FROM trading.this_system() AS s;
 	IF NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.system_identifier = here.system_identifier) THEN

@@ -155,7 +155,7 @@ static bool all_noted(int lane)
 	for (int i = 0; i < te_shmem->max_lanes && noted; i++) {
 		const TeLaneSlot *slot = &te_shmem->lanes[i];
 
-		noted = (lane >= 0 && slot->lane != lane) || slot->state != TE_LANE_RUNNING ||
+		noted = (lane >= 0 && slot->lane != lane) || !te_lane_works(slot) ||
 		        !has_to_note(slot, MyDatabaseId, last_generation);
 	}
 	LWLockRelease(te_shmem->lock);

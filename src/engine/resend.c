@@ -41,7 +41,7 @@ static TeLaneSlot *running_lane(int lane)
 {
 	TeLaneSlot *slot = te_shmem_find_lane(MyDatabaseId, lane);
 
-	if (slot == NULL || slot->pid == 0 || slot->state != TE_LANE_RUNNING) {
+	if (slot == NULL || slot->pid == 0 || !te_lane_works(slot)) {
 		LWLockRelease(te_shmem->lock);
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		        errmsg("lane %d doesn't run", lane));

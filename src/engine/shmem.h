@@ -36,7 +36,7 @@
 	X(RUNNING, "running")                                                                          \
 	X(DRAINING, "draining") /* asked to stop, finishes its batch and what is on its way */         \
 	X(FOREIGN, "foreign")   /* a copy of another installation: sends nothing until adopted */      \
-	X(HALTED, "halted")     /* stays up, takes no input; reason says why */
+	X(HALTED, "halted")     /* as running, but messages of a producer wait for a missing one */
 
 #define TE_LANE_STATE_MEMBER(symbol, text) TE_LANE_##symbol,
 typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLaneState;
@@ -291,6 +291,12 @@ static inline void te_count(pg_atomic_uint64 *counter, uint64 n)
 static inline void te_gauge(pg_atomic_uint64 *gauge, int64 value)
 {
 	pg_atomic_write_u64(gauge, (uint64)value);
+}
+
+/* Does the lane decide and send? */
+static inline bool te_lane_works(const TeLaneSlot *slot)
+{
+	return slot->state == TE_LANE_RUNNING || slot->state == TE_LANE_HALTED;
 }
 
 /* --- any session ------------------------------------------------------- */

@@ -215,6 +215,13 @@ wait_for($node, 'SELECT state FROM trading.stat_workers', 'running', 'the lane r
 
 $nats->publish(same(8, %careful));
 wait_for($node, 'SELECT state FROM trading.stat_workers', 'halted', 'halted a third time');
+is(value($node, 'SELECT trading.resend(0, 1, 1)'), '1', 'a halted lane sends again what it is asked for');
+is(value($node, 'SELECT trading.adopt()'), '0', 'it can\'t be adopted, which would give up what it has not sent yet');
+my ($lane) = worker_pids($node);
+kill 'STOP', $lane;
+my (undef, undef, $waits) = $node->psql('postgres', q{SET statement_timeout = '500ms'; SELECT trading.halt('acme', 'test')});
+like($waits, qr/statement timeout/, 'the kill switch waits for its word, as for any lane\'s that sends');
+kill 'CONT', $lane;
 value($node, q{UPDATE trading.producers SET on_gap = 'skip' WHERE producer_id = 'careful'});
 wait_for_applied('1 2 3 6 8', 'a change of the policy counts at once', %careful);
 gaps_are('producer acme/_all 4-5 RELEASED, producer acme/_all 7-7 MISSING', 'as it says', %careful);
