@@ -28,16 +28,6 @@ wait_for_route($node, 'NATS', 'output begins on NATS');
 my @workers = worker_pids($node);
 my $signals = q{SELECT count(*) FROM trading.signals WHERE out_seq IS NOT NULL};
 
-sub seconds_from
-{
-	my ($start, $state, $version) = @_;
-	return value($node, "SELECT max(s) FROM (SELECT min(extract(epoch FROM changed_at)) - $start AS s FROM trading.routes "
-		. "WHERE state = '$state' AND changed_at > to_timestamp($start) GROUP BY lane) AS r");
-}
-
-# Messages of output that Kafka has acknowledged.
-sub on_kafka { return asked($node, q{SELECT sum(acknowledged) FROM trading.stat_transports WHERE transport = 'kafka'}) // 0; }
-
 #----------------------------------------------------------------------
 # 4: frozen
 #----------------------------------------------------------------------
@@ -47,20 +37,18 @@ for my $round (1 .. rounds(2, 10))
 	# The second time with so much under way that the sockets' buffers fill.
 	my $run = start_submitting($node, $round % 2 ? (every => 0.05) : (every => 0.1, predictions => 30));
 	sleep 1;
-	my $before_pause = on_kafka();
+	my $before_pause = on_kafka($node);
 	my $start = time();
 	$nats->pause;
-	wait_until('signals are on Kafka', sub { on_kafka() > $before_pause });
+	wait_until('signals are on Kafka', sub { on_kafka($node) > $before_pause });
 	my $first = time() - $start;
 	wait_for_route($node, 'KAFKA|HALF_OPEN', "frozen, round $round: output goes to Kafka");
 	my $before = value($node, $signals);
 	wait_until('decisions go on', sub { value($node, $signals) > $before });
-	within(seconds_from($start, 'SUSPECT'), 1.5, "frozen, round $round: suspected");
+	within(seconds_to_route($node, $start, 'SUSPECT'), 1.5, "frozen, round $round: suspected");
 	within($first, 5, "frozen, round $round: the first signal on Kafka");
 	sleep rounds(1, 10);
-	my $pause = value($node, "SELECT max(gap) FROM (SELECT extract(epoch FROM recorded_at - lag(recorded_at) OVER (PARTITION BY lane ORDER BY batch_no)) AS gap "
-		. "FROM trading.batches WHERE recorded_at BETWEEN to_timestamp($start) AND now()) AS g");
-	within($pause, 1, "frozen, round $round: the longest pause of a lane");
+	within(longest_pause($node, $start), 1, "frozen, round $round: the longest pause of a lane");
 	$nats->resume;
 	wait_for_route($node, 'NATS', "frozen, round $round: output comes back");
 	finish_submitting($run);

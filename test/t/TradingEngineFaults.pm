@@ -23,7 +23,8 @@ use Time::HiRes qw(sleep time);
 use TradingEngine;
 
 our @EXPORT = qw(full rounds within seeded proven violations consumed quick_route
-  tenants_that_trade start_submitting finish_submitting wait_for_route route_state wait_for_settled own_memory);
+  tenants_that_trade start_submitting finish_submitting wait_for_route route_state seconds_to_route longest_pause on_kafka
+  wait_for_settled own_memory);
 
 my $sql = dirname(Cwd::abs_path(__FILE__)) . '/faults.sql';
 my $json = JSON::PP->new->utf8;
@@ -142,10 +143,11 @@ sub proven
 # Failover
 #----------------------------------------------------------------------
 
-# Settings that let a lane return from Kafka in seconds: in the full form those of doc/settings.md.
+# Settings that let a lane return from Kafka in seconds: in the full form those of doc/settings.md,
+# but that the dwell time is never doubled, so that one failure may follow soon upon another.
 sub quick_route
 {
-	return () if full();
+	return ('trading_engine.route_dwell_max' => '30s') if full();
 	return (
 		'trading_engine.route_dwell' => '2s', 'trading_engine.route_probe_wait' => '300ms',
 		'trading_engine.route_probe_span' => '1s', 'trading_engine.route_probe_successes' => 3,
@@ -213,6 +215,29 @@ sub wait_for_route
 		sleep 0.05;
 	}
 	return is($state, $states, $what);
+}
+
+# Seconds from a time until the last of the lanes was in a state for the first time.
+sub seconds_to_route
+{
+	my ($node, $start, $state) = @_;
+	return value($node, "SELECT max(s) FROM (SELECT min(extract(epoch FROM changed_at)) - $start AS s FROM trading.routes "
+		. "WHERE state = '$state' AND changed_at > to_timestamp($start) GROUP BY lane) AS r");
+}
+
+# Longest time, in seconds, in which a lane has decided nothing since then.
+sub longest_pause
+{
+	my ($node, $start) = @_;
+	return value($node, 'SELECT max(gap) FROM (SELECT extract(epoch FROM recorded_at - lag(recorded_at) OVER (PARTITION BY lane ORDER BY batch_no)) AS gap '
+		. "FROM trading.batches WHERE recorded_at BETWEEN to_timestamp($start) AND now()) AS g");
+}
+
+# Messages of output that Kafka has acknowledged.
+sub on_kafka
+{
+	my ($node) = @_;
+	return asked($node, q{SELECT sum(acknowledged) FROM trading.stat_transports WHERE transport = 'kafka'}) // 0;
 }
 
 # Everything submitted is decided, and NATS has all that came of it.
