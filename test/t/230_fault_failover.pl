@@ -1,5 +1,5 @@
-# Faults 4, 6 and 13 (doc/faults.md): NATS is frozen, comes and goes, is down together with Kafka.
-# Output goes to Kafka, comes back to NATS, which then has everything; and memory stays what it is.
+# Faults 4 and 6 (doc/faults.md): NATS is frozen, comes and goes.  Output goes to Kafka, and comes back
+# to NATS, which then has everything.
 use strict;
 use warnings;
 
@@ -87,42 +87,6 @@ is_deeply([ worker_pids($node) ], \@workers, 'no worker has stopped');
 	proven('a link that comes and goes', $node, nats => $nats, kafka => $kafka);
 }
 
-#----------------------------------------------------------------------
-# 13: both away
-#----------------------------------------------------------------------
-
-{
-	# Signals that expire are given up, so that what is remembered of open ones is soon as much as it gets.
-	my $open = rounds(2, 20);
-	value($node, "UPDATE trading.strategies SET signal_ttl_seconds = $open");
-	my $run = start_submitting($node, every => 0.1, predictions => rounds(10, 34));
-	sleep 1;
-	$nats->stop;
-	$kafka->down;
-	wait_for_route($node, 'NONE|SUSPECT', 'without any broker, output waits');
-	wait_for_route($node, 'NONE', 'and is given up on both');
-	sleep 2 * $open + rounds(1, 30);
-	my @before = map { own_memory($_) } @workers;
-	my $from = value($node, $signals);
-	my $seconds = rounds(10, 600);
-	my $start = time();
-	sleep $seconds;
-	my @after = map { own_memory($_) } @workers;
-	my $made = value($node, $signals) - $from;
-	note(sprintf '%d signals in %d s (%.0f per second) without a broker; memory before: %s kB, after: %s kB',
-		$made, $seconds, $made / (time() - $start), "@before", "@after");
-	cmp_ok($made, '>', 0, 'signals are made meanwhile');
-	ok($after[$_] < 1.1 * $before[$_] + (full() ? 0 : 16384), "the memory of lane $_ stays what it is") for 0, 1;
-	$kafka->up;
-	wait_for_route($node, 'KAFKA|HALF_OPEN', 'the first that is back is used');
-	wait_until('what waited is on Kafka', sub { $kafka->messages('trading.signals') > 0 });
-	$nats->start;
-	wait_for_route($node, 'NATS', 'and then NATS');
-	finish_submitting($run);
-	wait_for_settled($node, 600);
-	# Kafka's mock keeps 5 MB of a partition: what it has forgotten is on NATS.
-	proven('both away', $node, nats => $nats, kafka => $kafka);
-}
 is_deeply([ worker_pids($node) ], \@workers, 'no worker has stopped');
 $node->stop;
 $kafka->stop;

@@ -37,9 +37,9 @@ for my $way (qw(both in out))
 {
 	my $run = start_submitting($node);
 	sleep 0.5;
-	my $start = time();
 	my $epochs = value($node, 'SELECT max(route_epoch) FROM trading.routes');
 	my $before = on_kafka($node);
+	my $start = time();
 	$link->drop($way);
 	wait_until('signals are on Kafka', sub { on_kafka($node) > $before });
 	my $first = time() - $start;

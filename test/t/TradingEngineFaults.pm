@@ -167,17 +167,20 @@ sub tenants_that_trade
 	return;
 }
 
-# Predictions by SQL, whatever becomes of the brokers: a batch every so many seconds.  The handle
-# is for finish_submitting, which gives how many batches there were.
+# Predictions by SQL, whatever becomes of the brokers: a batch every so many seconds after the one
+# before (every), of so many (predictions), for one company or all (company), of a symbol (symbol).
+# The handle is for finish_submitting.
 sub start_submitting
 {
 	my ($node, %o) = @_;
 	my $every = $o{every} // 0.05;
 	my $count = $o{predictions} // 1;
+	my $company = $o{company} // '_all';
+	my $symbol = $o{symbol} // 'EURUSD';
 	my $sql = <<"SQL";
-SELECT trading.submit(jsonb_build_object('company_id', '_all', 'user_id', '_all', 'producer_id', 'load', 'generated_at', clock_timestamp(),
+SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_all', 'producer_id', 'load', 'generated_at', clock_timestamp(),
 	'batch_id', 'sql-' || gen_random_uuid(), 'predictions', (SELECT jsonb_agg(jsonb_build_object('prediction_id', gen_random_uuid(),
-		'symbol', 'EURUSD', 'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))
+		'symbol', '$symbol', 'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.9))
 	FROM generate_series(1, $count)))) IS NOT NULL \\watch $every
 SQL
 	my $file = PostgreSQL::Test::Utils::tempdir('submit') . '/sql';
@@ -262,12 +265,15 @@ sub wait_for_settled
 	die "not settled: $text are left\n";
 }
 
-# Memory of a process that it shares with nobody, kB.
+# Memory of a process that is neither a file's nor shared memory (so no shared buffers), swapped out or
+# not, kB.  Counted page by page: the numbers of /proc/PID/status are estimates.
 sub own_memory
 {
 	my ($pid) = @_;
-	my $text = eval { slurp_file("/proc/$pid/status") } // '';
-	return $text =~ /RssAnon:\s+(\d+)/ ? $1 : 0;
+	my $text = eval { slurp_file("/proc/$pid/smaps_rollup") } // '';
+	my $sum = 0;
+	$sum += $1 while $text =~ /^(?:Anonymous|Swap):\s+(\d+)/mg;
+	return $sum;
 }
 
 1;
