@@ -251,9 +251,10 @@ sub wait_for_settled
 	my $text = '?';
 	while (time() < $end)
 	{
-		$text = asked($node, q{SELECT count(*) FROM trading.inbox AS i WHERE EXISTS (SELECT FROM trading.lanes AS l
-				WHERE NOT EXISTS (SELECT FROM trading.prediction_batches AS p
-					WHERE p.lane = l.lane AND p.source = 'inbox' AND p.input_seq = i.inbox_id))}) // '?';
+		$text = asked($node, q{SELECT count(*) FROM trading.inbox AS i JOIN trading.lanes AS l
+				ON i.company_id = '_all' OR trading.lane_of(i.company_id, (SELECT count(*)::integer FROM trading.lanes)) = l.lane
+			 WHERE NOT EXISTS (SELECT FROM trading.prediction_batches AS p
+				WHERE p.lane = l.lane AND p.source = 'inbox' AND p.input_seq = i.inbox_id)}) // '?';
 		my $output = asked($node, q{SELECT count(*) FROM trading.lanes AS l, LATERAL (
 			SELECT b.last_out_seq, b.publish_seq, b.epoch, b.publish_epoch FROM trading.batches AS b
 			 WHERE b.lane = l.lane ORDER BY b.batch_no DESC LIMIT 1) AS b
