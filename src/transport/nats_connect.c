@@ -303,6 +303,9 @@ void te_nats_link_close(TeNatsLink *link)
 {
 	if (link == NULL)
 		return;
+	/* These leave farewells to be written. */
+	natsSubscription_Destroy(link->sub);
+	natsSubscription_Destroy(link->replies);
 	/*
 	 * With something left to write, destroying the connection would wait half a second for an
 	 * answer that nobody reads.  A write that fails closes it without that.
@@ -312,8 +315,6 @@ void te_nats_link_close(TeNatsLink *link)
 		if (natsConnection_Buffered(link->nc) > 0)
 			natsConnection_ProcessWriteEvent(link->nc);
 	}
-	natsSubscription_Destroy(link->sub);
-	natsSubscription_Destroy(link->replies);
 	natsConnection_Destroy(link->nc);
 	te_nats_guard_stop(link->guard);
 	free(link);

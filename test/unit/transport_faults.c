@@ -146,6 +146,30 @@ static void test_frozen_output(void)
 	server_remove(&server);
 }
 
+/* One output is too few to be left in any buffer: leaving the broker takes no time either. */
+static void test_frozen_single_output(void)
+{
+	Caller c;
+	int64_t frozen;
+
+	start_fresh();
+	open_caller(&c, with_small_times);
+	c.publish_to = 1;
+	CALLER_UNTIL(&c, 10, caller_acked(&c) == 1);
+	kill(server.pid, SIGSTOP);
+	c.publish_to = 2;
+	c.slowest = 0;
+	c.events = 0;
+	frozen = now_us();
+	while (!(c.events & TE_EVENT_DISCONNECTED) && now_us() < frozen + 5000000)
+		caller_turn(&c, 20);
+	printf("# slowest call %lld us\n", (long long)c.slowest);
+	ok(c.slowest < 400000, "with nothing left to write, no call waits to part from a frozen broker");
+	te_transport_destroy(c.t);
+	kill(server.pid, SIGCONT);
+	server_remove(&server);
+}
+
 /* With nothing to publish, the missing heartbeats of the input tell. */
 static void test_frozen_idle(void)
 {
@@ -494,6 +518,7 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	test_kill();
 	test_frozen_output();
+	test_frozen_single_output();
 	test_frozen_idle();
 	test_purge();
 	test_recreated();
