@@ -164,7 +164,8 @@ static void test_frozen_single_output(void)
 	while (!(c.events & TE_EVENT_DISCONNECTED) && now_us() < frozen + 5000000)
 		caller_turn(&c, 20);
 	printf("# slowest call %lld us\n", (long long)c.slowest);
-	ok(c.slowest < 400000, "with nothing left to write, no call waits to part from a frozen broker");
+	ok(c.slowest < 400000,
+	   "with nothing left to write, no call waits to part from a frozen broker");
 	te_transport_destroy(c.t);
 	kill(server.pid, SIGCONT);
 	server_remove(&server);
