@@ -7,7 +7,6 @@
 
 #include "utils/memutils.h"
 
-#include "engine/guc.h"
 #include "engine/policy_rows.h"
 #include "wire/order.h"
 #include "wire/subject.h"
@@ -83,8 +82,7 @@ static void read_order(TeGate *gate, const TeFrame *frame, TeOrder *order)
 	te_arena_reset(&gate->arena);
 	if (te_order_read(frame->message, frame->message_len, &gate->arena, order, &err))
 		return;
-	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject,
-	                      &err))
+	if (!te_subject_parse_output(frame->subject, &subject, &err))
 		elog(ERROR, "outbox message " UINT64_FORMAT " has a bad subject: %s", frame->seq,
 		     err.detail);
 	*order = (TeOrder){

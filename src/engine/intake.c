@@ -243,6 +243,7 @@ void te_intake_resume(TeIntake *intake)
 					               intake->context->lane),
 					        errdetail("%s and what follows it is not read.", name));
 				feed->crowded = true;
+				pfree(name);
 				break;
 			}
 			pfree(name);

@@ -104,11 +104,11 @@ static void attend(TeLaneSlot *slot, TeWork *work)
 }
 
 /* A lane of another installation does nothing but wait to be adopted. */
-static void wait_for_adoption(TeLaneSlot *slot)
+static void wait_for_adoption(TeLaneSlot *slot, TeWork *work)
 {
 	pgstat_report_activity(STATE_IDLE, NULL);
 	while (!te_work_adopted(slot)) {
-		attend(slot, NULL);
+		attend(slot, work);
 		check_database(slot);
 		(void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000,
 		                PG_WAIT_EXTENSION);
@@ -131,7 +131,7 @@ static void run_lane(TeLaneSlot *slot)
 		if (!te_work_turn(work, check_at))
 			break;
 	}
-	wait_for_adoption(slot);
+	wait_for_adoption(slot, work);
 }
 
 /*

@@ -73,23 +73,37 @@ TeQueueResult te_release_decide(TeOutQueue *queue, TeGate *gate, TePlace after, 
 	return result;
 }
 
+/* The subject under the prefix of now: a message may have been made under another one. */
+static const char *subject_of(const TeSubject *subject, TeArena *arena)
+{
+	char text[TE_SUBJECT_MAX];
+
+	if (!te_subject_format(te_guc_subject_prefix, subject, text))
+		elog(ERROR, "could not put a subject together");
+	return te_arena_strdup(arena, text);
+}
+
+static bool has_prefix(const char *subject)
+{
+	size_t len = strlen(te_guc_subject_prefix);
+
+	return strncmp(subject, te_guc_subject_prefix, len) == 0 && subject[len] == '.';
+}
+
 /*
  * A record that the sequence has no message, for a reason, goes out in the message's place.  Its
  * time is that of the message's expiry, so that it has the same bytes whenever it is sent again.
  */
-static void replace(int lane, const TeQueuedMessage *queued, TeArena *arena,
-                    TeOutputMessage *message)
+static void replace(int lane, const TeQueuedMessage *queued, const TeSubject *subject,
+                    TeArena *arena, TeOutputMessage *message)
 {
 	const TeFrame *frame = queued->frame;
-	TeSubject subject;
 	const uint8_t *data;
 	TeWireError err;
 
-	if (!te_subject_parse(te_guc_subject_prefix, frame->subject, strlen(frame->subject), &subject,
-	                      &err) ||
-	    !te_encode_gap_fill((uint32_t)lane, queued->place.epoch, frame->seq, frame->seq,
-	                        te_gap_fill_enum.labels[queued->replaced], subject.company,
-	                        subject.user, frame->expires_at, arena, &data, &message->len, &err))
+	if (!te_encode_gap_fill((uint32_t)lane, queued->place.epoch, frame->seq, frame->seq,
+	                        te_gap_fill_enum.labels[queued->replaced], subject->company,
+	                        subject->user, frame->expires_at, arena, &data, &message->len, &err))
 		elog(ERROR, "could not encode a gap-fill record: %s", err.detail);
 	message->data = data;
 }
@@ -98,6 +112,9 @@ void te_release_message(int lane, const TeQueuedMessage *queued, TeArena *arena,
                         char hash[TE_HASH_TEXT_SIZE], TeOutputMessage *message)
 {
 	const TeFrame *frame = queued->frame;
+	bool moved = !has_prefix(frame->subject);
+	TeSubject subject;
+	TeWireError err;
 
 	*message = (TeOutputMessage){
 		.subject = frame->subject,
@@ -108,11 +125,17 @@ void te_release_message(int lane, const TeQueuedMessage *queued, TeArena *arena,
 		.hash = hash,
 		.traceparent = frame->traceparent[0] ? frame->traceparent : NULL,
 	};
-	if (queued->replaced == TE_GAP_FILL_NONE) {
-		te_hash_text(frame->hash, hash);
+	te_hash_text(frame->hash, hash);
+	if (!moved && queued->replaced == TE_GAP_FILL_NONE)
 		return;
-	}
 	te_arena_reset(arena);
-	replace(lane, queued, arena, message);
+	if (!te_subject_parse_output(frame->subject, &subject, &err))
+		elog(ERROR, "outbox message " UINT64_FORMAT " has a bad subject: %s", frame->seq,
+		     err.detail);
+	if (moved)
+		message->subject = subject_of(&subject, arena);
+	if (queued->replaced == TE_GAP_FILL_NONE)
+		return;
+	replace(lane, queued, &subject, arena, message);
 	te_hash_text(te_hash64(message->data, message->len), hash);
 }

@@ -40,8 +40,8 @@ extern TeQueueResult te_release_decide(TeOutQueue *queue, TeGate *gate, TePlace 
                                        MemoryContext memory, TeRelease *release);
 
 /*
- * A message as it leaves: what a transport is given.  The hash's text goes to "hash"; what is
- * encoded lives in the arena until it is reset.
+ * A message as it leaves: what a transport is given, on its subject under the prefix of now.  The
+ * hash's text goes to "hash"; what is encoded lives in the arena until it is reset.
  */
 extern void te_release_message(int lane, const TeQueuedMessage *queued, TeArena *arena,
                                char hash[TE_HASH_TEXT_SIZE], TeOutputMessage *message);

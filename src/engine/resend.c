@@ -7,6 +7,7 @@
 #include "engine/release.h"
 #include "engine/resend.h"
 #include "engine/shmem.h"
+#include "wire/subject.h"
 
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -19,6 +20,9 @@
 /* A lane that runs looks at each of its turns. */
 #define PATIENCE_MS 10000
 #define LOOK_MS 10
+
+/* Behind the prefix. */
+#define RESENT ".resent"
 
 void te_resend_init(TeResend *resend)
 {
@@ -117,18 +121,18 @@ typedef struct Sending
 	int lane;
 	TeTransport *nats;
 	TeArena arena;
+	char subject[TE_SUBJECT_MAX + sizeof(RESENT)];
 	int sent;
 	bool failed;
 } Sending;
 
 /* <prefix>.resent.<the rest of the subject> */
-static const char *resent_subject(const char *subject)
+static const char *resent_subject(Sending *s, const char *subject)
 {
-	size_t prefix = strlen(te_guc_subject_prefix);
+	int prefix = (int)strlen(te_guc_subject_prefix);
 
-	return strncmp(subject, te_guc_subject_prefix, prefix) == 0 && subject[prefix] == '.'
-	           ? psprintf("%s.resent%s", te_guc_subject_prefix, subject + prefix)
-	           : psprintf("%s.resent.%s", te_guc_subject_prefix, subject);
+	snprintf(s->subject, sizeof(s->subject), "%.*s" RESENT "%s", prefix, subject, subject + prefix);
+	return s->subject;
 }
 
 static bool send_again(void *arg, const TeQueuedMessage *queued)
@@ -138,8 +142,8 @@ static bool send_again(void *arg, const TeQueuedMessage *queued)
 	TeOutputMessage message;
 
 	te_release_message(s->lane, queued, &s->arena, hash, &message);
-	s->failed = !te_transport_publish_plain(s->nats, resent_subject(message.subject), message.data,
-	                                        message.len);
+	s->failed = !te_transport_publish_plain(s->nats, resent_subject(s, message.subject),
+	                                        message.data, message.len);
 	s->sent += !s->failed;
 	return !s->failed;
 }

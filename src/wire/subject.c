@@ -143,6 +143,29 @@ bool te_subject_parse(const char *prefix, const char *subject, size_t len, TeSub
 	return te_wire_fail(err, TE_WIRE_INVALID_SUBJECT, NULL, "unknown kind of subject \"%s\"", word);
 }
 
+/* Kinds have a fixed number of tokens, the first of which is a word: so they are found from behind.
+ */
+bool te_subject_parse_output(const char *subject, TeSubject *out, TeWireError *err)
+{
+	static const TeSubjectKind outputs[] = {TE_SUBJECT_COMMANDS, TE_SUBJECT_SIGNALS};
+	size_t len = strlen(subject), at = len;
+	char prefix[TE_SUBJECT_MAX];
+	size_t tokens = 0;
+
+	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]) && len < sizeof(prefix); i++) {
+		for (; at > 0 && tokens <= strlen(kinds[outputs[i]].tokens); tokens++)
+			do
+				at--;
+			while (at > 0 && subject[at] != '.');
+		memcpy(prefix, subject, at);
+		prefix[at] = '\0';
+		if (te_subject_prefix_valid(prefix) && te_subject_parse(prefix, subject, len, out, err) &&
+		    out->kind == outputs[i])
+			return true;
+	}
+	return te_wire_fail(err, TE_WIRE_INVALID_SUBJECT, NULL, "the subject is not one of output");
+}
+
 bool te_subject_format(const char *prefix, const TeSubject *parts, char out[TE_SUBJECT_MAX])
 {
 	const char *tokens;

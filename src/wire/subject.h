@@ -49,6 +49,9 @@ extern bool te_subject_prefix_valid(const char *prefix);
 extern bool te_subject_parse(const char *prefix, const char *subject, size_t len, TeSubject *out,
                              TeWireError *err);
 
+/* One of output (signals, commands), whatever prefix it was made under. */
+extern bool te_subject_parse_output(const char *subject, TeSubject *out, TeWireError *err);
+
 /* The subject of "parts"; false when a part is not valid, or for CONTROL, which has no fixed form.
  */
 extern bool te_subject_format(const char *prefix, const TeSubject *parts, char out[TE_SUBJECT_MAX]);

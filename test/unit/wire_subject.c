@@ -111,6 +111,30 @@ static void a_prefix_may_have_tokens(void)
 	ok(!te_subject_format("trading", &s, text), "which has no form of its own");
 }
 
+static void output_is_known_under_any_prefix(void)
+{
+	static const char *const none[] = {
+		"",
+		"signals.0.acme.ann.EURUSD",
+		"x.signals.0.acme.ann",
+		"x.commands.0.acme.ann.EURUSD",
+		"x.predictions.acme.ann",
+		"x..commands.0.acme.ann",
+	};
+	TeSubject s;
+
+	ok(te_subject_parse_output("trading.signals.3.acme.ann.EURUSD", &s, NULL) &&
+	       s.kind == TE_SUBJECT_SIGNALS && s.lane == 3,
+	   "a signal");
+	is_text(s.symbol, "EURUSD", "with its symbol");
+	ok(te_subject_parse_output("prod.signals.0.commands.1.acme.commands", &s, NULL) &&
+	       s.kind == TE_SUBJECT_COMMANDS && s.lane == 1,
+	   "a command, under an odd prefix");
+	is_text(s.user, "commands", "with its user");
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		ok(!te_subject_parse_output(none[i], &s, NULL), none[i]);
+}
+
 static void writes_only_what_is_valid(void)
 {
 	TeSubject s = {TE_SUBJECT_SIGNALS, 1, "acme", "ann", "EURUSD"};
@@ -131,6 +155,7 @@ int main(void)
 	reads_and_writes_every_kind();
 	refuses_everything_else();
 	a_prefix_may_have_tokens();
+	output_is_known_under_any_prefix();
 	writes_only_what_is_valid();
 	return done_testing();
 }
