@@ -1,5 +1,5 @@
-# Faults 4 and 6 (doc/faults.md): NATS is frozen, comes and goes.  Output goes to Kafka, and comes back
-# to NATS, which then has everything.
+# Fault 4 (doc/faults.md): NATS is frozen, in half of the rounds with more under way than its
+# connections take.  Output goes to Kafka, and comes back to NATS, which then has everything.
 use strict;
 use warnings;
 
@@ -28,18 +28,40 @@ wait_for_route($node, 'NATS', 'output begins on NATS');
 my @workers = worker_pids($node);
 my $signals = q{SELECT count(*) FROM trading.signals WHERE out_seq IS NOT NULL};
 
-#----------------------------------------------------------------------
-# 4: frozen
-#----------------------------------------------------------------------
-
-for my $round (1 .. rounds(2, 10))
+# Bytes that NATS has not taken, of each connection to it, the most first.
+sub untaken
 {
-	# The second time with so much under way that the sockets' buffers fill.
-	my $run = start_submitting($node, $round % 2 ? (every => 0.05) : (every => 0.1, predictions => 30));
+	my $port = sprintf '%04X', $nats->port;
+	my @bytes = map { hex } slurp_file('/proc/net/tcp') =~ /^ *\d+: \w+:\w+ \w+:$port 01 (\w+):/mg;
+	return sort { $b <=> $a } @bytes;
+}
+
+my $rounds = rounds(2, 10);
+for my $round (1 .. $rounds)
+{
+	my $flooded = $round > $rounds / 2;
+	if ($round == $rounds / 2 + 1)
+	{
+		# As it is, the window keeps less under way than the buffers of a connection hold.
+		configure($node, 'trading_engine.publish_window' => 100000);
+		$node->restart;
+		wait_for_lanes($node);
+		@workers = worker_pids($node);
+		wait_for_route($node, 'NATS', 'output begins on NATS');
+	}
+	my $run = start_submitting($node, every => 0.05);
 	sleep 1;
 	my $before_pause = on_kafka($node);
 	my $start = time();
 	$nats->pause;
+	if ($flooded)
+	{
+		my $flood = start_submitting($node, every => 0.02, predictions => 200);
+		sleep 1;
+		my @untaken = untaken();
+		finish_submitting($flood);
+		cmp_ok($untaken[1], '>', 1_000_000, "frozen, round $round: the buffers of both connections are full ($untaken[0] and $untaken[1] bytes)");
+	}
 	wait_until('signals are on Kafka', sub { on_kafka($node) > $before_pause });
 	my $first = time() - $start;
 	wait_for_route($node, 'KAFKA|HALF_OPEN', "frozen, round $round: output goes to Kafka");
@@ -56,38 +78,8 @@ for my $round (1 .. rounds(2, 10))
 	my $accounts = proven("frozen, round $round", $node, nats => $nats, kafka => $kafka);
 	cmp_ok($accounts->{consumer}{read}{kafka}, '>', 0, "frozen, round $round: Kafka holds what was sent meanwhile");
 	cmp_ok($accounts->{consumer}{markers}, '>=', 4, "frozen, round $round: markers say where it begins and ends");
+	is_deeply([ worker_pids($node) ], \@workers, "frozen, round $round: no worker has stopped");
 }
-is_deeply([ worker_pids($node) ], \@workers, 'no worker has stopped');
-
-#----------------------------------------------------------------------
-# 6: comes and goes each second
-#----------------------------------------------------------------------
-
-{
-	my $run = start_submitting($node);
-	my $seconds = rounds(12, 300);
-	my $start = time();
-	my $switches = value($node, 'SELECT max(route_epoch) FROM trading.routes');
-	while (time() < $start + $seconds)
-	{
-		$nats->pause;
-		sleep 1;
-		$nats->resume;
-		sleep 1;
-	}
-	$switches = value($node, 'SELECT max(route_epoch) FROM trading.routes') - $switches;
-	my $dwell = full() ? 30 : 2;
-	cmp_ok($switches, '<=', 2 + $seconds / $dwell, "with a link that comes and goes for $seconds s there are $switches switches");
-	is(value($node, "SELECT count(*) FROM (SELECT r.*, lag(changed_at) OVER w AS at, lag(via) OVER w AS before FROM trading.routes AS r "
-		. "WHERE state IN ('NATS', 'KAFKA') WINDOW w AS (PARTITION BY lane ORDER BY version)) AS c "
-		. "WHERE via = 'NATS' AND before = 'KAFKA' AND changed_at - at < interval '$dwell s'"), 0, 'none of them is a return before the dwell time is over');
-	wait_for_route($node, 'NATS', 'output comes back for good', 1800);
-	finish_submitting($run);
-	wait_for_settled($node);
-	proven('a link that comes and goes', $node, nats => $nats, kafka => $kafka);
-}
-
-is_deeply([ worker_pids($node) ], \@workers, 'no worker has stopped');
 $node->stop;
 $kafka->stop;
 $nats->stop;
