@@ -42,7 +42,7 @@ format:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] test/*/*.[ch] demo/*.[ch] bench/*.[ch])
 
 sanitize:
-	@scripts/sanitize
+	@scripts/sanitize $(TESTS)
 
 fuzz:
 	@scripts/fuzz

@@ -151,7 +151,13 @@ $(DEMO_PROGRAMS): $(O)/bin/%: $(O)/demo/%.o $(DEMO_PARTS:%.c=$(O)/%.o) $(PURE_OB
 $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
 	$(LINK) -fsanitize=fuzzer
 
-.PHONY: FORCE proto programs units tools benchmarks everything fuzzers lint
+# An instrumented library, beside the one that PGXS makes: scripts/check puts it into its server.
+ifneq ($(O),build)
+$(O)/$(EXTENSION).so: $(OBJS)
+	$(CC) $(CFLAGS) $(SANITIZE_FLAGS) -shared -o $@ $(filter %.o,$^) $(LDFLAGS) $(SHLIB_LINK)
+endif
+
+.PHONY: FORCE proto programs units tools benchmarks everything instrumented fuzzers lint
 .SECONDARY:
 
 proto: $(PROTO_C)
@@ -160,6 +166,7 @@ tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAMS)
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
 everything: all programs
+instrumented: $(O)/$(EXTENSION).so
 fuzzers: $(FUZZ_PROGRAMS)
 
 lint: $(PROTO_C)

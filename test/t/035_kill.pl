@@ -136,12 +136,7 @@ disturbed('broker', rounds(10, 50), sub {
 
 disturbed('server', rounds(10, 50), sub {
 	my ($node) = @_;
-	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
-	$node->kill9;
-	kill 'KILL', @children;
-	# What the children held is free when the last of them is gone.
-	wait_until('all processes are gone', sub { !grep { kill 0, $_ } @children });
+	kill_server($node);
 	$node->start;
 }, input_waits => 1, back => \&workers_run, limit => 10);
 

@@ -24,7 +24,7 @@ use TradingEngine;
 
 our @EXPORT = qw(full rounds within seeded proven violations consumed quick_route
   tenants_that_trade start_submitting finish_submitting wait_for_route route_state seconds_to_route longest_pause on_kafka
-  wait_for_settled own_memory);
+  wait_for_settled own_memory kill_server);
 
 my $sql = dirname(Cwd::abs_path(__FILE__)) . '/faults.sql';
 my $json = JSON::PP->new->utf8;
@@ -275,6 +275,23 @@ sub own_memory
 	my $sum = 0;
 	$sum += $1 while $text =~ /^(?:Anonymous|Swap):\s+(\d+)/mg;
 	return $sum;
+}
+
+# kill -9 of the server with all its processes; what they held is free when this returns.
+sub kill_server
+{
+	my ($node) = @_;
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
+	$node->kill9;
+	kill 'KILL', @children;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	while (grep { kill 0, $_ } @children)
+	{
+		die "processes of a killed server are still there\n" if time() > $end;
+		sleep 0.05;
+	}
+	return;
 }
 
 1;
