@@ -260,10 +260,12 @@ like($sources, qr/"$_"/, "input took effect by $_") for qw(inbox kafka nats);
 my @crashes = grep { /was terminated by signal (?!9\b)|PANIC:|TRAP: / } split /\n/, slurp_file($node->logfile);
 is(join("\n", @crashes), '', 'nothing crashed by itself');
 
-for my $what (qw(descriptors threads))
+# librdkafka has one or two connections per client, as it likes.
+my %may_vary = (descriptors => 4, threads => 0);
+for my $what (sort keys %may_vary)
 {
 	my ($least, $most) = $held->range($what);
-	is($most, $least, "every worker has $least $what whenever nothing is under way");
+	cmp_ok($most - $least, '<=', $may_vary{$what}, "every worker has $least to $most $what whenever nothing is under way");
 }
 my $growth = $held->growth;
 note(sprintf 'memory of a worker: %.0f kB per hour (standard error %.0f) by %d samples of %d workers, at most %d kB',
