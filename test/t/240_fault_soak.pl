@@ -134,7 +134,7 @@ sub wait_for_workers
 }
 
 my $submitted;
-sub submitting { $submitted //= start_submitting($node, every => 0.2, predictions => 2); return; }
+sub submitting { $submitted //= start_submitting($node, every => $long ? 0.5 : 0.2, predictions => 2); return; }
 sub stop_submitting { finish_submitting($submitted) if $submitted; $submitted = undef; return; }
 
 my $positions = q{SELECT count(*) FROM trading.lanes AS l WHERE %s > COALESCE((SELECT sum(p.done) FROM trading.input_positions AS p WHERE p.lane = l.lane AND p.source ~ '%s'), 0)};
