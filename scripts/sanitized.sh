@@ -1,4 +1,4 @@
-# sanitized-server - sourced by check: the extension, instrumented, within the private server.
+# sanitized.sh - sourced by check: the extension, instrumented, within the private server.
 #
 # PostgreSQL itself isn't built anew, nor are the libraries: AddressSanitizer's and ThreadSanitizer's
 # run-time libraries are loaded before the server, by a script in the place of its program.
