@@ -114,7 +114,7 @@ static void test_frozen_output(void)
 {
 	enum { BEFORE = 100, OUTPUTS = 3000, PADDING = 20000 };
 	Caller c;
-	int64_t frozen, idle, noticed;
+	int64_t frozen, waited, noticed;
 
 	start_fresh();
 	open_caller(&c, with_small_times);
@@ -126,10 +126,10 @@ static void test_frozen_output(void)
 	c.slowest = 0;
 	c.events = 0;
 	frozen = now_us();
-	idle = idle_us();
+	waited = waited_us();
 	while (!(c.events & TE_EVENT_DISCONNECTED) && now_us() < frozen + 5000000)
 		caller_turn(&c, 20);
-	noticed = idle_us() - idle;
+	noticed = waited_us() - waited;
 	printf("# noticed after %lld ms, %u in flight before\n", (long long)noticed / 1000,
 	       (unsigned)(c.publish_next - BEFORE));
 	ok(noticed < 2000000, "a frozen broker is noticed by its missing acknowledgements");
