@@ -384,6 +384,7 @@ typedef struct OutputEnd
 {
 	TeOutputAnchor anchor;
 	const char *installation; /* ours */
+	bool marked;              /* a mark of ours was seen */
 } OutputEnd;
 
 /* Is b the one that tells more?  A stranger in our epoch or a later one; else the greater place. */
@@ -397,6 +398,15 @@ static bool tells_more(const TeOutputAnchor *a, const TeOutputAnchor *b, const c
 	if (strange_a != strange_b && a->epoch == b->epoch)
 		return strange_b;
 	return b->epoch > a->epoch || (b->epoch == a->epoch && b->seq > a->seq);
+}
+
+/* A mark has no place in the sequence, but tells that the partition is ours. */
+static bool is_our_mark(const OutputEnd *end, const rd_kafka_headers_t *headers)
+{
+	const char *installation = te_kafka_header(headers, "te-installation");
+
+	return te_kafka_header(headers, "te-marker") != NULL && installation != NULL &&
+	       strcmp(installation, end->installation) == 0;
 }
 
 /*
@@ -413,8 +423,10 @@ static void visit_output(void *closure, const rd_kafka_message_t *message)
 
 	anchor->skipped++;
 	if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-	    !read_number(headers, "te-lane", &lane) || lane != (uint64_t)anchor->lane ||
-	    !read_number(headers, "te-epoch", &seen.epoch) ||
+	    !read_number(headers, "te-lane", &lane) || lane != (uint64_t)anchor->lane)
+		return;
+	end->marked = end->marked || is_our_mark(end, headers);
+	if (!read_number(headers, "te-epoch", &seen.epoch) ||
 	    !read_number(headers, "te-seq", &seen.seq) ||
 	    !copy_header(seen.hash, sizeof(seen.hash), headers, "te-hash") ||
 	    !copy_header(seen.installation, sizeof(seen.installation), headers, "te-installation"))
@@ -501,7 +513,8 @@ bool te_kafka_check_output(TeKafkaAttempt *attempt)
 	if (!look_at(attempt, looks, TE_KAFKA_OUTPUTS))
 		return false;
 	for (int i = 0; i < TE_KAFKA_OUTPUTS; i++)
-		ends[i].anchor.exhausted = !ends[i].anchor.found && looks[i].from > first[i];
+		ends[i].anchor.exhausted =
+			!ends[i].anchor.found && !ends[i].marked && looks[i].from > first[i];
 	join_ends(attempt, ends);
 	return true;
 }

@@ -676,6 +676,47 @@ static void often(TeTransportConfig *config)
 	config->look_every = SEC / 10;
 }
 
+/* The offset behind the last message of the lane's partition. */
+static int64_t end_of(rd_kafka_t *rk, const char *topic)
+{
+	int64_t low, high;
+
+	return rd_kafka_query_watermark_offsets(rk, topic, LANE, &low, &high, 10000) ==
+	               RD_KAFKA_RESP_ERR_NO_ERROR
+	           ? high
+	           : -1;
+}
+
+/* Failovers that came and went without an output leave marks, and strangers nothing of ours. */
+static void test_end_without_outputs(void)
+{
+	TeOutputMark mark = {.data = "mark", .len = 4, .route_epoch = 1};
+	Caller c;
+	rd_kafka_t *rk;
+
+	start_cluster(1);
+	caller_init(&c, NULL);
+	UNTIL(&c, 20, running(&c));
+	for (int i = 0; i < 100; i++)
+		if (te_transport_mark(c.t, &mark, now_us()) != TE_PUBLISH_OK)
+			bail_out("a mark was refused");
+	rk = plain_client(RD_KAFKA_PRODUCER);
+	UNTIL(&c, 20, end_of(rk, "trading.signals") == 100 && end_of(rk, "trading.commands") == 100);
+	rd_kafka_destroy(rk);
+	te_transport_destroy(c.t);
+	caller_init(&c, NULL);
+	UNTIL(&c, 20, c.output_anchors > 0);
+	ok(!c.output_anchor.found && !c.output_anchor.exhausted,
+	   "a partition with marks alone is ours, and has no output");
+	te_transport_destroy(c.t);
+	produce("trading.signals", LANE, 1, 100);
+	caller_init(&c, NULL);
+	UNTIL(&c, 20, c.output_anchors > 0);
+	ok(!c.output_anchor.found && c.output_anchor.exhausted, "one that others have filled isn't");
+	te_transport_destroy(c.t);
+	stop_cluster();
+}
+
 static void test_process(void)
 {
 	Caller c;
@@ -809,6 +850,7 @@ int main(void)
 	test_outages();
 	test_silence();
 	test_second_writer();
+	test_end_without_outputs();
 	test_process();
 	test_settings();
 	test_security();
