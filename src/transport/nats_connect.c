@@ -107,14 +107,19 @@ TeNatsSettings *te_nats_settings_create(const TeTransportConfig *config, char *e
 	return settings;
 }
 
+/* Whatever stands before the last @ of a word: libnats takes URLs without a scheme, too. */
 void te_nats_redact(char *text)
 {
-	for (char *p = strstr(text, "://"); p != NULL; p = strstr(p, "://")) {
-		size_t len = strcspn(p += 3, "/ \t,;'\")");
-		char *at = memrchr(p, '@', len);
+	static const char separators[] = " \t,";
+
+	for (char *word = text; *(word += strspn(word, separators)) != '\0';
+	     word += strcspn(word, separators)) {
+		size_t len = strcspn(word, separators);
+		char *at = memrchr(word, '@', len), *scheme = memmem(word, len, "://", 3);
+		char *secret = scheme != NULL && scheme < at ? scheme + 3 : word;
 
 		if (at != NULL)
-			memmove(p, at + 1, strlen(at + 1) + 1);
+			memmove(secret, at + 1, strlen(at + 1) + 1);
 	}
 }
 

@@ -176,6 +176,9 @@ static void test_redact(void)
 	snprintf(text, sizeof(text), "bad nats://u:p@w@h:1, tls://tok@h2 and nats://h3:4");
 	te_nats_redact(text);
 	is_text(text, "bad nats://h:1, tls://h2 and nats://h3:4", "user, password and token are cut");
+	snprintf(text, sizeof(text), "nats://u:p/w;x@h:1,u:p@h2,h3:4 closed: @ nats://h5/a");
+	te_nats_redact(text);
+	is_text(text, "nats://h:1,h2,h3:4 closed:  nats://h5/a", "whatever they are made of");
 }
 
 /* Certificates by the openssl program, valid for "localhost". */
