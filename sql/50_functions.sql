@@ -275,7 +275,8 @@ $$;
 COMMENT ON FUNCTION trading.create_position_view() IS 'part of trading.setup(): trading.input_positions';
 
 -- Lanes can be cut anew only where all have come equally far: a broadcast that one lane
--- has applied and another hasn't would else be lost or applied twice.
+-- has applied and another hasn't would else be lost or applied twice.  A position without a
+-- message's time is where reading begins; a lane that has had nothing to store has none.
 CREATE FUNCTION trading.check_drained() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -288,16 +289,15 @@ DECLARE
 BEGIN
 	FOR lane IN
 		SELECT l.lane, b.* FROM trading.lanes AS l
-		  LEFT JOIN LATERAL (SELECT n.epoch, n.last_out_seq, n.publish_epoch, n.publish_seq, n.input_created,
-					    COALESCE(n.input_seq, 0) AS input_seq, n.input_resume, n.inbox_snapshot
+		  LEFT JOIN LATERAL (SELECT n.epoch, n.last_out_seq, n.publish_epoch, n.publish_seq,
+					    CASE WHEN n.input_time IS NOT NULL THEN n.input_created END AS input_created,
+					    CASE WHEN n.input_time IS NOT NULL THEN n.input_seq END AS input_seq, n.inbox_snapshot
 				       FROM trading.batches AS n WHERE n.lane = l.lane ORDER BY n.batch_no DESC LIMIT 1) AS b ON true
 		 ORDER BY l.lane
 	LOOP
 		SELECT jsonb_agg(jsonb_build_array(p.source, p.identity, p.done) ORDER BY p.source) INTO positions
-		  FROM trading.input_positions AS p WHERE p.lane = lane.lane AND p.source <> 'nats';
-		IF lane.input_resume < lane.input_seq
-			OR EXISTS (SELECT FROM trading.input_positions AS p WHERE p.lane = lane.lane AND p.resume < p.done)
-		THEN
+		  FROM trading.input_positions AS p WHERE p.lane = lane.lane AND p.source <> 'nats' AND p.message_time IS NOT NULL;
+		IF EXISTS (SELECT FROM trading.input_positions AS p WHERE p.lane = lane.lane AND p.resume < p.done) THEN
 			RAISE EXCEPTION 'messages wait in lane % for missing ones before them', lane.lane
 				USING ERRCODE = 'object_not_in_prerequisite_state',
 				      HINT = 'Wait until these have come or were given up (trading.release_gap() does it at once), and try again.';

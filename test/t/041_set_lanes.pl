@@ -62,6 +62,15 @@ SQL
 	return;
 }
 
+# Input by SQL is nothing that the lane of other companies would store anything of.
+value($node, q{SELECT trading.submit(jsonb_build_object('company_id', 'company1', 'user_id', 'ann', 'batch_id', 'alone', 'generated_at', now(),
+	'predictions', jsonb_build_array(jsonb_build_object('prediction_id', 'alone', 'symbol', 'EURUSD', 'current_price', 1.1, 'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.1))))});
+wait_for($node, 'SELECT count(DISTINCT lane), count(input_created) > 0 FROM trading.batches', '1|t', 'one lane has had something to do');
+value($node, 'SELECT trading.set_lanes(4)');
+wait_for($node, q{SELECT count(*) FROM trading.stat_workers WHERE state = 'running'}, 4, 'which keeps nobody from other lanes');
+value($node, 'SELECT trading.set_lanes(2)');
+wait_for($node, q{SELECT count(*) FROM trading.stat_workers WHERE state = 'running'}, 2, 'and back');
+
 my @old = one_round();
 check_rounds('two lanes');
 for my $lanes (5, 1, 3)
