@@ -10,6 +10,21 @@ AS $$
 $$;
 COMMENT ON FUNCTION trading.health_of_library() IS 'part of trading.health(): the shared library';
 
+CREATE FUNCTION trading.settings_contradiction() RETURNS text
+	AS 'MODULE_PATHNAME', 'te_sql_settings_contradiction'
+	LANGUAGE c STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION trading.settings_contradiction() IS
+	'settings of lanes that contradict each other, with their values; NULL: none do. Lanes that run keep those that they have, and none starts with these';
+
+CREATE FUNCTION trading.health_of_settings() RETURNS TABLE ("check" text, status text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'settings', CASE WHEN c.contradiction IS NULL THEN 'OK' ELSE 'FAIL' END,
+	       COALESCE(c.contradiction || ': lanes keep what they have, and none starts with these', 'none contradicts another')
+	  FROM trading.settings_contradiction() AS c (contradiction)
+$$;
+COMMENT ON FUNCTION trading.health_of_settings() IS 'part of trading.health(): settings that are not taken because they contradict each other';
+
 -- What shared memory tells, which is nothing where the library isn't loaded.  A standby has no lanes to run.
 CREATE FUNCTION trading.health_of_lanes() RETURNS TABLE ("check" text, status text, detail text)
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -137,6 +152,7 @@ CREATE FUNCTION trading.health() RETURNS TABLE ("check" text, status text, detai
 	LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 30 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT h.* FROM trading.health_of_library() AS h
+	UNION ALL SELECT h.* FROM trading.health_of_settings() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_lanes() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_output() AS h
 	UNION ALL SELECT h.* FROM trading.health_of_calendar() AS h

@@ -80,4 +80,4 @@ GRANT EXECUTE ON FUNCTION trading.job_definitions(), trading.cron_jobs(), tradin
 	trading.unschedule_jobs(), trading.begin_job(text), trading.do_job(bigint)
 	TO trading_admin;
 GRANT EXECUTE ON PROCEDURE trading.run_job(text) TO trading_admin;
-GRANT EXECUTE ON FUNCTION trading.read_jobs(), trading.health() TO trading_admin, pg_monitor;
+GRANT EXECUTE ON FUNCTION trading.read_jobs(), trading.health(), trading.settings_contradiction() TO trading_admin, pg_monitor;

@@ -25,6 +25,17 @@ void te_parking_init(TeParking *p, const TeSequenceSettings *s, TeParked *entrie
 	}
 }
 
+void te_parking_configure(TeParking *p, const TeSequenceSettings *s)
+{
+	TeSequenceSettings *mine = &p->settings;
+
+	mine->resend_after = s->resend_after;
+	mine->resend_again = s->resend_again;
+	mine->resend_tries = s->resend_tries;
+	mine->requests_per_second = s->requests_per_second;
+	mine->give_up_after = s->give_up_after;
+}
+
 static bool before(uint64_t epoch, uint64_t seq, const TeParked *e)
 {
 	return epoch != e->epoch ? epoch < e->epoch : seq < e->seq;

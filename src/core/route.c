@@ -32,8 +32,10 @@ const TeEnum te_route_state_enum = {"route_state", TE_ROUTE_STATE_COUNT, states}
 const TeEnum te_route_cause_enum = {"route_cause", TE_ROUTE_CAUSE_COUNT, causes};
 const TeEnum te_via_enum = {"via", TE_VIA_COUNT, vias};
 
-const char *te_route_settings_check(const TeRouteSettings *s, const char **reason)
+const char *te_route_settings_check(const TeRouteSettings *s, const char **reason,
+                                    const char **than)
 {
+	*than = NULL;
 	*reason = "must be above 0";
 	if (s->window == 0)
 		return "window";
@@ -60,13 +62,14 @@ const char *te_route_settings_check(const TeRouteSettings *s, const char **reaso
 	*reason = "must not be negative";
 	if (s->probe_span < 0)
 		return "probe_span";
-	*reason = "must be at least dwell";
+	*reason = "must be at least";
+	*than = "dwell";
 	if (s->dwell_most < s->dwell)
 		return "dwell_most";
-	*reason = "must be at least probe_wait";
+	*than = "probe_wait";
 	if (s->probe_wait_most < s->probe_wait)
 		return "probe_wait_most";
-	*reason = NULL;
+	*reason = *than = NULL;
 	return NULL;
 }
 
@@ -248,6 +251,11 @@ void te_route_fail_probe(TeRoute *r, TeTime now)
  * What happens
  *----------------------------------------------------------------------*/
 
+static TeTime within(TeTime value, TeTime least, TeTime most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
 void te_route_init(TeRoute *r, const TeRouteSettings *s, const TeRouteRecord *stored,
                    const TeRouteCursors *cursors, TePlace last, uint64_t seed, TeTime now)
 {
@@ -261,8 +269,7 @@ void te_route_init(TeRoute *r, const TeRouteSettings *s, const TeRouteRecord *st
 		r->record.via = s->has_via[TE_VIA_NATS] ? TE_VIA_NATS : TE_VIA_KAFKA;
 	if (r->record.route_epoch == 0)
 		r->record.route_epoch = 1;
-	if (r->record.dwell < s->dwell)
-		r->record.dwell = s->dwell;
+	r->record.dwell = within(r->record.dwell, s->dwell, s->dwell_most);
 	r->stored_version = r->record.version;
 	r->last = last;
 	r->released = cursors->released;
@@ -296,6 +303,19 @@ void te_route_init(TeRoute *r, const TeRouteSettings *s, const TeRouteRecord *st
 		te_route_go_suspect(r, TE_ROUTE_CAUSE_STARTED, now);
 	else
 		te_route_enter(r, TE_ROUTE_NONE, TE_ROUTE_CAUSE_STARTED, now);
+}
+
+/* What was never doubled is that of the new settings; the rest stays, within their bounds. */
+void te_route_configure(TeRoute *r, const TeRouteSettings *s, TeTime now)
+{
+	TeTime dwell = r->record.dwell == r->settings.dwell ? s->dwell : r->record.dwell;
+	TeTime wait = r->probe_wait == r->settings.probe_wait ? s->probe_wait : r->probe_wait;
+
+	r->settings = *s;
+	r->record.dwell = within(dwell, s->dwell, s->dwell_most);
+	r->probe_wait = within(wait, s->probe_wait, s->probe_wait_most);
+	if (r->probe_at > now + r->probe_wait * 5 / 4)
+		te_route_plan_probe(r, now);
 }
 
 void te_route_committed(TeRoute *r, TePlace last)

@@ -92,8 +92,12 @@ typedef struct TeRouteSettings
 
 extern const TeRouteSettings te_route_settings_default;
 
-/* The first setting out of its range, with a lower-case reason, or NULL. */
-extern const char *te_route_settings_check(const TeRouteSettings *s, const char **reason);
+/*
+ * The first setting out of its range, or NULL.  The reason is lower-case; "than" is the setting
+ * that it compares with, or NULL.
+ */
+extern const char *te_route_settings_check(const TeRouteSettings *s, const char **reason,
+                                           const char **than);
 
 /* A change of state, to be stored: one row, key (lane, version). */
 typedef struct TeRouteRecord
@@ -168,6 +172,9 @@ typedef struct TeRoute
  */
 extern void te_route_init(TeRoute *r, const TeRouteSettings *s, const TeRouteRecord *stored,
                           const TeRouteCursors *cursors, TePlace last, uint64_t seed, TeTime now);
+
+/* Other times and numbers from here on: whatever is under way goes by them. */
+extern void te_route_configure(TeRoute *r, const TeRouteSettings *s, TeTime now);
 
 /*----------------------------------------------------------------------
  * What happens

@@ -28,17 +28,13 @@ const TeEnum te_gap_reason_enum = {"gap_reason", TE_GAP_REASON_COUNT, gap_reason
 /* More would make a scan of all that waits too slow. */
 #define MOST_PARKED 1000000
 
-const char *te_sequence_settings_check(const TeSequenceSettings *s, const char **reason)
+const char *te_sequence_settings_check(const TeSequenceSettings *s, const char **reason,
+                                       const char **than)
 {
+	*than = NULL;
 	*reason = "must be at most 1000000";
 	if (s->most_parked > MOST_PARKED)
 		return "most_parked";
-	*reason = "must not be above most_parked";
-	if (s->most_per_producer > s->most_parked)
-		return "most_per_producer";
-	*reason = "must not be above most_parked_bytes";
-	if (s->most_bytes_per_producer > s->most_parked_bytes)
-		return "most_bytes_per_producer";
 	*reason = "must be above 0";
 	if (s->resend_after <= 0)
 		return "resend_after";
@@ -50,10 +46,18 @@ const char *te_sequence_settings_check(const TeSequenceSettings *s, const char *
 	*reason = "must be within 1 and 1000000";
 	if (s->requests_per_second < 1 || s->requests_per_second > 1000000)
 		return "requests_per_second";
-	*reason = "must be at least resend_after";
+	*reason = "must not be above";
+	*than = "most_parked";
+	if (s->most_per_producer > s->most_parked)
+		return "most_per_producer";
+	*than = "most_parked_bytes";
+	if (s->most_bytes_per_producer > s->most_parked_bytes)
+		return "most_bytes_per_producer";
+	*reason = "must be at least";
+	*than = "resend_after";
 	if (s->give_up_after < s->resend_after)
 		return "give_up_after";
-	*reason = NULL;
+	*reason = *than = NULL;
 	return NULL;
 }
 

@@ -54,8 +54,12 @@ typedef struct TeSequenceSettings
 
 extern const TeSequenceSettings te_sequence_settings_default;
 
-/* The first setting out of its range, with a lower-case reason, or NULL. */
-extern const char *te_sequence_settings_check(const TeSequenceSettings *s, const char **reason);
+/*
+ * The first setting out of its range, or NULL.  The reason is lower-case; "than" is the setting
+ * that it compares with, or NULL.
+ */
+extern const char *te_sequence_settings_check(const TeSequenceSettings *s, const char **reason,
+                                              const char **than);
 
 /* Why numbers are given up. */
 #define TE_GAP_REASONS(X)                                                                          \
@@ -148,6 +152,9 @@ extern uint32_t te_parking_capacity(const TeSequenceSettings *s);
 
 /* entries: te_parking_capacity() of them. */
 extern void te_parking_init(TeParking *p, const TeSequenceSettings *s, TeParked *entries);
+
+/* Other times and numbers of requests from the next tick on; the bounds stay. */
+extern void te_parking_configure(TeParking *p, const TeSequenceSettings *s);
 
 typedef struct TeSequenceMessage
 {

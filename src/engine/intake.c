@@ -13,6 +13,7 @@
 #include "engine/inbox.h"
 #include "engine/intake.h"
 #include "engine/latency.h"
+#include "engine/settings.h"
 #include "sql/sqltime.h"
 #include "wire/encode.h"
 
@@ -81,6 +82,25 @@ TeIntake *te_intake_create(TeLaneContext *context)
 		te_inbox_create(context->lane, context->lane_count, context->memory->inbox_snapshot);
 	te_inbox_read(intake->inbox);
 	return intake;
+}
+
+bool te_intake_outdated(const TeIntake *intake)
+{
+	const TeSequenceSettings *made = &intake->context->memory->parking.settings;
+	TeSequenceSettings now = te_settings_sequences();
+
+	return made->most_parked != now.most_parked ||
+	       made->most_parked_bytes != now.most_parked_bytes ||
+	       made->most_per_producer != now.most_per_producer ||
+	       made->most_bytes_per_producer != now.most_bytes_per_producer;
+}
+
+void te_intake_configure(TeIntake *intake)
+{
+	TeSequenceSettings now = te_settings_sequences();
+
+	te_parking_configure(&intake->context->memory->parking, &now);
+	intake->changed = true;
 }
 
 /* The name by which a transport knows the stream of this source; NULL: it isn't one of its. */

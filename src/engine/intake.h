@@ -21,6 +21,12 @@ typedef struct TeIntake TeIntake;
 /* Reads what the inbox has; in a transaction with SPI connected.  The context must stay. */
 extern TeIntake *te_intake_create(TeLaneContext *context);
 
+/* Have the bounds of what waits changed, which memory is made for? */
+extern bool te_intake_outdated(const TeIntake *intake);
+
+/* Go by the settings of now, which mustn't contradict each other. */
+extern void te_intake_configure(TeIntake *intake);
+
 /* NATS and Kafka. */
 #define TE_INTAKE_TRANSPORTS 2
 

@@ -88,8 +88,8 @@ static void attend(TeLaneSlot *slot, TeWork *work)
 	if (ConfigReloadPending) {
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
-		if (work != NULL && te_work_outdated(work)) {
-			te_lane_report_failure(slot, "settings of the connection have changed: starting anew");
+		if (work != NULL && !te_work_reload(work)) {
+			te_lane_report_failure(slot, "settings have changed: starting anew");
 			te_work_finish(work);
 			proc_exit(1);
 		}

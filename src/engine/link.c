@@ -71,23 +71,29 @@ static void close_transports(int code pg_attribute_unused(), Datum arg)
 	}
 }
 
-/* Everything that a change of calls for another connection. */
+/* Everything that a transport is made with; it takes no change of it. */
 static char *connection_settings(void)
 {
-	const char *const settings[] = {
+	const char *const texts[] = {
 		te_guc_nats_url,       te_guc_nats_credentials_file, te_guc_nats_nkey_file,
 		te_guc_nats_ca_file,   te_guc_nats_cert_file,        te_guc_nats_key_file,
 		te_guc_subject_prefix, te_guc_input_stream,          te_guc_output_stream,
 		te_guc_kafka_brokers,  te_guc_kafka_ca_file,         te_guc_kafka_cert_file,
 		te_guc_kafka_key_file, te_guc_kafka_sasl_username,   te_guc_kafka_sasl_password_file,
 	};
+	const int numbers[] = {
+		te_guc_kafka_security_protocol,  te_guc_kafka_sasl_mechanism, te_guc_kafka_ack_timeout,
+		te_guc_kafka_replication_factor, te_guc_publish_ack_timeout,  te_guc_publish_window,
+		te_guc_stream_replicas,          te_guc_input_max_age,        te_guc_input_max_bytes,
+		te_guc_output_max_age,           te_guc_output_max_bytes,
+	};
 	StringInfoData s;
 
 	initStringInfo(&s);
-	for (int i = 0; i < (int)lengthof(settings); i++)
-		appendStringInfo(&s, "%s\n", settings[i]);
-	appendStringInfo(&s, "%d %d %d", te_guc_kafka_security_protocol, te_guc_kafka_sasl_mechanism,
-	                 te_guc_kafka_ack_timeout);
+	for (int i = 0; i < (int)lengthof(texts); i++)
+		appendStringInfo(&s, "%s\n", texts[i]);
+	for (int i = 0; i < (int)lengthof(numbers); i++)
+		appendStringInfo(&s, "%d ", numbers[i]);
 	return s.data;
 }
 

@@ -3,9 +3,9 @@
  */
 #include "postgres.h"
 
-#include "engine/guc.h"
 #include "engine/memory.h"
 #include "engine/query.h"
+#include "engine/settings.h"
 #include "sql/sqltime.h"
 #include "wire/state.h"
 
@@ -516,34 +516,9 @@ static HTAB *make_table(TeMemory *m, const char *name, Size key_size, Size entry
 	return hash_create(name, 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
-/* What the settings leave undecided is settled here: they may contradict each other. */
-static TeSequenceSettings sequence_settings(void)
-{
-	TeSequenceSettings s = {
-		.most_parked = te_guc_parked_messages,
-		.most_parked_bytes = (uint64)te_guc_parked_bytes * 1024,
-		.resend_after = (TeTime)te_guc_gap_request_after * 1000,
-		.resend_again = (TeTime)te_guc_gap_request_again * 1000,
-		.resend_tries = te_guc_gap_requests,
-		.requests_per_second = te_guc_gap_request_rate,
-	};
-	const char *field, *reason;
-
-	s.most_per_producer = Min((uint32)te_guc_parked_messages_per_producer, s.most_parked);
-	s.most_bytes_per_producer =
-		Min((uint64)te_guc_parked_bytes_per_producer * 1024, s.most_parked_bytes);
-	s.give_up_after = Max((TeTime)te_guc_gap_wait * 1000, s.resend_after);
-	field = te_sequence_settings_check(&s, &reason);
-	if (field != NULL)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		        errmsg("the settings of sequences don't go together"),
-		        errdetail("%s %s", field, reason));
-	return s;
-}
-
 static void make_parking(TeMemory *m)
 {
-	TeSequenceSettings settings = sequence_settings();
+	TeSequenceSettings settings = te_settings_sequences();
 
 	te_parking_init(
 		&m->parking, &settings,

@@ -3,12 +3,12 @@
  */
 #include "postgres.h"
 
-#include "engine/guc.h"
 #include "engine/latency.h"
 #include "engine/output_anchor.h"
 #include "engine/publisher_private.h"
 #include "engine/release.h"
 #include "engine/route_rows.h"
+#include "engine/settings.h"
 
 #include "common/pg_prng.h"
 #include "utils/memutils.h"
@@ -26,32 +26,13 @@
  * Start
  *----------------------------------------------------------------------*/
 
-static TeTime milliseconds(int value)
+static TeRouteSettings settings(const Outlet outlets[TE_VIA_COUNT])
 {
-	return value * INT64_C(1000);
-}
+	TeRouteSettings s = te_settings_route();
 
-/* A longest time below the shortest is that. */
-static TeRouteSettings settings(const TePublisherParts *parts)
-{
-	return (TeRouteSettings){
-		.has_via = {parts->transports[TE_VIA_NATS] != NULL,
-	                parts->transports[TE_VIA_KAFKA] != NULL},
-		.window = (uint32_t)te_guc_publish_window,
-		.release_ahead = te_route_settings_default.release_ahead,
-		.ack_limit = milliseconds(te_guc_publish_ack_timeout),
-		.suspect_limit = milliseconds(te_guc_route_suspect_limit),
-		.kafka_limit = milliseconds(te_guc_kafka_ack_timeout),
-		.failed_probes = te_guc_route_failed_probes,
-		.dwell = milliseconds(te_guc_route_dwell),
-		.dwell_most = milliseconds(Max(te_guc_route_dwell, te_guc_route_dwell_max)),
-		.probe_wait = milliseconds(te_guc_route_probe_wait),
-		.probe_wait_most = milliseconds(Max(te_guc_route_probe_wait, te_guc_route_probe_wait_max)),
-		.probe_limit = milliseconds(te_guc_route_probe_limit),
-		.probe_successes = te_guc_route_probe_successes,
-		.probe_span = milliseconds(te_guc_route_probe_span),
-		.drain_limit = milliseconds(te_guc_route_drain_limit),
-	};
+	for (int via = 0; via < TE_VIA_COUNT; via++)
+		s.has_via[via] = outlets[via].transport != NULL;
+	return s;
 }
 
 TePublisher *te_publisher_create(const TePublisherParts *parts)
@@ -59,7 +40,7 @@ TePublisher *te_publisher_create(const TePublisherParts *parts)
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "trading_engine publisher", ALLOCSET_DEFAULT_SIZES);
 	TePublisher *p = MemoryContextAllocZero(context, sizeof(TePublisher));
-	TeRouteSettings s = settings(parts);
+	TeRouteSettings s;
 	TeRouteRecord record;
 	bool found = te_route_read(parts->lane, &record);
 
@@ -70,6 +51,7 @@ TePublisher *te_publisher_create(const TePublisherParts *parts)
 	p->queue = te_out_queue_create(parts->lane, parts->last, context);
 	for (int via = 0; via < TE_VIA_COUNT; via++)
 		p->outlets[via].transport = parts->transports[via];
+	s = settings(p->outlets);
 	p->stored = p->staged = parts->output;
 	p->stream_created = parts->output.stream_created;
 	p->stream_seq = parts->output.stream_seq;
@@ -77,6 +59,14 @@ TePublisher *te_publisher_create(const TePublisherParts *parts)
 	te_route_init(&p->route, &s, found ? &record : NULL, &parts->output.cursors, parts->last,
 	              pg_prng_uint64(&pg_global_prng_state), te_monotonic_us());
 	return p;
+}
+
+void te_publisher_configure(TePublisher *p, int64 now)
+{
+	TeRouteSettings s = settings(p->outlets);
+
+	te_route_configure(&p->route, &s, now);
+	p->probe_at = Min(p->probe_at, now + s.probe_wait);
 }
 
 /*----------------------------------------------------------------------

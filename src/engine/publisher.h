@@ -43,6 +43,9 @@ typedef struct TePublisherParts
 /* Reads the lane's route; in a transaction with SPI connected. */
 extern TePublisher *te_publisher_create(const TePublisherParts *parts);
 
+/* Go by the settings of now, which mustn't contradict each other. */
+extern void te_publisher_configure(TePublisher *p, int64 now);
+
 /*----------------------------------------------------------------------
  * With each batch
  *----------------------------------------------------------------------*/

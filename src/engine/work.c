@@ -26,6 +26,7 @@
 #include "engine/query.h"
 #include "engine/results.h"
 #include "engine/session.h"
+#include "engine/settings.h"
 #include "engine/work.h"
 #include "sql/sqltime.h"
 
@@ -65,6 +66,8 @@ struct TeWork
 
 	bool settled; /* the lane is ours beyond doubt: input may be taken */
 	bool halted;  /* and is shown so */
+
+	char *contradiction; /* of settings that were not taken at a reload; NULL: none were */
 
 	/* After a failure. */
 	int64 retry_at, retry_delay;
@@ -162,7 +165,9 @@ static void report(TeWork *work, const char *reason)
 	const char *halt = te_intake_halt(work->intake);
 
 	te_lane_report(work->context.slot, halt ? TE_LANE_HALTED : TE_LANE_RUNNING,
-	               halt ? halt : reason);
+	               halt     ? halt
+	               : reason ? reason
+	                        : work->contradiction);
 	work->halted = halt != NULL;
 }
 
@@ -229,6 +234,7 @@ TeWork *te_work_start(TeLaneSlot *slot)
 {
 	TeWork *work = MemoryContextAllocZero(TopMemoryContext, sizeof(TeWork));
 
+	te_settings_require();
 	/* In a transaction of its own: what the lane's last worker committed before it let go of the
 	 * lock must be in the snapshot that is read afterwards. */
 	te_session_begin("taking the lane's lock");
@@ -593,9 +599,43 @@ bool te_work_turn(TeWork *work, int64 until_us)
 	}
 }
 
-bool te_work_outdated(const TeWork *work)
+/* Say once that settings are not taken, for as long as they contradict each other. */
+static void refuse_settings(TeWork *work, char *contradiction)
 {
-	return te_link_outdated(work->link);
+	if (work->contradiction != NULL && strcmp(work->contradiction, contradiction) == 0)
+		return;
+	ereport(WARNING, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg_internal("%s", contradiction),
+	        errdetail("Lane %d goes on with the settings that it has.", work->context.lane));
+	if (work->contradiction != NULL)
+		pfree(work->contradiction);
+	work->contradiction = MemoryContextStrdup(TopMemoryContext, contradiction);
+}
+
+static void forget_contradiction(TeWork *work)
+{
+	if (work->contradiction == NULL)
+		return;
+	pfree(work->contradiction);
+	work->contradiction = NULL;
+}
+
+bool te_work_reload(TeWork *work)
+{
+	char *contradiction = te_settings_contradiction();
+
+	if (contradiction != NULL)
+		refuse_settings(work, contradiction);
+	else {
+		forget_contradiction(work);
+		if (te_link_outdated(work->link) || te_intake_outdated(work->intake))
+			return false;
+		te_intake_configure(work->intake);
+		if (work->context.publisher != NULL)
+			te_publisher_configure(work->context.publisher, te_monotonic_us());
+	}
+	if (work->settled)
+		report(work, NULL);
+	return true;
 }
 
 void te_work_finish(TeWork *work)

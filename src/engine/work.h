@@ -23,8 +23,11 @@ extern TeWork *te_work_start(TeLaneSlot *slot);
  */
 extern bool te_work_turn(TeWork *work, int64 until_us);
 
-/* Have settings changed that need a new start? */
-extern bool te_work_outdated(const TeWork *work);
+/*
+ * The configuration was read anew: go by it.  What contradicts itself is not taken.  False when
+ * settings have changed that need a new start.
+ */
+extern bool te_work_reload(TeWork *work);
 
 /* Has trading.adopt() made a lane that was FOREIGN ours?  Then the worker starts anew. */
 extern bool te_work_adopted(TeLaneSlot *slot);

@@ -131,13 +131,13 @@ static void on_kafka(void)
 
 static void settings_are_checked(void)
 {
-	const char *reason;
+	const char *reason, *than;
 
 #define NAMES(change, key)                                                                         \
 	do {                                                                                           \
 		settings = te_route_settings_default;                                                      \
 		change;                                                                                    \
-		is_text(te_route_settings_check(&settings, &reason), key, #change);                        \
+		is_text(te_route_settings_check(&settings, &reason, &than), key, #change);                 \
 	} while (0)
 	NAMES((void)0, NULL);
 	NAMES(settings.window = 0, "window");
@@ -155,6 +155,41 @@ static void settings_are_checked(void)
 	NAMES(settings.probe_span = -1, "probe_span");
 	NAMES(settings.drain_limit = 0, "drain_limit");
 #undef NAMES
+	settings = te_route_settings_default;
+	settings.dwell_most = settings.dwell - 1;
+	(void)te_route_settings_check(&settings, &reason, &than);
+	is_text(reason, "must be at least", "how two contradict each other");
+	is_text(than, "dwell", "and which");
+}
+
+/* Settings that are changed while messages go to Kafka, and NATS is well again. */
+static void settings_are_changed(void)
+{
+	on_kafka();
+	te_route_up(&route, TE_VIA_NATS, place(10), now);
+	settings.dwell = settings.dwell_most = 3600 * SEC;
+	te_route_configure(&route, &settings, now);
+	pass(240 * SEC);
+	is_text(state(), "KAFKA", "a longer dwell time counts at once");
+	settings.dwell = 5 * SEC;
+	settings.probe_span = 0;
+	settings.probe_wait = 1 * SEC;
+	te_route_configure(&route, &settings, now);
+	pass(10 * SEC);
+	is_text(state(), "NATS", "and so does a shorter one, with faster probes");
+
+	on_kafka();
+	route.record.dwell = 600 * SEC;
+	settings.dwell_most = 60 * SEC;
+	te_route_configure(&route, &settings, now);
+	ok(route.record.dwell == 60 * SEC,
+	   "a dwell time that was doubled stays, within the new bounds");
+
+	on_kafka();
+	route.probe_at = now + 50 * SEC;
+	settings.probe_wait = settings.probe_wait_most = 2 * SEC;
+	te_route_configure(&route, &settings, now);
+	ok(route.probe_at <= now + 3 * SEC, "a probe that is planned comes as early as the next would");
 }
 
 static void starts(void)
@@ -551,6 +586,7 @@ static void clock_jumps(void)
 int main(void)
 {
 	settings_are_checked();
+	settings_are_changed();
 	starts();
 	windows();
 	suspects();

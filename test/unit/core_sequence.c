@@ -111,15 +111,15 @@ static bool holds(int source, uint64_t want)
 
 static void settings_are_checked(void)
 {
-	const char *reason;
+	const char *reason, *than;
 
 	settings = te_sequence_settings_default;
-	is_text(te_sequence_settings_check(&settings, &reason), NULL, "the defaults pass");
+	is_text(te_sequence_settings_check(&settings, &reason, &than), NULL, "the defaults pass");
 #define NAMES(change, key)                                                                         \
 	do {                                                                                           \
 		settings = te_sequence_settings_default;                                                   \
 		change;                                                                                    \
-		is_text(te_sequence_settings_check(&settings, &reason), key, #change);                     \
+		is_text(te_sequence_settings_check(&settings, &reason, &than), key, #change);              \
 	} while (0)
 	NAMES(settings.most_parked = 1000001, "most_parked");
 	NAMES(settings.most_per_producer = 4097, "most_per_producer");
@@ -618,6 +618,24 @@ static bool random_schedule(void)
 	return committed == MESSAGES;
 }
 
+/* While messages wait. */
+static void settings_are_changed(void)
+{
+	start();
+	(void)offer(1, 1, 1);
+	(void)offer(1, 3, 2);
+	settings.give_up_after = 3600 * TE_USEC_PER_SEC;
+	settings.resend_tries = 0;
+	settings.most_parked = 1;
+	te_parking_configure(&parking, &settings);
+	is_text(tick(60 * TE_USEC_PER_SEC), "", "a longer time for what is missing counts at once");
+	settings.give_up_after = settings.resend_after;
+	te_parking_configure(&parking, &settings);
+	is_text(tick(60 * TE_USEC_PER_SEC), "gap 1:2-2 MISSING, apply 1:3",
+	        "and so does a shorter one");
+	ok(parking.settings.most_parked == 8, "the bounds, which memory was made for, stay");
+}
+
 static void random_schedules(void)
 {
 	bool good = true;
@@ -637,6 +655,7 @@ static void random_schedules(void)
 int main(void)
 {
 	settings_are_checked();
+	settings_are_changed();
 	in_order();
 	parked();
 	repeats();
