@@ -12,7 +12,7 @@ package TradingEngineSoak;
 use strict;
 use warnings;
 
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 use TradingEngine;
 use TradingEngineFaults;
 
@@ -22,23 +22,43 @@ sub new
 	return bless { warm_up => $o{warm_up}, begun => {}, samples => [] }, $class;
 }
 
-# What every worker holds now: memory of its own (kB), descriptors and threads.  Files of tables
-# come and go; sockets and the like must not.
+# What a process holds: memory of its own (kB), descriptors and threads.  Files of tables come and
+# go; sockets and the like must not.
+sub held
+{
+	my ($pid) = @_;
+	return {
+		memory => own_memory($pid),
+		descriptors => scalar(grep { (readlink // '') =~ /^(?:socket|pipe|anon_inode):/ } glob "/proc/$pid/fd/*"),
+		threads => scalar(my @tasks = glob "/proc/$pid/task/*") };
+}
+
+# What every worker holds now, as text too.  Threads that make or free a connection end by
+# themselves, so the least of three looks counts.
 sub sample
 {
 	my ($self, $node) = @_;
+	my @pids = split /\n/, value($node, 'SELECT pid FROM trading.stat_workers WHERE pid > 0 ORDER BY lane');
+	my %least;
+	for my $look (1 .. 3)
+	{
+		sleep 1 if $look > 1;
+		for my $pid (@pids)
+		{
+			my $held = held($pid);
+			for my $what (keys %$held)
+			{
+				$least{$pid}{$what} = $held->{$what} if !defined $least{$pid}{$what} || $held->{$what} < $least{$pid}{$what};
+			}
+		}
+	}
 	my $now = time();
-	my $text = '';
-	for my $pid (split /\n/, value($node, 'SELECT pid FROM trading.stat_workers WHERE pid > 0 ORDER BY lane'))
+	for my $pid (@pids)
 	{
 		$self->{begun}{$pid} //= $now;
-		my %held = (pid => $pid, at => $now, memory => own_memory($pid),
-			descriptors => scalar(grep { (readlink // '') =~ /^(?:socket|pipe|anon_inode):/ } glob "/proc/$pid/fd/*"),
-			threads => scalar(my @tasks = glob "/proc/$pid/task/*"));
-		push @{ $self->{samples} }, \%held;
-		$text .= " $pid: $held{memory} kB, $held{descriptors} descriptors, $held{threads} threads;";
+		push @{ $self->{samples} }, { %{ $least{$pid} }, pid => $pid, at => $now };
 	}
-	return $text;
+	return join '; ', map { "$_: $least{$_}{memory} kB, $least{$_}{descriptors} descriptors, $least{$_}{threads} threads" } @pids;
 }
 
 sub counted
