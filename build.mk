@@ -155,6 +155,13 @@ $(FUZZ_PROGRAMS): %: %.o $(PURE_OBJS)
 ifneq ($(O),build)
 $(O)/$(EXTENSION).so: $(OBJS)
 	$(CC) $(CFLAGS) $(SANITIZE_FLAGS) -shared -o $@ $(filter %.o,$^) $(LDFLAGS) $(SHLIB_LINK)
+
+# What is loaded with the sanitizers' libraries, not instrumented itself.
+HELPERS := $(O)/c11_threads.so $(O)/begin_early.so
+$(HELPERS): $(O)/%.so: test/tools/sanitize/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 -fno-builtin $(TE_WARNINGS) -fPIC -shared $(if $(findstring early,$@),-Wl$(comma)-z$(comma)initfirst) -o $@ $< -lpthread
+comma := ,
 endif
 
 .PHONY: FORCE proto programs units tools benchmarks everything instrumented fuzzers lint
@@ -166,7 +173,7 @@ tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAMS)
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
 everything: all programs
-instrumented: $(O)/$(EXTENSION).so
+instrumented: $(O)/$(EXTENSION).so $(HELPERS)
 fuzzers: $(FUZZ_PROGRAMS)
 
 lint: $(PROTO_C)

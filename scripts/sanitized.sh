@@ -20,12 +20,9 @@ instrumented() { # FLAGS: build the library with them, put it into the server
 	cp "build/$SANITIZE/trading_engine.so" "$("$private_config" --pkglibdir)/trading_engine.so"
 }
 
-# AddressSanitizer begins with the first allocation.  Let that not be one of libgpg-error's, which
-# comes with the server's libraries: it holds a lock of gettext that the sanitizer then waits for.
-begin_early() {
-	printf '#include <stdlib.h>\n__attribute__((constructor)) static void begin(void) { free(malloc(1)); }\n' |
-		"${CC:-gcc}" -fno-builtin -shared -fPIC -Wl,-z,initfirst -x c - -o "$SCRATCH/begin_early.so"
-	printf '%s\n' "$SCRATCH/begin_early.so"
+helper() { # NAME: of test/tools/sanitize, where the server's user can read it
+	cp "build/$SANITIZE/$1.so" "$SCRATCH"
+	printf '%s\n' "$SCRATCH/$1.so"
 }
 
 # Memory that is still in use when a process ends is the server's habit.  Its stack is measured by
@@ -33,13 +30,13 @@ begin_early() {
 case $SANITIZE in
 address)
 	instrumented "-g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
-	run="LD_PRELOAD='$(runtime libasan.so) $(runtime libubsan.so) $(begin_early)' \
+	run="LD_PRELOAD='$(runtime libasan.so) $(runtime libubsan.so) $(helper begin_early)' \
 ASAN_OPTIONS='detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0:quarantine_size_mb=16:log_path=$REPORTS/address' \
 UBSAN_OPTIONS='print_stacktrace=1:abort_on_error=1:log_path=$REPORTS/undefined'"
 	;;
 thread)
 	instrumented "-g -fno-omit-frame-pointer -fsanitize=thread"
-	run="LD_PRELOAD='$(runtime libtsan.so)' \
+	run="LD_PRELOAD='$(runtime libtsan.so) $(helper c11_threads)' \
 TSAN_OPTIONS='die_after_fork=0:halt_on_error=0:report_signal_unsafe=0:report_thread_leaks=0:log_path=$REPORTS/thread'"
 	;;
 valgrind)
