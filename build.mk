@@ -160,7 +160,7 @@ $(O)/$(EXTENSION).so: $(OBJS)
 HELPERS := $(O)/c11_threads.so $(O)/begin_early.so
 $(HELPERS): $(O)/%.so: test/tools/sanitize/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -O1 -fno-builtin $(TE_WARNINGS) -fPIC -shared $(if $(findstring early,$@),-Wl$(comma)-z$(comma)initfirst) -o $@ $< -lpthread
+	$(CC) -std=c11 -O1 -fno-builtin $(TE_WARNINGS) $(TE_INCLUDES) -fPIC -shared $(if $(findstring early,$@),-Wl$(comma)-z$(comma)initfirst) -o $@ $< -lpthread
 comma := ,
 endif
 
