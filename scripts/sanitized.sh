@@ -36,8 +36,9 @@ UBSAN_OPTIONS='print_stacktrace=1:abort_on_error=1:log_path=$REPORTS/undefined'"
 	;;
 thread)
 	instrumented "-g -fno-omit-frame-pointer -fsanitize=thread"
+	cp test/tools/sanitize/thread.supp "$SCRATCH"
 	run="LD_PRELOAD='$(runtime libtsan.so) $(helper c11_threads)' \
-TSAN_OPTIONS='die_after_fork=0:halt_on_error=0:report_signal_unsafe=0:report_thread_leaks=0:log_path=$REPORTS/thread'"
+TSAN_OPTIONS='die_after_fork=0:halt_on_error=0:report_signal_unsafe=0:report_thread_leaks=0:suppressions=$SCRATCH/thread.supp:log_path=$REPORTS/thread'"
 	;;
 valgrind)
 	run="valgrind -q --leak-check=no --num-callers=30 --log-file='$REPORTS/valgrind.%p'"
