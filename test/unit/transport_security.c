@@ -252,17 +252,9 @@ static void test_tls_flow(void)
 }
 
 /*
- * A proxy in a process of its own.  After SIGUSR1 it lets ten more bytes pass to the client, less
- * than a TLS record, and then nothing.
+ * A proxy in a process of its own.  When something is in its pipe it lets ten more bytes pass to
+ * the client, less than a TLS record, and then nothing.
  */
-static volatile sig_atomic_t proxy_stopping;
-
-static void stop_proxy(int signal)
-{
-	(void)signal;
-	proxy_stopping = 1;
-}
-
 static void proxy_bytes(int from, int to, size_t limit)
 {
 	char buffer[16384];
@@ -272,20 +264,22 @@ static void proxy_bytes(int from, int to, size_t limit)
 		_exit(0);
 }
 
-static void proxy_main(int listener)
+static void proxy_main(int listener, int stop)
 {
 	int client = accept(listener, NULL, NULL), broker = plain_connect_once(&server);
 	bool stopped = false;
 
 	while (!stopped) {
-		struct pollfd p[2] = {{.fd = client, .events = POLLIN}, {.fd = broker, .events = POLLIN}};
+		struct pollfd p[3] = {{.fd = client, .events = POLLIN},
+		                      {.fd = broker, .events = POLLIN},
+		                      {.fd = stop, .events = POLLIN}};
 
-		if (poll(p, 2, 50) < 0)
+		if (poll(p, 2, 50) < 0 || poll(&p[2], 1, 0) < 0)
 			continue;
 		if (p[0].revents != 0)
 			proxy_bytes(client, broker, SIZE_MAX);
 		if (p[1].revents != 0) {
-			stopped = proxy_stopping;
+			stopped = p[2].revents != 0;
 			proxy_bytes(broker, client, stopped ? 10 : SIZE_MAX);
 		}
 	}
@@ -293,13 +287,17 @@ static void proxy_main(int listener)
 		pause();
 }
 
-static pid_t start_proxy(int *port)
+static pid_t start_proxy(int *port, int *stop)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	int stopping[2];
 	pid_t pid;
 
 	*port = free_port();
+	if (pipe2(stopping, O_CLOEXEC) != 0)
+		bail_out("no pipe");
+	*stop = stopping[1];
 	address.sin_port = htons((uint16_t)*port);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
@@ -308,9 +306,9 @@ static pid_t start_proxy(int *port)
 	fflush(stdout);
 	if ((pid = fork()) == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		signal(SIGUSR1, stop_proxy);
-		proxy_main(listener);
+		proxy_main(listener, stopping[0]);
 	}
+	close(stopping[0]);
 	close(listener);
 	return pid;
 }
@@ -321,10 +319,11 @@ static void test_tls_stall(void)
 	Server through;
 	int64_t start;
 	pid_t proxy;
+	int stop;
 
 	server_start(&server);
 	through = server;
-	proxy = start_proxy(&through.port);
+	proxy = start_proxy(&through.port, &stop);
 	{
 		int port = server.port;
 
@@ -333,7 +332,8 @@ static void test_tls_stall(void)
 		server.port = port;
 	}
 	CALLER_UNTIL(&c, 10, caller_running(&c));
-	kill(proxy, SIGUSR1);
+	ok(write(stop, "", 1) == 1, "the proxy is told to stop");
+	close(stop);
 	sleep_ms(100);
 	c.publish_to = 10; /* their acknowledgements are what is cut */
 	c.events = 0;
