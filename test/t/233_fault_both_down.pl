@@ -44,11 +44,13 @@ $nats->stop;
 $kafka->down;
 wait_for_route($node, 'NONE|SUSPECT', 'without any broker, output waits');
 wait_for_route($node, 'NONE', 'and is given up on both');
-sleep 2 * $open + rounds(1, 30);
+# The publisher's queue fills up as well, to its bound.
+sleep 2 * $open + rounds(1, 120);
 
 my @before = map { own_memory($_) } @workers;
 cmp_ok(min(@before), '>', 0, 'the memory of each lane is known');
-my (@least, @most) = ();
+my (@least, @most);
+my $samples = 0;
 my $from = value($node, $signals);
 my $seconds = rounds(10, 600);
 my $start = time();
@@ -61,6 +63,7 @@ while (time() < $start + $seconds)
 		$least[$lane] = min($now[$lane], $least[$lane] // $now[$lane]);
 		$most[$lane] = max($now[$lane], $most[$lane] // $now[$lane]);
 	}
+	note(sprintf '%.0f s: %s kB', time() - $start, "@now") if ++$samples % 60 == 0;
 }
 my $took = time() - $start;
 my $made = value($node, $signals) - $from;
