@@ -113,6 +113,10 @@ wait_in($node, 'postgres', processes('copy'), 0, 'a template database is left al
 $node->safe_psql('postgres', 'ALTER DATABASE copy IS_TEMPLATE false');
 wait_in($node, 'postgres', processes('copy'), 2, 'a database that is no template any more is found');
 
+$node->safe_psql('postgres', 'ALTER DATABASE copy RENAME TO renamed');
+is($node->safe_psql('renamed', 'SELECT count(*) FROM trading.stat_workers WHERE datname = current_database()'), 2,
+	'ALTER DATABASE ... RENAME is not blocked, and its lanes are known by the new name at once');
+$node->safe_psql('postgres', 'ALTER DATABASE renamed RENAME TO copy');
 $node->safe_psql('postgres', 'DROP DATABASE copy');
 pass('DROP DATABASE is not blocked by workers');
 wait_in($node, 'postgres', "SELECT count(*) FROM trading.stat_databases WHERE datname = 'copy'", 0,
