@@ -43,7 +43,7 @@ for my $round (1 .. $rounds)
 	if ($round == $rounds / 2 + 1)
 	{
 		# As it is, the window keeps less under way than the buffers of a connection hold.
-		configure($node, 'trading_engine.publish_window' => 100000);
+		configure($node, 'trading_engine.publish_window' => 20000);
 		$node->restart;
 		wait_for_lanes($node);
 		@workers = worker_pids($node);
@@ -72,7 +72,8 @@ for my $round (1 .. $rounds)
 	sleep rounds(1, 10);
 	within(longest_pause($node, $start), 1, "frozen, round $round: the longest pause of a lane");
 	$nats->resume;
-	wait_for_route($node, 'NATS', "frozen, round $round: output comes back");
+	# With a window of that size, acknowledgements take long: a return may need more than one attempt.
+	wait_for_route($node, 'NATS', "frozen, round $round: output comes back", rounds(180, 600));
 	finish_submitting($run);
 	wait_for_settled($node);
 	my $accounts = proven("frozen, round $round", $node, nats => $nats, kafka => $kafka);
