@@ -111,10 +111,17 @@ for my $round (1 .. rounds(2, 20))
 	is(scalar @consumers, 2, "consumers deleted, round $round: each lane has one");
 	$nats->js_api("\$JS.API.CONSUMER.DELETE.trading_input.$_") for @consumers;
 	my $deleted = time();
+	my %old = map { $_ => 1 } @consumers;
+	wait_until('the lanes have other consumers', sub {
+		my @now = grep { !$old{$_} } @{ $nats->js_api('$JS.API.CONSUMER.NAMES.trading_input')->{consumers} // [] };
+		return @now == 2;
+	});
+	# Silence is noticed after two heartbeats, then the lane connects anew.
+	within(time() - $deleted, 2 * $heartbeat + 0.5, 'from the deletion to other consumers');
 	$nats->publish($nats->batch(batch_id => "consumer-$round"));
 	wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = 'consumer-$round'", 2,
 		"consumers deleted, round $round: the lanes make others, and read on");
-	within(time() - $deleted, 2 * $heartbeat + 2, 'from the deletion to the next input');
+	within(time() - $deleted, 2 * $heartbeat + 2, 'from the deletion to the next input that is decided');
 }
 settled($node, $nats);
 proven('deleted input and consumers', $node, nats => $nats, input_complete => 0);
