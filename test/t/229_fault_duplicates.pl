@@ -54,9 +54,14 @@ for my $producer (@producers)
 }
 wait_for_output($node, $nats);
 is(value($node, 'SELECT count(*) FROM trading.input_gaps'), 0, 'nothing is given up');
-my $accounts = proven('duplicates by both ways', $node, nats => $nats, kafka => $kafka);
-my $broadcasts = grep { $_->{envelope}{company_id} eq '_all' } @all;
-is($accounts->{applied}, $messages + $broadcasts, 'each message has taken effect once in each lane that it concerns');
+# Kafka's mock keeps 5 MB of a partition: in the full form it has forgotten what only came by Kafka.
+proven('duplicates by both ways', $node, nats => $nats, kafka => $kafka, input_complete => !full());
+my @lanes = map { my $company = $_->[0]; [ $company, $company eq '_all' ? (0, 1) : value($node, "SELECT trading.lane_of('$company', 2)") ] } @producers;
+my %lanes = map { my ($company, @of) = @$_; ($company => \@of) } @lanes;
+my @expected = sort map { my ($e, $id) = ($_->{envelope}, $_->{payload}{batch_id}); map { "$_ $e->{company_id} $e->{seq} $id" } @{ $lanes{ $e->{company_id} } } } @all;
+my @applied = sort split /\n/, value($node, q{SELECT concat_ws(' ', lane, company_id, producer_seq, batch_id) FROM trading.prediction_batches});
+is(scalar @applied, scalar @expected, 'each message has taken effect once in each lane that it concerns');
+is(join("\n", grep { $applied[$_] ne $expected[$_] } 0 .. $#expected), '', 'and it is that message');
 is(value($node, q{SELECT count(*) FROM (SELECT company_id, producer_seq, lag(producer_seq) OVER (PARTITION BY lane, company_id ORDER BY batch_no, position) AS before
 	FROM trading.prediction_batches) AS p WHERE before IS NOT NULL AND producer_seq <> before + 1}), 0, 'in the order of its producer, without a hole');
 $node->stop;
