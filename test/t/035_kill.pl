@@ -111,11 +111,17 @@ sub workers_run
 	});
 }
 
+my $connects;
+
+sub connects { my ($node) = @_; return asked($node, q{SELECT sum(connects) FROM trading.stat_transports WHERE transport = 'nats'}) // 0; }
+
+# Each lane has connected once more than before the broker was killed.
 sub broker_is_used
 {
 	my ($node) = @_;
 	return wait_until('the workers have the broker', sub {
-		return (asked($node, q{SELECT count(*) FROM trading.stat_transports WHERE transport = 'nats' AND state = 'ready'}) // '') eq '2';
+		return connects($node) >= $connects + 2
+		  && (asked($node, q{SELECT count(*) FROM trading.stat_transports WHERE transport = 'nats' AND state = 'ready'}) // '') eq '2';
 	});
 }
 
@@ -130,6 +136,7 @@ disturbed('worker', rounds(10, 200), sub {
 
 disturbed('broker', rounds(10, 50), sub {
 	my ($node, $nats) = @_;
+	$connects = connects($node);
 	$nats->kill9;
 	$nats->start;
 }, back => \&broker_is_used, limit => 2);
