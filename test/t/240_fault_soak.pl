@@ -204,7 +204,7 @@ my %fault = (
 
 my $begun = time();
 my ($faults, %done) = (0);
-my $held = TradingEngineSoak->new(warm_up => $long ? 180 : 0);
+my $held = TradingEngineSoak->new(warm_up => $long ? $seconds / 6 : 0);
 
 sub measure
 {
@@ -272,7 +272,7 @@ note(sprintf 'memory of a worker: %.0f kB per hour (standard error %.0f) by %d s
 	@$growth{qw(slope error samples workers)}, ($held->range('memory'))[1]) if $growth;
 SKIP:
 {
-	skip 'memory is measured in a long run without sanitizers', 1 if !$long || $ENV{TE_SANITIZED};
+	skip 'growth takes an hour to be told from caches that fill, and no sanitizers', 1 if $seconds < 3600 || $ENV{TE_SANITIZED};
 	cmp_ok($growth->{slope}, '<', 1024, 'no worker grows by a megabyte in an hour');
 }
 $node->stop;
