@@ -39,7 +39,7 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	SELECT format('lane %s', l.lane),
-	       CASE WHEN w.state = 'running' AND w.outbox_pending < 100000 THEN 'OK'
+	       CASE WHEN w.state = 'running' AND w.reason IS NULL AND w.outbox_pending < 100000 THEN 'OK'
 		    WHEN w.state IN ('running', 'starting', 'draining') THEN 'WARN' ELSE 'FAIL' END,
 	       concat_ws(', ', COALESCE(w.state, 'no worker'), w.reason, w.failures || ' failures in a row',
 		CASE WHEN w.outbox_pending > 0 THEN w.outbox_pending || ' messages wait for the broker' END)

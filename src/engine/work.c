@@ -64,8 +64,10 @@ struct TeWork
 	TeArena arena, release_arena;
 	int64 started_at;
 
-	bool settled; /* the lane is ours beyond doubt: input may be taken */
-	bool halted;  /* and is shown so */
+	bool settled;                /* the lane is ours beyond doubt: input may be taken */
+	bool halted;                 /* and is shown so */
+	bool troubled;               /* a reason is shown that something failed for */
+	char failure[TE_REASON_MAX]; /* of the last attempt() that failed */
 
 	char *contradiction; /* of settings that were not taken at a reload; NULL: none were */
 
@@ -169,6 +171,14 @@ static void report(TeWork *work, const char *reason)
 	               : reason ? reason
 	                        : work->contradiction);
 	work->halted = halt != NULL;
+	work->troubled = false;
+}
+
+/* Until something of the same kind succeeds. */
+static void report_trouble(TeWork *work, const char *message)
+{
+	report(work, message);
+	work->troubled = true;
 }
 
 /* The lane is ours: by its row, or because the broker has nothing that we don't. */
@@ -393,7 +403,7 @@ static ErrorData *end_failed(TeWork *work)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
 		        errmsg("lane %d has batches of another writer: starting anew", work->context.lane));
 	te_count(&work->context.slot->counters.errors, 1);
-	report(work, error->message);
+	report_trouble(work, error->message);
 	if (lacks_partition(error))
 		work->partitions_at = work->upkeep_at = 0;
 	return error;
@@ -466,7 +476,7 @@ static bool run_batch(TeWork *work)
 		return false;
 	}
 	batch_committed(work);
-	if (batch.steps > 0 || work->halted)
+	if (batch.steps > 0 || work->halted || work->troubled)
 		report(work, NULL);
 	if (work->context.publisher != NULL)
 		te_publisher_run(work->context.publisher, te_monotonic_us());
@@ -513,13 +523,33 @@ static bool attempt(TeWork *work, void (*action)(TeWork *work))
 	}
 	PG_CATCH();
 	{
+		ErrorData *error;
+
 		MemoryContextSwitchTo(TopMemoryContext);
+		error = CopyErrorData();
+		strlcpy(work->failure, error->message, sizeof(work->failure));
+		FreeErrorData(error);
 		te_session_abort(false);
 		te_count(&work->context.slot->counters.errors, 1);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(TopMemoryContext);
 	return done;
+}
+
+/* Nothing is decided by a cache that is known to be old; false: it stays so for now. */
+static bool be_fresh(TeWork *work)
+{
+	bool fresh = !te_cache_stale(work->context.cache) && !te_intake_stale(work->intake);
+
+	if (fresh)
+		return true;
+	fresh = attempt(work, refresh);
+	if (work->settled && !fresh)
+		report_trouble(work, work->failure);
+	else if (work->settled && work->troubled)
+		report(work, NULL);
+	return fresh;
 }
 
 static void upkeep(TeWork *work, int64 now)
@@ -577,9 +607,7 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		AcceptInvalidationMessages();
 		if (now >= work->retry_at) {
 			work->retry_at = 0;
-			/* Nothing is decided by a cache that is known to be old. */
-			if ((te_cache_stale(work->context.cache) || te_intake_stale(work->intake)) &&
-			    !attempt(work, refresh))
+			if (!be_fresh(work))
 				work->retry_at = now + RETRY_MAX_US;
 			else if (work->settled)
 				more = run_batch(work) || (work->retry_at == 0 && te_intake_retrying(work->intake));
