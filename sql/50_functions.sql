@@ -204,7 +204,9 @@ CREATE FUNCTION trading.one_prediction(message bytea, index integer) RETURNS byt
 COMMENT ON FUNCTION trading.one_prediction(bytea, integer) IS 'a message with predictions, reduced to one of them, counted from 0: without a number, and with the batch id "<id>#<index>"';
 
 -- A message comes in again as it came first, and is judged anew.  It takes effect though its
--- number was used up; if it has taken effect meanwhile, nothing happens.
+-- number was used up; if it has taken effect meanwhile, nothing happens.  Who wrote it by SQL was
+-- known by his session, which the inbox tells; of what trading.prune() has deleted there, and of
+-- what came from a broker, however often it was tried again, producer and token are looked at.
 CREATE FUNCTION trading.retry_dead_letter(dead_letter_id uuid) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -226,7 +228,8 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
 	INSERT INTO trading.inbox (kind, company_id, user_id, subject, authorised, payload, submitted_by)
-	VALUES ('retry', COALESCE(letter.company_id, '_all'), COALESCE(letter.user_id, '_all'), letter.subject, letter.source = 'inbox',
+	VALUES ('retry', COALESCE(letter.company_id, '_all'), COALESCE(letter.user_id, '_all'), letter.subject,
+		letter.source = 'inbox' AND COALESCE((SELECT i.authorised FROM trading.inbox AS i WHERE i.inbox_id = letter.input_seq), false),
 		CASE WHEN letter.prediction_index IS NULL THEN letter.message
 		     ELSE trading.one_prediction(letter.message, letter.prediction_index) END, session_user);
 	UPDATE trading.dead_letters AS d SET retried_at = now()

@@ -35,6 +35,8 @@ my $stranger = letter(q{producer_id = 'late'});
 is((retry($stranger))[0], 0, 'its message is tried again');
 wait_for($node, 'SELECT count(*) FROM trading.dead_letters', 2, 'too soon: it is refused again');
 is((retry($stranger))[0], 3, 'a dead letter is tried once');
+is((retry(letter('retried_at IS NULL')))[0], 0, 'and again');
+wait_for($node, q{SELECT count(*) FROM trading.dead_letters WHERE reason = 'NOT_AUTHORISED'}, 3, 'no retry makes an unknown producer a known one');
 my $second = letter('retried_at IS NULL');
 value($node, q{INSERT INTO trading.producers (company_id, producer_id) VALUES ('acme', 'late')});
 is((retry($second))[0], 0, 'tried again, now that the producer is known');
