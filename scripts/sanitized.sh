@@ -31,8 +31,8 @@ case $SANITIZE in
 address)
 	instrumented "-g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 	run="LD_PRELOAD='$(runtime libasan.so) $(runtime libubsan.so) $(helper begin_early)' \
-ASAN_OPTIONS='detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0:quarantine_size_mb=16:log_path=$REPORTS/address' \
-UBSAN_OPTIONS='print_stacktrace=1:abort_on_error=1:log_path=$REPORTS/undefined'"
+ASAN_OPTIONS='detect_leaks=0:abort_on_error=1:print_stacktrace=1:detect_stack_use_after_return=0:quarantine_size_mb=16:log_path=$REPORTS/address' \
+UBSAN_OPTIONS='print_stacktrace=1:abort_on_error=1'"
 	;;
 thread)
 	instrumented "-g -fno-omit-frame-pointer -fsanitize=thread"
@@ -55,7 +55,8 @@ exec env $run '$bindir/postgres.bin' "\$@"
 SERVER
 chmod 755 "$bindir/postgres"
 
-# Of reports that are about the server alone, or a library, nothing is said.
+# Of reports that are about the server alone, or a library, nothing is said.  Where both sanitizers
+# run, that of undefined behaviour speaks on standard error, which is the server's log.
 count_reports() {
 	local file found=0
 	while read -r file; do
@@ -64,6 +65,11 @@ count_reports() {
 		say "-- $file"
 		head -n 60 "$file" | cut -c 1-200
 	done < <(find "$REPORTS" -type f -size +0)
+	while read -r file; do
+		found=$((found + 1))
+		say "-- $file"
+		grep -A 20 -m 3 ': runtime error: ' "$file" | cut -c 1-200
+	done < <(find "$SCRATCH/out" -name '*.log' -type f -exec grep -l ': runtime error: ' {} + | sort -u)
 	say "== $SANITIZE: $found reports"
 	count 0 "$found" 0
 }
