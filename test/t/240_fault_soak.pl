@@ -84,13 +84,19 @@ wait_for_route($node, 'NATS', 'output begins on NATS');
 my (%waiting, %gone);
 my $produced = 0;
 
-# Producers send by the transports that are there, and later what they couldn't.
+# Producers send by the transports that are there, and later what they couldn't.  What a broker
+# doesn't acknowledge in time it may have or not, so it is sent again.
 sub deliver
 {
 	my %by = (nats => $nats, kafka => $kafka);
 	for my $way (grep { !$gone{$_} && @{ $waiting{$_} // [] } } sort keys %by)
 	{
-		$by{$way}->publish(splice @{ $waiting{$way} });
+		wait_until("$way takes what producers send", sub {
+			my $sent = eval { $by{$way}->publish(@{ $waiting{$way} }); 1 };
+			note("$way: $@") unless $sent;
+			return $sent;
+		});
+		$waiting{$way} = [];
 	}
 	return;
 }
