@@ -35,8 +35,9 @@ $ENV{PGCTLTIMEOUT} = 300;
 
 # Faults that workers survive, and those that they don't.
 my @gentle = ('nats frozen', 'nats killed', 'nats restarted', 'link dropped', 'link slow', 'link cut', 'kafka frozen',
-	'kafka down', 'kafka errors', 'both gone', 'settings reloaded', 'strategies changed', 'backends terminated');
-my @harsh = ('worker terminated', 'all workers terminated', 'worker killed', 'server killed', 'server stopped at once',
+	'kafka down', 'kafka errors', 'both gone', 'strategies changed', 'backends terminated');
+# Workers begin anew with settings of the transports that have changed.
+my @harsh = ('settings reloaded', 'worker terminated', 'all workers terminated', 'worker killed', 'server killed', 'server stopped at once',
 	'server stopped', ($long ? ('lanes recut', 'lanes adopted') : ()));
 
 # Input that comes: from whom, by which transports (both: as copies), and what is wrong with it.
