@@ -20,7 +20,7 @@ my $kafka = TradingEngineKafka->new('both', lanes => 2, input_partitions => 3)->
 my $node = engine('both', nats => $nats, lanes => 1, conf => {
 	'restart_after_crash' => 'on',
 	'trading_engine.restart_delay' => '100ms',
-	'trading_engine.kafka_brokers' => "'" . $kafka->brokers . "'",
+	$kafka->settings,
 	'trading_engine.gap_request_after' => 100,
 	'trading_engine.gap_wait' => 60000,
 });

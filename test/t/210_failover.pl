@@ -27,7 +27,7 @@ my $kafka = TradingEngineKafka->new('failover', lanes => 2)->start;
 my $node = engine('failover', nats => $nats, lanes => 2, conf => {
 	'restart_after_crash' => 'on',
 	'trading_engine.restart_delay' => '100ms',
-	'trading_engine.kafka_brokers' => "'" . $kafka->brokers . "'",
+	$kafka->settings,
 	'trading_engine.route_dwell' => '2s',
 	'trading_engine.route_dwell_max' => '4s',
 	'trading_engine.route_probe_wait' => '300ms',
@@ -201,7 +201,7 @@ $nats->stop;
 #----------------------------------------------------------------------
 
 my $only = TradingEngineKafka->new('only', lanes => 2)->start;
-$node = engine('only', lanes => 2, conf => { 'trading_engine.kafka_brokers' => "'" . $only->brokers . "'" });
+$node = engine('only', lanes => 2, conf => { $only->settings });
 company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
 company($node, 'north', users => ['nina'], strategy => \%strategy);
 decided(submit(), 'without NATS');

@@ -19,7 +19,7 @@ plan skip_all => TradingEngineKafka::missing() if TradingEngineKafka::missing();
 my $nats = TradingEngineNats->new('foreign')->start;
 my $kafka = TradingEngineKafka->new('foreign', lanes => 1)->start;
 my $node = engine('foreign', nats => $nats, lanes => 1, conf => {
-	'trading_engine.kafka_brokers' => "'" . $kafka->brokers . "'", 'trading_engine.restart_delay' => '100ms' });
+	$kafka->settings, 'trading_engine.restart_delay' => '100ms' });
 company($node, 'acme', users => ['ann'], strategy => {
 	allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000, signal_ttl_seconds => 3600 });
 

@@ -21,7 +21,7 @@ my $nats = TradingEngineNats->new('backlog')->start;
 my $kafka = TradingEngineKafka->new('backlog', lanes => 1)->start;
 my $node = engine('backlog', nats => $nats, lanes => 1, conf => {
 	'log_statement' => 'none',
-	'trading_engine.kafka_brokers' => "'" . $kafka->brokers . "'",
+	$kafka->settings,
 	'trading_engine.route_dwell' => '1s',
 	'trading_engine.route_probe_wait' => '300ms',
 	'trading_engine.route_probe_successes' => 2,
