@@ -109,7 +109,9 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	TEXT(nats_credentials_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the user JWT and its seed.") \
 	TEXT(nats_key_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate's key.") \
 	TEXT(nats_nkey_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the NKey seed.") \
+	TEXT(nats_password_file, "", NULL, DATABASE, TE_GUC_SECRET, "File whose first line is the password for the broker, or, without nats_username, a token.") \
 	TEXT(nats_url, "", NULL, DATABASE, TE_GUC_SECRET, "Addresses of the NATS servers, separated by commas; empty: no broker.") \
+	TEXT(nats_username, "", NULL, DATABASE, TE_GUC_SECRET, "Name of the engine's user at the broker, where it has a password.") \
 	BOOL(notify, true, DATABASE, 0, "Send a notification after a batch that made signals or took reports.") \
 	INT(outbox_retention, 86400, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Time that messages are kept after they were acknowledged, to be sent again should a broker lose them.") \
 	INT(output_max_age, 604800, 0, INT_MAX, DATABASE, GUC_UNIT_S, "Age limit of an output stream that the engine creates; 0: none.") \

@@ -9,6 +9,7 @@
 #include "engine/latency.h"
 #include "engine/link.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/fd.h"
@@ -29,14 +30,25 @@
 /* Latch, death of the postmaster, and two descriptors of each transport. */
 #define SET_SIZE (2 + 2 * TE_VIA_COUNT)
 
+/*
+ * Different errors of one trouble that reach the log; one that repeats itself is logged once.  A
+ * trouble is over when the connection has lasted for so long.
+ */
+#define TOLD_MAX 8
+#define TROUBLE_OVER_US INT64CONST(60000000)
+
 typedef struct End
 {
 	TeTransport *transport; /* NULL: not configured, or not to be had */
 	uint64_t generation;    /* of the socket in the set */
 	int socket_at;          /* its position in the set, or -1 */
 	bool want_write;
-	uint64_t strays; /* of the transport, as far as they are counted */
-	char *refusal;   /* why there is no transport though it is configured, or NULL */
+	uint64_t strays;       /* of the transport, as far as they are counted */
+	char *refusal;         /* why there is no transport though it is configured, or NULL */
+	uint64_t errors;       /* of the transport, as far as they are looked at */
+	uint32 told[TOLD_MAX]; /* hashes of what the log has about this trouble */
+	int told_count;
+	bool told_end;
 } End;
 
 struct TeLink
@@ -75,11 +87,23 @@ static void close_transports(int code pg_attribute_unused(), Datum arg)
 static char *connection_settings(void)
 {
 	const char *const texts[] = {
-		te_guc_nats_url,       te_guc_nats_credentials_file, te_guc_nats_nkey_file,
-		te_guc_nats_ca_file,   te_guc_nats_cert_file,        te_guc_nats_key_file,
-		te_guc_subject_prefix, te_guc_input_stream,          te_guc_output_stream,
-		te_guc_kafka_brokers,  te_guc_kafka_ca_file,         te_guc_kafka_cert_file,
-		te_guc_kafka_key_file, te_guc_kafka_sasl_username,   te_guc_kafka_sasl_password_file,
+		te_guc_nats_url,
+		te_guc_nats_credentials_file,
+		te_guc_nats_nkey_file,
+		te_guc_nats_ca_file,
+		te_guc_nats_cert_file,
+		te_guc_nats_key_file,
+		te_guc_nats_username,
+		te_guc_nats_password_file,
+		te_guc_subject_prefix,
+		te_guc_input_stream,
+		te_guc_output_stream,
+		te_guc_kafka_brokers,
+		te_guc_kafka_ca_file,
+		te_guc_kafka_cert_file,
+		te_guc_kafka_key_file,
+		te_guc_kafka_sasl_username,
+		te_guc_kafka_sasl_password_file,
 	};
 	const int numbers[] = {
 		te_guc_kafka_security_protocol,  te_guc_kafka_sasl_mechanism, te_guc_kafka_ack_timeout,
@@ -130,6 +154,8 @@ static TeTransport *create_nats(int lane, const char *installation)
 	init_config(&config, lane, installation);
 	snprintf(output_stream, sizeof(output_stream), "%s_%d", te_guc_output_stream, lane);
 	config.url = te_guc_nats_url;
+	config.user = set_or_null(te_guc_nats_username);
+	config.password_file = set_or_null(te_guc_nats_password_file);
 	config.credentials_file = set_or_null(te_guc_nats_credentials_file);
 	config.nkey_seed_file = set_or_null(te_guc_nats_nkey_file);
 	config.tls_ca_file = set_or_null(te_guc_nats_ca_file);
@@ -186,6 +212,11 @@ TeLink *te_link_create(TeLaneSlot *slot, int lane, int lanes, const char *instal
 	for (int via = 0; via < TE_VIA_COUNT; via++)
 		link->ends[via].socket_at = -1;
 	before_shmem_exit(close_transports, PointerGetDatum(link));
+	if (strchr(te_guc_nats_url, '@') != NULL)
+		ereport(WARNING, errcode(ERRCODE_CONFIG_FILE_ERROR),
+		        errmsg("trading_engine.nats_url has a password or token in it"),
+		        errdetail("The server itself writes a setting's value to its log when it changes."),
+		        errhint("Set trading_engine.nats_username and nats_password_file instead."));
 	if (te_guc_nats_url[0] != '\0')
 		link->ends[TE_VIA_NATS].transport = create_nats(lane, installation);
 	if (te_guc_kafka_brokers[0] != '\0')
@@ -333,10 +364,40 @@ void te_link_await_replies(TeLink *link, int64 until_us)
 	(void)ppoll(&socket, 1, &timeout, NULL);
 }
 
+static const char *const broker_names[TE_VIA_COUNT] = {"NATS", "Kafka"};
+
+/* Each error of a trouble once, and its end. */
+static void log_trouble(End *end, TeVia via, int lane, const TeTransportStats *stats)
+{
+	bool ready = stats->state == TE_TRANSPORT_READY;
+	uint32 hash;
+
+	if (ready && end->told_count > 0 && !end->told_end) {
+		end->told_end = true;
+		ereport(LOG, errmsg("lane %d is connected to %s again", lane, broker_names[via]));
+	}
+	if (ready && te_monotonic_us() - stats->since > TROUBLE_OVER_US)
+		end->told_count = 0;
+	if (stats->errors == end->errors)
+		return;
+	end->errors = stats->errors;
+	hash = hash_bytes((const unsigned char *)stats->last_error, (int)strlen(stats->last_error));
+	for (int i = 0; i < end->told_count; i++)
+		if (end->told[i] == hash)
+			return;
+	if (end->told_count == TOLD_MAX)
+		return;
+	end->told[end->told_count++] = hash;
+	end->told_end = false;
+	ereport(LOG, errcode(ERRCODE_CONNECTION_FAILURE),
+	        errmsg("lane %d has trouble with %s", lane, broker_names[via]),
+	        errdetail_internal("%s", stats->last_error));
+}
+
 /* One transport; returns its figures, or NULL where there is none. */
 static const TeTransportStats *report_end(TeLink *link, TeVia via)
 {
-	const End *end = &link->ends[via];
+	End *end = &link->ends[via];
 	TeTransportSlot *shown = &link->slot->transports[via];
 	const TeTransportStats *stats;
 
@@ -350,6 +411,7 @@ static const TeTransportStats *report_end(TeLink *link, TeVia via)
 	te_lane_report_transport(link->slot, (TeTransportKind)via,
 	                         te_transport_state_text(stats->state), stats->server_url,
 	                         stats->last_error);
+	log_trouble(end, via, link->slot->lane, stats);
 	te_gauge(&shown->connects, (int64)stats->connects);
 	te_gauge(&shown->disconnects, (int64)stats->disconnects);
 	te_gauge(&shown->errors, (int64)stats->errors);

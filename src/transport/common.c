@@ -11,8 +11,6 @@
 #define CONFIG_STRINGS(X)                                                                          \
 	X(url)                                                                                         \
 	X(user)                                                                                        \
-	X(password)                                                                                    \
-	X(token)                                                                                       \
 	X(password_file)                                                                               \
 	X(security_protocol)                                                                           \
 	X(sasl_mechanism)                                                                              \
@@ -72,8 +70,6 @@ const char *te_config_find_bad(const TeTransportConfig *c)
 		return "prefix must be one or more subject tokens";
 	if (c->lane < 0)
 		return "lane must not be negative";
-	if ((c->tls_cert_file == NULL) != (c->tls_key_file == NULL))
-		return "tls_cert_file and tls_key_file need each other";
 	if (c->input_ring < 4 || c->output_window < 1 || c->input_buffer_bytes < 1 ||
 	    c->output_buffer_bytes < 1)
 		return "input_ring, output_window and buffer sizes must be positive";

@@ -100,8 +100,8 @@ static bool take_event(TeKafkaAttempt *attempt, Look *looks, int count, rd_kafka
 		if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__PARTITION_EOF ||
 		    rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
 			return true;
-		return te_kafka_attempt_fail(attempt, "cannot read %s/%d: %s", look->topic,
-		                             (int)look->partition, rd_kafka_event_error_string(event));
+		return te_attempt_fail(&attempt->base, "cannot read %s/%d: %s", look->topic,
+		                       (int)look->partition, rd_kafka_event_error_string(event));
 	default:
 		return true;
 	}
@@ -123,7 +123,7 @@ static bool assign(TeKafkaAttempt *attempt, const Look *looks, int count)
 	err = rd_kafka_assign(attempt->link->consumer, open > 0 ? list : NULL);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return te_kafka_attempt_fail(attempt, "cannot read: %s", rd_kafka_err2str(err));
+		return te_attempt_fail(&attempt->base, "cannot read: %s", rd_kafka_err2str(err));
 	return true;
 }
 
@@ -149,8 +149,8 @@ static bool look_at(TeKafkaAttempt *attempt, Look *looks, int count)
 		open = 0;
 		for (int i = 0; i < count; i++)
 			open += !looks[i].done;
-		if (ok && open > 0 && (atomic_load(&attempt->abandoned) || monotonic_us() >= until))
-			ok = te_kafka_attempt_fail(attempt, "the brokers don't let messages be read");
+		if (ok && open > 0 && (te_attempt_is_abandoned(&attempt->base) || monotonic_us() >= until))
+			ok = te_attempt_fail(&attempt->base, "the brokers don't let messages be read");
 	}
 	for (int i = 0; i < count; i++)
 		looks[i].done = true;
@@ -173,8 +173,8 @@ static bool ask_offsets(TeKafkaAttempt *attempt, rd_kafka_topic_partition_list_t
 	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 		err = list->elems[i].err;
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return te_kafka_attempt_fail(attempt, "cannot ask for the ends of partitions: %s",
-		                             rd_kafka_err2str(err));
+		return te_attempt_fail(&attempt->base, "cannot ask for the ends of partitions: %s",
+		                       rd_kafka_err2str(err));
 	return true;
 }
 
@@ -338,7 +338,7 @@ bool te_kafka_check_input(TeKafkaAttempt *attempt)
 	cases = calloc((size_t)count, sizeof(*cases));
 	if (check->found == NULL || cases == NULL) {
 		free(cases);
-		return te_kafka_attempt_fail(attempt, "out of memory");
+		return te_attempt_fail(&attempt->base, "out of memory");
 	}
 	for (int i = 0; i < TE_KAFKA_INPUTS; i++)
 		for (int32_t p = 0; p < attempt->link->partitions[i]; p++) {

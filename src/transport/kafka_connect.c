@@ -5,11 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Abandoned attempts and links that hang in being freed.  With more we wait for one to end. */
@@ -18,49 +16,7 @@
 /* A wait for the brokers that can be abandoned, in slices. */
 #define SLICE_MS 250
 
-/*----------------------------------------------------------------------
- * Leftovers
- *----------------------------------------------------------------------*/
-
-static pthread_mutex_t leftovers_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t leftovers_changed = PTHREAD_COND_INITIALIZER;
-static unsigned leftovers;
-
-static void count_leftover(int change)
-{
-	pthread_mutex_lock(&leftovers_lock);
-	leftovers = (unsigned)((int)leftovers + change);
-	pthread_cond_broadcast(&leftovers_changed);
-	pthread_mutex_unlock(&leftovers_lock);
-}
-
-unsigned te_kafka_leftovers(void)
-{
-	unsigned count;
-
-	pthread_mutex_lock(&leftovers_lock);
-	count = leftovers;
-	pthread_mutex_unlock(&leftovers_lock);
-	return count;
-}
-
-void te_kafka_await_leftovers(int64_t microseconds)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += microseconds / TE_SEC;
-	until.tv_nsec += microseconds % TE_SEC * 1000;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	pthread_mutex_lock(&leftovers_lock);
-	while (leftovers > 0 &&
-	       pthread_cond_timedwait(&leftovers_changed, &leftovers_lock, &until) == 0)
-		;
-	pthread_mutex_unlock(&leftovers_lock);
-}
+TeLeftovers te_kafka_leftovers = TE_LEFTOVERS_NONE;
 
 /*----------------------------------------------------------------------
  * Links
@@ -85,7 +41,7 @@ static void free_link(TeKafkaLink *link)
 static void *free_link_main(void *argument)
 {
 	free_link(argument);
-	count_leftover(-1);
+	te_leftovers_add(&te_kafka_leftovers, -1);
 	return NULL;
 }
 
@@ -103,9 +59,9 @@ void te_kafka_link_release(TeKafkaLink *link)
 	if (link == NULL || atomic_fetch_sub(&link->refs, 1) > 1)
 		return;
 	te_kafka_link_silence(link);
-	count_leftover(1);
+	te_leftovers_add(&te_kafka_leftovers, 1);
 	if (te_thread_start(NULL, free_link_main, link) != 0)
-		count_leftover(-1);
+		te_leftovers_add(&te_kafka_leftovers, -1);
 }
 
 /* A link that is looked at. */
@@ -151,7 +107,7 @@ static void *look_main(void *argument)
 	te_kafka_settings_release(looking->settings);
 	te_kafka_link_release(link);
 	free(looking);
-	count_leftover(-1);
+	te_leftovers_add(&te_kafka_leftovers, -1);
 	return NULL;
 }
 
@@ -164,14 +120,15 @@ void te_kafka_link_look(TeKafkaLink *link, TeKafkaSettings *settings)
 	atomic_store(&link->looking, true);
 	atomic_fetch_add(&link->refs, 1);
 	*looking = (Looking){link, te_kafka_settings_ref(settings)};
-	count_leftover(1); /* whoever waits for the link to be gone waits for this too */
+	te_leftovers_add(&te_kafka_leftovers,
+	                 1); /* whoever waits for the link to be gone waits for this too */
 	if (te_thread_start(NULL, look_main, looking) == 0)
 		return;
 	atomic_store(&link->looking, false);
 	atomic_fetch_sub(&link->refs, 1);
 	te_kafka_settings_release(settings);
 	free(looking);
-	count_leftover(-1);
+	te_leftovers_add(&te_kafka_leftovers, -1);
 }
 
 static rd_kafka_t *make_instance(const TeKafkaSettings *settings, rd_kafka_type_t type, char *error,
@@ -195,21 +152,21 @@ static bool make_link(TeKafkaAttempt *attempt)
 	TeKafkaLink *link = calloc(1, sizeof(*link));
 
 	if (link == NULL)
-		return te_kafka_attempt_fail(attempt, "out of memory");
+		return te_attempt_fail(&attempt->base, "out of memory");
 	attempt->link = link;
 	atomic_init(&link->refs, 1);
 	atomic_init(&link->looking, false);
 	atomic_init(&link->grown, 0);
 	atomic_init(&link->unanswered, 0);
-	link->wake_fd = fcntl(attempt->wake_fd, F_DUPFD_CLOEXEC, 0);
+	link->wake_fd = fcntl(attempt->base.wake_fd, F_DUPFD_CLOEXEC, 0);
 	if (link->wake_fd < 0)
-		return te_kafka_attempt_fail(attempt, "no descriptor: %s", strerrordesc_np(errno));
-	link->producer =
-		make_instance(attempt->settings, RD_KAFKA_PRODUCER, attempt->error, sizeof(attempt->error));
+		return te_attempt_fail(&attempt->base, "no descriptor: %s", strerrordesc_np(errno));
+	link->producer = make_instance(attempt->settings, RD_KAFKA_PRODUCER, attempt->base.error,
+	                               sizeof(attempt->base.error));
 	if (link->producer == NULL)
 		return false;
-	link->consumer =
-		make_instance(attempt->settings, RD_KAFKA_CONSUMER, attempt->error, sizeof(attempt->error));
+	link->consumer = make_instance(attempt->settings, RD_KAFKA_CONSUMER, attempt->base.error,
+	                               sizeof(attempt->base.error));
 	if (link->consumer == NULL)
 		return false;
 	rd_kafka_poll_set_consumer(link->consumer);
@@ -219,13 +176,13 @@ static bool make_link(TeKafkaAttempt *attempt)
 }
 
 /*----------------------------------------------------------------------
- * Attempts.  One has two owners, the thread and the transport; whoever comes second frees it.
+ * Attempts
  *----------------------------------------------------------------------*/
 
-typedef enum { ATTEMPT_RUNNING, ATTEMPT_DONE, ATTEMPT_ABANDONED } AttemptState;
-
-static void free_attempt(TeKafkaAttempt *attempt)
+static void release_attempt(TeAttempt *base)
 {
+	TeKafkaAttempt *attempt = (TeKafkaAttempt *)base;
+
 	te_kafka_link_release(attempt->link);
 	te_kafka_settings_release(attempt->settings);
 	free(attempt->check.found);
@@ -233,37 +190,71 @@ static void free_attempt(TeKafkaAttempt *attempt)
 	free(attempt);
 }
 
-bool te_kafka_attempt_fail(TeKafkaAttempt *attempt, const char *format, ...)
+/* The settings that an error may come from, or empty. */
+static const char *name_settings(rd_kafka_resp_err_t err, const char *text,
+                                 const TeTransportConfig *config)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(attempt->error, sizeof(attempt->error), format, arguments);
-	va_end(arguments);
-	return false;
+	if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+		return ", check kafka_sasl_mechanism, kafka_sasl_username and kafka_sasl_password_file";
+	if (err != RD_KAFKA_RESP_ERR__SSL && strstr(text, "SSL handshake") == NULL)
+		return "";
+	return config->tls_cert_file != NULL
+	           ? ", check kafka_ca_file, kafka_cert_file and kafka_key_file"
+	           : ", check kafka_security_protocol and kafka_ca_file";
 }
 
-/* What librdkafka said last about this link, or empty. */
-static void read_complaints(TeKafkaLink *link, char *text, size_t size)
+/* How much an event of librdkafka's tells: nothing, a word of its log, an error, one with a cause.
+ */
+typedef enum { TELLS_NOTHING, TELLS_LOG, TELLS_ERROR, TELLS_CAUSE } Telling;
+
+/* The event's text, when it tells as much as the one before. */
+static Telling read_event(rd_kafka_event_t *event, const TeTransportConfig *config, Telling before,
+                          char *text, size_t size)
+{
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	const char *words, *settings, *fac;
+	Telling telling;
+	int level;
+
+	if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
+	    err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		words = rd_kafka_event_error_string(event);
+		settings = name_settings(err, words, config);
+		telling = settings[0] != '\0' ? TELLS_CAUSE : TELLS_ERROR;
+	} else if (rd_kafka_event_log(event, &fac, &words, &level) == 0) {
+		settings = "";
+		telling = TELLS_LOG;
+	} else {
+		return before;
+	}
+	if (telling < before)
+		return before;
+	snprintf(text, size, "%s: %s", settings, words);
+	return telling;
+}
+
+/*
+ * The most telling thing that librdkafka said last about this link, or empty.  How long it took is
+ * cut off: the same complaint is the same text.
+ */
+static void read_complaints(TeKafkaLink *link, const TeTransportConfig *config, char *text,
+                            size_t size)
 {
 	rd_kafka_queue_t *queues[] = {link->produced, link->consumed};
+	Telling telling = TELLS_NOTHING;
+	char *after;
 
 	text[0] = '\0';
 	for (int i = 0; i < 2; i++) {
 		rd_kafka_event_t *event;
 
 		while ((event = rd_kafka_queue_poll(queues[i], 0)) != NULL) {
-			const char *fac, *str;
-			int level;
-
-			if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
-			    rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-				snprintf(text, size, ": %s", rd_kafka_event_error_string(event));
-			else if (text[0] == '\0' && rd_kafka_event_log(event, &fac, &str, &level) == 0)
-				snprintf(text, size, ": %s", str);
+			telling = read_event(event, config, telling, text, size);
 			rd_kafka_event_destroy(event);
 		}
 	}
+	if ((after = strstr(text, " (after ")) != NULL)
+		*after = '\0';
 }
 
 /*
@@ -273,14 +264,14 @@ static void read_complaints(TeKafkaLink *link, char *text, size_t size)
 static bool reach_cluster(TeKafkaAttempt *attempt)
 {
 	const TeTransportConfig *config = &attempt->settings->config;
-	char complaint[TE_TRANSPORT_ERROR_SIZE / 2];
+	char complaint[TE_TRANSPORT_ERROR_SIZE];
 	char *id = NULL;
 
 	for (int64_t waited = 0; waited < config->connect_timeout && id == NULL;
 	     waited += SLICE_MS * TE_MSEC) {
 		const struct rd_kafka_metadata *metadata = NULL;
 
-		if (atomic_load(&attempt->abandoned))
+		if (te_attempt_is_abandoned(&attempt->base))
 			return false;
 		if (rd_kafka_metadata(attempt->link->consumer, 0, NULL, &metadata, SLICE_MS) ==
 		    RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -289,47 +280,38 @@ static bool reach_cluster(TeKafkaAttempt *attempt)
 		}
 	}
 	if (id == NULL) {
-		read_complaints(attempt->link, complaint, sizeof(complaint));
-		return te_kafka_attempt_fail(attempt, "cannot connect to %s%s", config->url, complaint);
+		read_complaints(attempt->link, config, complaint, sizeof(complaint));
+		return te_attempt_fail(&attempt->base, "cannot connect to %s%s", config->url, complaint);
 	}
 	snprintf(attempt->link->cluster_id, sizeof(attempt->link->cluster_id), "%s", id);
 	rd_kafka_mem_free(attempt->link->consumer, id);
 	return true;
 }
 
-static void run_attempt(TeKafkaAttempt *attempt)
+static bool make_checked_link(TeKafkaAttempt *attempt)
+{
+	if (!te_credentials_check_tls(&attempt->settings->config, &te_kafka_names, attempt->base.error,
+	                              sizeof(attempt->base.error)) ||
+	    !make_link(attempt) || !reach_cluster(attempt))
+		return false;
+	atomic_store(&attempt->checking, true);
+	return te_kafka_check_topics(attempt) && te_kafka_check_input(attempt) &&
+	       te_kafka_check_output(attempt);
+}
+
+static void run_attempt(TeAttempt *base)
 {
 	static const uint64_t one = 1;
+	TeKafkaAttempt *attempt = (TeKafkaAttempt *)base;
 	TeKafkaLink *link;
 
-	if (!make_link(attempt) || !reach_cluster(attempt))
-		return;
-	atomic_store(&attempt->checking, true);
-	if (!te_kafka_check_topics(attempt) || !te_kafka_check_input(attempt) ||
-	    !te_kafka_check_output(attempt))
+	te_attempt_fail(base, "abandoned");
+	if (!make_checked_link(attempt))
 		return;
 	link = attempt->link;
 	rd_kafka_queue_io_event_enable(link->produced, link->wake_fd, &one, sizeof(one));
 	rd_kafka_queue_io_event_enable(link->consumed, link->wake_fd, &one, sizeof(one));
-	attempt->error[0] = '\0';
-}
-
-static void *attempt_main(void *argument)
-{
-	TeKafkaAttempt *attempt = argument;
-	int wake_fd = attempt->wake_fd;
-	uint64_t one = 1;
-
-	snprintf(attempt->error, sizeof(attempt->error), "abandoned");
-	run_attempt(attempt);
-	if (atomic_exchange(&attempt->state, ATTEMPT_DONE) == ATTEMPT_ABANDONED) {
-		free_attempt(attempt);
-		count_leftover(-1);
-	} else if (write(wake_fd, &one, sizeof(one)) < 0) {
-		/* The counter is full, so the loop is awake anyway. */
-	}
-	close(wake_fd);
-	return NULL;
+	base->error[0] = '\0';
 }
 
 TeKafkaAttempt *te_kafka_attempt_start(TeKafkaSettings *settings, TeKafkaPlace *places,
@@ -337,58 +319,38 @@ TeKafkaAttempt *te_kafka_attempt_start(TeKafkaSettings *settings, TeKafkaPlace *
                                        char *error, size_t size)
 {
 	TeKafkaAttempt *attempt;
-	int failed;
 
-	if (te_kafka_leftovers() >= LEFTOVERS_MAX || (attempt = calloc(1, sizeof(*attempt))) == NULL) {
+	if (te_leftovers_count(&te_kafka_leftovers) >= LEFTOVERS_MAX ||
+	    (attempt = calloc(1, sizeof(*attempt))) == NULL) {
 		snprintf(error, size, "%d earlier connections still hang, or memory ran out",
 		         LEFTOVERS_MAX);
 		free(places);
 		return NULL;
 	}
-	atomic_init(&attempt->state, ATTEMPT_RUNNING);
-	atomic_init(&attempt->abandoned, false);
+	attempt->base.run = run_attempt;
+	attempt->base.release = release_attempt;
+	attempt->base.leftovers = &te_kafka_leftovers;
 	atomic_init(&attempt->checking, false);
 	attempt->settings = te_kafka_settings_ref(settings);
 	attempt->places = places;
 	attempt->place_count = place_count;
 	memcpy(attempt->acked_end, acked_end, sizeof(attempt->acked_end));
-	attempt->wake_fd = fcntl(wake_fd, F_DUPFD_CLOEXEC, 0);
-	failed = attempt->wake_fd < 0 ? errno : te_thread_start(NULL, attempt_main, attempt);
-	if (failed != 0) {
-		snprintf(error, size, "cannot start a thread to connect: %s", strerrordesc_np(failed));
-		if (attempt->wake_fd >= 0)
-			close(attempt->wake_fd);
-		free_attempt(attempt);
-		return NULL;
-	}
-	return attempt;
+	return te_attempt_start(&attempt->base, wake_fd, error, size) ? attempt : NULL;
 }
 
 bool te_kafka_attempt_finish(TeKafkaAttempt *attempt, TeKafkaLink **link, TeKafkaCheck *check,
                              char *error, size_t size)
 {
-	if (atomic_load(&attempt->state) != ATTEMPT_DONE)
+	if (!te_attempt_is_done(&attempt->base))
 		return false;
 	*link = NULL;
-	snprintf(error, size, "%s", attempt->error);
-	if (attempt->error[0] == '\0') {
+	snprintf(error, size, "%s", attempt->base.error);
+	if (error[0] == '\0') {
 		*link = attempt->link;
 		attempt->link = NULL;
 		*check = attempt->check;
 		attempt->check.found = NULL;
 	}
-	free_attempt(attempt);
+	release_attempt(&attempt->base);
 	return true;
-}
-
-void te_kafka_attempt_abandon(TeKafkaAttempt *attempt)
-{
-	if (attempt == NULL)
-		return;
-	count_leftover(1);
-	atomic_store(&attempt->abandoned, true);
-	if (atomic_exchange(&attempt->state, ATTEMPT_ABANDONED) == ATTEMPT_DONE) {
-		free_attempt(attempt);
-		count_leftover(-1);
-	}
 }

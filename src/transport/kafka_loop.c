@@ -39,7 +39,7 @@ __attribute__((format(printf, 3, 0))) static void note_error(TeKafka *k, int64_t
 
 static void forget_link(TeKafka *k)
 {
-	te_kafka_attempt_abandon(k->attempt);
+	te_attempt_abandon((TeAttempt *)k->attempt);
 	k->attempt = NULL;
 	if (k->link != NULL) {
 		te_kafka_link_silence(k->link);
@@ -337,7 +337,7 @@ static const TeTransportStats *kafka_stats(TeTransport *t)
 	if (k->attempt != NULL && atomic_load(&k->attempt->checking))
 		k->stats.state = TE_TRANSPORT_CHECKING;
 	te_kafka_input_look(k);
-	k->stats.abandoned = te_kafka_leftovers();
+	k->stats.abandoned = te_leftovers_count(&te_kafka_leftovers);
 	k->stats.in_flight = (unsigned)(k->out.next - k->out.oldest);
 	k->stats.input_held = (unsigned)(k->in.tail - k->in.head);
 	k->stats.input_resumed = k->in.reading;
@@ -350,7 +350,7 @@ static void kafka_destroy(TeTransport *t)
 	TeKafka *k = (TeKafka *)t;
 
 	forget_link(k);
-	te_kafka_await_leftovers(DESTROY_PATIENCE);
+	te_leftovers_await(&te_kafka_leftovers, DESTROY_PATIENCE);
 	te_kafka_input_destroy(k);
 	te_kafka_output_destroy(k);
 	if (k->wake_fd >= 0)

@@ -24,8 +24,9 @@
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
 
-#include "common.h"
+#include "attempt.h"
 #include "core/anchor.h"
+#include "credentials.h"
 
 #define TE_KAFKA_TOPIC_SIZE (TE_TRANSPORT_NAME_SIZE + 16)
 #define TE_KAFKA_STREAM_SIZE (TE_KAFKA_TOPIC_SIZE + 12)
@@ -49,6 +50,9 @@ TeKafkaSettings *te_kafka_settings_create(const TeTransportConfig *config, char 
                                           size_t size);
 TeKafkaSettings *te_kafka_settings_ref(TeKafkaSettings *settings);
 void te_kafka_settings_release(TeKafkaSettings *settings);
+
+/* What the settings of its files are called. */
+extern const TeCredentialNames te_kafka_names;
 
 /* NULL with `error` set, which never has a secret in it. */
 rd_kafka_conf_t *te_kafka_conf(const TeKafkaSettings *settings, rd_kafka_type_t type, char *error,
@@ -87,9 +91,7 @@ void te_kafka_link_silence(TeKafkaLink *link);
 void te_kafka_link_release(TeKafkaLink *link);
 
 /* Links and attempts of this process that are no longer wanted and not yet gone. */
-unsigned te_kafka_leftovers(void);
-/* Waits until there are none, or so long. */
-void te_kafka_await_leftovers(int64_t microseconds);
+extern TeLeftovers te_kafka_leftovers;
 
 /* A stream's positions, by its name. */
 typedef struct TeKafkaPlace
@@ -122,16 +124,14 @@ typedef struct TeKafkaCheck
 /* One try to make a link and to check everything, in a thread of its own. */
 typedef struct TeKafkaAttempt
 {
-	atomic_int state;
-	atomic_bool abandoned, checking;
+	TeAttempt base; /* error is empty when all went well */
+	atomic_bool checking;
 	TeKafkaSettings *settings;
-	int wake_fd; /* the thread's own copy */
 	TeKafkaLink *link;
 	TeKafkaPlace *places; /* what is known of streams */
 	int place_count;
 	int64_t acked_end[TE_KAFKA_OUTPUTS]; /* of the lane's partitions */
 	TeKafkaCheck check;
-	char error[TE_TRANSPORT_ERROR_SIZE];
 } TeKafkaAttempt;
 
 /* NULL with `error` set when no thread could be started or too many hang already.  Takes the
@@ -142,10 +142,6 @@ TeKafkaAttempt *te_kafka_attempt_start(TeKafkaSettings *settings, TeKafkaPlace *
 /* True when it ended: *link and *check are the result, link NULL with `error` when it failed. */
 bool te_kafka_attempt_finish(TeKafkaAttempt *attempt, TeKafkaLink **link, TeKafkaCheck *check,
                              char *error, size_t size);
-void te_kafka_attempt_abandon(TeKafkaAttempt *attempt);
-/* For its thread: notes why it fails, and returns false. */
-bool te_kafka_attempt_fail(TeKafkaAttempt *attempt, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* kafka_topics.c, in the attempt's thread */
 bool te_kafka_check_topics(TeKafkaAttempt *attempt);

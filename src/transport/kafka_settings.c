@@ -3,11 +3,9 @@
 #endif
 #include "kafka_private.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Largest message that is offered to a broker; its own limit is usually 1 MB. */
 #define MESSAGE_BYTES_MAX (64 * 1024 * 1024)
@@ -15,6 +13,13 @@
 /* Read ahead of the caller, per partition: enough to keep it busy, little where many are read. */
 #define QUEUED_MESSAGES "1000"
 #define QUEUED_KBYTES "4096"
+
+const TeCredentialNames te_kafka_names = {
+	.ca = "kafka_ca_file",
+	.cert = "kafka_cert_file",
+	.key = "kafka_key_file",
+	.password = "kafka_sasl_password_file",
+};
 
 static const char *const output_words[TE_KAFKA_OUTPUTS] = {"commands", "signals"};
 static const char *const input_words[TE_KAFKA_INPUTS] = {"executions", "market", "predictions"};
@@ -41,13 +46,16 @@ static const char *find_bad_setting(const TeTransportConfig *c)
 	if (c->lanes < 1 || c->replicas < 0)
 		return "lanes must be positive, and replicas not negative";
 	if (!is_one_of(protocol, protocols))
-		return "security_protocol must be plaintext, ssl, sasl_plaintext or sasl_ssl";
+		return "kafka_security_protocol must be plaintext, ssl, sasl_plaintext or sasl_ssl";
 	if (c->sasl_mechanism != NULL && !is_one_of(c->sasl_mechanism, mechanisms))
-		return "sasl_mechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+		return "kafka_sasl_mechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
 	if (strncmp(protocol, "sasl", 4) == 0 && (c->user == NULL || c->password_file == NULL))
-		return "security_protocol with SASL needs a user and a password file";
+		return "kafka_security_protocol with SASL needs kafka_sasl_username and "
+			   "kafka_sasl_password_file";
+	if ((c->tls_cert_file == NULL) != (c->tls_key_file == NULL))
+		return "kafka_cert_file and kafka_key_file need each other";
 	if (strstr(protocol, "ssl") == NULL && (c->tls_ca_file != NULL || c->tls_cert_file != NULL))
-		return "certificates are set, but security_protocol doesn't encrypt";
+		return "certificates are set, but kafka_security_protocol doesn't encrypt";
 	return NULL;
 }
 
@@ -156,38 +164,17 @@ static void set_number(Conf *c, const char *name, int64_t value)
 	set(c, name, text);
 }
 
-/* librdkafka doesn't say which file it can't read, nor why. */
-static void set_file(Conf *c, const char *name, const char *file_name, const char *setting)
+static void set_password(Conf *c, const TeTransportConfig *config)
 {
-	if (c->failed || file_name == NULL)
-		return;
-	if (access(file_name, R_OK) != 0) {
-		c->failed = true;
-		snprintf(c->error, c->size, "cannot read %s: %s", setting, strerrordesc_np(errno));
-	} else {
-		set(c, name, file_name);
-	}
-}
+	char password[TE_PASSWORD_SIZE];
 
-/* The first line of the file. */
-static void set_password(Conf *c, const char *file_name)
-{
-	char password[1024];
-	FILE *f;
-
-	if (c->failed || file_name == NULL)
+	if (c->failed)
 		return;
-	if ((f = fopen(file_name, "re")) == NULL || fgets(password, sizeof(password), f) == NULL) {
-		c->failed = true;
-		snprintf(c->error, c->size, "cannot read the password file: %s",
-		         f == NULL ? strerrordesc_np(errno) : "it is empty");
-	} else {
-		password[strcspn(password, "\r\n")] = '\0';
+	if (te_credentials_read_password(config, &te_kafka_names, password, c->error, c->size))
 		set(c, "sasl.password", password);
-	}
+	else
+		c->failed = true;
 	explicit_bzero(password, sizeof(password));
-	if (f != NULL)
-		fclose(f);
 }
 
 static void set_common(Conf *c, const TeKafkaSettings *settings)
@@ -205,14 +192,14 @@ static void set_common(Conf *c, const TeKafkaSettings *settings)
 	set(c, "socket.nagle.disable", "true");
 	set_number(c, "socket.connection.setup.timeout.ms", connect_ms < 1000 ? 1000 : connect_ms);
 	set(c, "security.protocol", config->security_protocol);
-	set_file(c, "ssl.ca.location", config->tls_ca_file, "tls_ca_file");
-	set_file(c, "ssl.certificate.location", config->tls_cert_file, "tls_cert_file");
-	set_file(c, "ssl.key.location", config->tls_key_file, "tls_key_file");
+	set(c, "ssl.ca.location", config->tls_ca_file);
+	set(c, "ssl.certificate.location", config->tls_cert_file);
+	set(c, "ssl.key.location", config->tls_key_file);
 	if (config->security_protocol == NULL || strncmp(config->security_protocol, "sasl", 4) != 0)
 		return;
 	set(c, "sasl.mechanism", config->sasl_mechanism);
 	set(c, "sasl.username", config->user);
-	set_password(c, config->password_file);
+	set_password(c, config);
 }
 
 /* Idempotence brings acks=all, order under retries, and endless retries within the time limit. */

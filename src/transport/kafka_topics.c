@@ -57,8 +57,8 @@ static bool judge_result(TeKafkaAttempt *attempt, const char *what, const char *
 	}
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 		return true;
-	return te_kafka_attempt_fail(attempt, "cannot %s topic %s: %s", what, topic,
-	                             text != NULL ? text : rd_kafka_err2str(err));
+	return te_attempt_fail(&attempt->base, "cannot %s topic %s: %s", what, topic,
+	                       text != NULL ? text : rd_kafka_err2str(err));
 }
 
 static rd_kafka_AdminOptions_t *options_for(const TeKafkaAttempt *attempt, rd_kafka_admin_op_t op)
@@ -84,7 +84,7 @@ static bool make_topic(TeKafkaAttempt *attempt, const char *topic, int32_t parti
 		topic, partitions, config->replicas > 0 ? config->replicas : -1, text, sizeof(text));
 	rd_kafka_event_t *event = NULL;
 	size_t count = 0;
-	bool ok = made != NULL || te_kafka_attempt_fail(attempt, "topic %s: %s", topic, text);
+	bool ok = made != NULL || te_attempt_fail(&attempt->base, "topic %s: %s", topic, text);
 
 	if (ok) {
 		rd_kafka_CreateTopics(rk, &made, 1, options, queue);
@@ -113,7 +113,7 @@ static bool extend_topic(TeKafkaAttempt *attempt, const char *topic, int32_t par
 		rd_kafka_NewPartitions_new(topic, (size_t)partitions, text, sizeof(text));
 	rd_kafka_event_t *event = NULL;
 	size_t count = 0;
-	bool ok = more != NULL || te_kafka_attempt_fail(attempt, "topic %s: %s", topic, text);
+	bool ok = more != NULL || te_attempt_fail(&attempt->base, "topic %s: %s", topic, text);
 
 	if (ok) {
 		rd_kafka_CreatePartitions(rk, &more, 1, options, queue);
@@ -139,16 +139,16 @@ static int32_t wait_for_partitions(TeKafkaAttempt *attempt, const char *topic, i
 	int32_t count = -1;
 
 	for (int64_t waited = 0; waited <= timeout; waited += LOOK_AGAIN_US) {
-		if (atomic_load(&attempt->abandoned))
+		if (te_attempt_is_abandoned(&attempt->base))
 			return -1;
-		count = te_kafka_count_partitions(attempt->link->consumer, topic, timeout, attempt->error,
-		                                  sizeof(attempt->error));
+		count = te_kafka_count_partitions(attempt->link->consumer, topic, timeout,
+		                                  attempt->base.error, sizeof(attempt->base.error));
 		if (count < 0 || count >= wanted)
 			return count;
 		usleep(LOOK_AGAIN_US);
 	}
-	te_kafka_attempt_fail(attempt, "topic %s has %d partitions instead of %d", topic, (int)count,
-	                      (int)wanted);
+	te_attempt_fail(&attempt->base, "topic %s has %d partitions instead of %d", topic, (int)count,
+	                (int)wanted);
 	return -1;
 }
 
@@ -157,7 +157,7 @@ static int32_t ensure_topic(TeKafkaAttempt *attempt, const char *topic, int32_t 
 {
 	int32_t count = te_kafka_count_partitions(attempt->link->consumer, topic,
 	                                          attempt->settings->config.request_timeout,
-	                                          attempt->error, sizeof(attempt->error));
+	                                          attempt->base.error, sizeof(attempt->base.error));
 
 	if (count < 0 || count >= wanted)
 		return count;

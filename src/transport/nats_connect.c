@@ -3,11 +3,6 @@
 #endif
 #include "nats_private.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +11,18 @@
 #include <unistd.h>
 
 /* Threads that hang in a name lookup, say.  More than this many and we wait for one to return. */
-#define ABANDONED_MAX 4
+#define LEFTOVERS_MAX 4
 #define IO_BUFFER_SIZE (128 * 1024)
 #define TLS_WRITE_DEADLINE_MS 500
+
+static const TeCredentialNames names = {
+	.ca = "nats_ca_file",
+	.cert = "nats_cert_file",
+	.key = "nats_key_file",
+	.password = "nats_password_file",
+	.nkey = "nats_nkey_file",
+	.credentials = "nats_credentials_file",
+};
 
 struct TeNatsSettings
 {
@@ -82,6 +86,14 @@ static const char *find_bad_setting(const TeTransportConfig *c)
 		return "input_stream must be one word";
 	if (c->output_stream != NULL && !te_valid_name(c->output_stream))
 		return "output_stream must be one word";
+	if ((c->tls_cert_file == NULL) != (c->tls_key_file == NULL))
+		return "nats_cert_file and nats_key_file need each other";
+	if (c->user != NULL && c->password_file == NULL)
+		return "nats_username needs nats_password_file";
+	if ((c->password_file != NULL) + (c->nkey_seed_file != NULL) + (c->credentials_file != NULL) >
+	    1)
+		return "of nats_password_file, nats_nkey_file and nats_credentials_file only one can be "
+		       "set";
 	return NULL;
 }
 
@@ -182,41 +194,37 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus statu
 	(void)closure;
 }
 
-static natsStatus set_credentials(natsOptions *options, const TeTransportConfig *c)
+/* Without a user it is a token. */
+static natsStatus set_password(natsOptions *options, const TeTransportConfig *c, char *error,
+                               size_t size)
 {
-	natsStatus s = NATS_OK;
+	char password[TE_PASSWORD_SIZE];
+	natsStatus s = NATS_ERR;
 
-	if (c->user != NULL)
-		s = natsOptions_SetUserInfo(options, c->user, c->password != NULL ? c->password : "");
-	if (s == NATS_OK && c->token != NULL)
-		s = natsOptions_SetToken(options, c->token);
-	if (s == NATS_OK && c->credentials_file != NULL)
-		s = natsOptions_SetUserCredentialsFromFiles(options, c->credentials_file, NULL);
+	if (te_credentials_read_password(c, &names, password, error, size))
+		s = c->user != NULL ? natsOptions_SetUserInfo(options, c->user, password)
+		                    : natsOptions_SetToken(options, password);
+	explicit_bzero(password, sizeof(password));
 	return s;
 }
 
-/* libnats wants the public key beside the seed file. */
-static natsStatus set_nkey(natsOptions *options, const char *file, char *error, size_t size)
+/* libnats wants the public key beside the seed file, and says little about a file that's wrong. */
+static natsStatus set_credentials(natsOptions *options, const TeTransportConfig *c, char *error,
+                                  size_t size)
 {
-	char seed[128], public_key[TE_NKEY_SIZE];
-	FILE *f = fopen(file, "re");
-	bool found = false;
+	char public_key[TE_NKEY_SIZE];
 
-	if (f == NULL) {
-		snprintf(error, size, "cannot read nkey_seed_file: %s", strerrordesc_np(errno));
-		return NATS_ERR;
-	}
-	while (!found && fgets(seed, sizeof(seed), f) != NULL) {
-		seed[strcspn(seed, " \t\r\n")] = '\0';
-		found = te_nkey_public(seed, public_key);
-	}
-	fclose(f);
-	explicit_bzero(seed, sizeof(seed));
-	if (!found) {
-		snprintf(error, size, "nkey_seed_file has no user seed");
-		return NATS_ERR;
-	}
-	return natsOptions_SetNKeyFromSeed(options, public_key, file);
+	if (c->password_file != NULL)
+		return set_password(options, c, error, size);
+	if (c->nkey_seed_file != NULL)
+		return te_nkey_read(c->nkey_seed_file, names.nkey, public_key, error, size)
+		           ? natsOptions_SetNKeyFromSeed(options, public_key, c->nkey_seed_file)
+		           : NATS_ERR;
+	if (c->credentials_file != NULL)
+		return te_nkey_read(c->credentials_file, names.credentials, public_key, error, size)
+		           ? natsOptions_SetUserCredentialsFromFiles(options, c->credentials_file, NULL)
+		           : NATS_ERR;
+	return NATS_OK;
 }
 
 static natsStatus set_tls(natsOptions *options, const TeTransportConfig *c, bool wanted)
@@ -261,8 +269,6 @@ static natsStatus set_options(natsOptions *options, const TeTransportConfig *c, 
 		s = natsOptions_SetErrorHandler(options, on_error, NULL);
 	if (s == NATS_OK)
 		s = natsOptions_SetEventLoop(options, link, on_attach, on_read, on_write, on_detach);
-	if (s == NATS_OK)
-		s = set_credentials(options, c);
 	return s == NATS_OK ? set_tls(options, c, link->tls) : s;
 }
 
@@ -339,30 +345,20 @@ void te_nats_link_write(TeNatsLink *link)
 	te_nats_guard_leave(link->guard);
 }
 
-/*
- * An attempt has two owners, the thread and the transport.  Whoever comes second frees it.
- */
-typedef enum { ATTEMPT_RUNNING, ATTEMPT_DONE, ATTEMPT_ABANDONED } AttemptState;
-
 struct TeNatsAttempt
 {
-	atomic_int state;
+	TeAttempt base;
 	TeNatsSettings *settings;
 	const char *url;
-	int wake_fd; /* the thread's own copy */
 	TeNatsLink *link;
-	char error[TE_TRANSPORT_ERROR_SIZE];
 };
 
-static atomic_uint abandoned_attempts;
+TeLeftovers te_nats_leftovers = TE_LEFTOVERS_NONE;
 
-unsigned te_nats_attempts_abandoned(void)
+static void release_attempt(TeAttempt *base)
 {
-	return atomic_load(&abandoned_attempts);
-}
+	TeNatsAttempt *attempt = (TeNatsAttempt *)base;
 
-static void free_attempt(TeNatsAttempt *attempt)
-{
 	te_nats_link_close(attempt->link);
 	te_nats_settings_release(attempt->settings);
 	free(attempt);
@@ -371,10 +367,12 @@ static void free_attempt(TeNatsAttempt *attempt)
 static natsStatus connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOptions *options)
 {
 	const TeTransportConfig *c = &attempt->settings->config;
-	natsStatus s = set_options(options, c, attempt->url, link);
+	natsStatus s = NATS_ERR;
 
-	if (s == NATS_OK && c->nkey_seed_file != NULL)
-		s = set_nkey(options, c->nkey_seed_file, attempt->error, sizeof(attempt->error));
+	if (te_credentials_check_tls(c, &names, attempt->base.error, sizeof(attempt->base.error)))
+		s = set_options(options, c, attempt->url, link);
+	if (s == NATS_OK)
+		s = set_credentials(options, c, attempt->base.error, sizeof(attempt->base.error));
 	if (s == NATS_OK)
 		s = natsConnection_Connect(&link->nc, options);
 	if (s == NATS_OK)
@@ -388,8 +386,53 @@ static natsStatus connect_link(TeNatsAttempt *attempt, TeNatsLink *link, natsOpt
 	return s;
 }
 
-/* Fills in attempt->link, or attempt->error. */
-static void run_attempt(TeNatsAttempt *attempt)
+/* The settings that such a failure may come from, or empty. */
+static const char *name_settings(natsStatus s, const TeTransportConfig *c, bool tls)
+{
+	switch (s) {
+	case NATS_SSL_ERROR:
+	case NATS_SECURE_CONNECTION_REQUIRED:
+	case NATS_SECURE_CONNECTION_WANTED:
+		return c->tls_cert_file != NULL ? ", check nats_ca_file, nats_cert_file and nats_key_file"
+		                                : ", check nats_url and nats_ca_file";
+	case NATS_CONNECTION_AUTH_FAILED:
+		if (c->credentials_file != NULL)
+			return ", check nats_credentials_file";
+		if (c->nkey_seed_file != NULL)
+			return ", check nats_nkey_file";
+		if (c->password_file == NULL)
+			return ", perhaps it wants nats_username, nats_nkey_file or nats_credentials_file";
+		return c->user != NULL ? ", check nats_username and nats_password_file"
+		                       : ", check nats_password_file";
+	case NATS_PROTOCOL_ERROR:
+		/* With TLS 1.3 a client's certificate is judged after the handshake. */
+		if (tls)
+			return c->tls_cert_file != NULL ? ", check nats_cert_file"
+			                                : ", perhaps it wants nats_cert_file";
+		return "";
+	default:
+		return "";
+	}
+}
+
+static void explain(TeNatsAttempt *attempt, natsStatus s, bool tls)
+{
+	char server[TE_TRANSPORT_NAME_SIZE];
+	natsStatus last = NATS_OK;
+	const char *detail = nats_GetLastError(&last);
+
+	if (detail == NULL || last != s)
+		detail = "";
+	snprintf(server, sizeof(server), "%s", attempt->url);
+	te_nats_redact(server);
+	te_attempt_fail(&attempt->base, "cannot connect to %s%s: %s%s%s", server,
+	                name_settings(s, &attempt->settings->config, tls), natsStatus_GetText(s),
+	                detail[0] != '\0' ? ": " : "", detail);
+	te_nats_redact(attempt->base.error);
+}
+
+/* Fills in the link, or the error. */
+static void make_link(TeNatsAttempt *attempt)
 {
 	TeNatsLink *link = calloc(1, sizeof(*link));
 	natsOptions *options = NULL;
@@ -406,16 +449,8 @@ static void run_attempt(TeNatsAttempt *attempt)
 	}
 	if (s == NATS_OK)
 		s = connect_link(attempt, link, options);
-	if (s != NATS_OK && attempt->error[0] == '\0') {
-		natsStatus last = NATS_OK;
-		const char *detail = nats_GetLastError(&last);
-
-		snprintf(attempt->error, sizeof(attempt->error), "cannot connect to %s: %s%s%s",
-		         link != NULL ? link->server_url : "server", natsStatus_GetText(s),
-		         detail != NULL && last == s ? ": " : "",
-		         detail != NULL && last == s ? detail : "");
-		te_nats_redact(attempt->error);
-	}
+	if (s != NATS_OK && attempt->base.error[0] == '\0')
+		explain(attempt, s, link != NULL && link->tls);
 	natsOptions_Destroy(options);
 	if (s == NATS_OK)
 		attempt->link = link;
@@ -423,74 +458,43 @@ static void run_attempt(TeNatsAttempt *attempt)
 		te_nats_link_close(link);
 }
 
-static void *attempt_main(void *argument)
+/* A thread that libnats starts inherits this thread's mask: everything blocked. */
+static void run_attempt(TeAttempt *base)
 {
-	TeNatsAttempt *attempt = argument;
-	int wake_fd = attempt->wake_fd;
-	uint64_t one = 1;
-
-	/* A thread that libnats starts inherits this thread's mask: everything blocked. */
 	nats_Open(-1);
-	run_attempt(attempt);
+	make_link((TeNatsAttempt *)base);
 	nats_ReleaseThreadMemory();
-	if (atomic_exchange(&attempt->state, ATTEMPT_DONE) == ATTEMPT_ABANDONED) {
-		free_attempt(attempt);
-		atomic_fetch_sub(&abandoned_attempts, 1);
-	} else if (write(wake_fd, &one, sizeof(one)) < 0) {
-		/* The counter is full, so the loop is awake anyway. */
-	}
-	close(wake_fd);
-	return NULL;
 }
 
 TeNatsAttempt *te_nats_attempt_start(TeNatsSettings *settings, int url, int wake_fd, char *error,
                                      size_t size)
 {
 	TeNatsAttempt *attempt;
-	int failed;
 
-	if (te_nats_attempts_abandoned() >= ABANDONED_MAX) {
-		snprintf(error, size, "%d earlier connection attempts still hang", ABANDONED_MAX);
+	if (te_leftovers_count(&te_nats_leftovers) >= LEFTOVERS_MAX) {
+		snprintf(error, size, "%d earlier connection attempts still hang", LEFTOVERS_MAX);
 		return NULL;
 	}
 	if ((attempt = calloc(1, sizeof(*attempt))) == NULL) {
 		snprintf(error, size, "out of memory");
 		return NULL;
 	}
-	atomic_init(&attempt->state, ATTEMPT_RUNNING);
+	attempt->base.run = run_attempt;
+	attempt->base.release = release_attempt;
+	attempt->base.leftovers = &te_nats_leftovers;
 	atomic_fetch_add(&settings->refs, 1);
 	attempt->settings = settings;
 	attempt->url = settings->urls[url];
-	attempt->wake_fd = fcntl(wake_fd, F_DUPFD_CLOEXEC, 0);
-	failed = attempt->wake_fd < 0 ? errno : te_thread_start(NULL, attempt_main, attempt);
-	if (failed != 0) {
-		snprintf(error, size, "cannot start a thread to connect: %s", strerrordesc_np(failed));
-		if (attempt->wake_fd >= 0)
-			close(attempt->wake_fd);
-		free_attempt(attempt);
-		return NULL;
-	}
-	return attempt;
+	return te_attempt_start(&attempt->base, wake_fd, error, size) ? attempt : NULL;
 }
 
 bool te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, size_t size)
 {
-	if (atomic_load(&attempt->state) != ATTEMPT_DONE)
+	if (!te_attempt_is_done(&attempt->base))
 		return false;
 	*link = attempt->link;
 	attempt->link = NULL;
-	snprintf(error, size, "%s", attempt->error);
-	free_attempt(attempt);
+	snprintf(error, size, "%s", attempt->base.error);
+	release_attempt(&attempt->base);
 	return true;
-}
-
-void te_nats_attempt_abandon(TeNatsAttempt *attempt)
-{
-	if (attempt == NULL)
-		return;
-	atomic_fetch_add(&abandoned_attempts, 1);
-	if (atomic_exchange(&attempt->state, ATTEMPT_ABANDONED) == ATTEMPT_DONE) {
-		free_attempt(attempt);
-		atomic_fetch_sub(&abandoned_attempts, 1);
-	}
 }

@@ -32,7 +32,7 @@ static int64_t backoff(TeNats *n)
 
 static void forget_connection(TeNats *n)
 {
-	te_nats_attempt_abandon(n->attempt);
+	te_attempt_abandon((TeAttempt *)n->attempt);
 	n->attempt = NULL;
 	if (n->link != NULL) {
 		te_nats_link_close(n->link);
@@ -355,7 +355,7 @@ static const TeTransportStats *nats_stats(TeTransport *t)
 {
 	TeNats *n = (TeNats *)t;
 
-	n->stats.abandoned = te_nats_attempts_abandoned();
+	n->stats.abandoned = te_leftovers_count(&te_nats_leftovers);
 	n->stats.in_flight = (unsigned)(n->out.next - n->out.oldest);
 	n->stats.input_held = (unsigned)(n->in.tail - n->in.head);
 	n->stats.input_resumed = n->in.resumed;

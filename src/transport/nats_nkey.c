@@ -4,6 +4,7 @@
 #include "nats_private.h"
 
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -92,4 +93,29 @@ bool te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE])
 	public[PUBLIC_BYTES - 1] = (unsigned char)(crc >> 8);
 	encode_base32(public, sizeof(public), public_key);
 	return true;
+}
+
+/* A file of credentials has a JWT of some kilobytes before the seed. */
+bool te_nkey_read(const char *file_name, const char *setting, char public_key[TE_NKEY_SIZE],
+                  char *error, size_t size)
+{
+	FILE *f = te_credentials_open(file_name, setting, error, size);
+	char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+
+	if (f == NULL)
+		return false;
+	setvbuf(f, NULL, _IONBF, 0);
+	while (!found && getline(&line, &room, f) > 0) {
+		line[strcspn(line, " \t\r\n")] = '\0';
+		found = te_nkey_public(line, public_key);
+	}
+	if (line != NULL)
+		explicit_bzero(line, room);
+	free(line);
+	fclose(f);
+	if (!found)
+		snprintf(error, size, "%s has no line that is a user's seed", setting);
+	return found;
 }

@@ -3,7 +3,7 @@
  *
  *	nats_connect.c	settings, and the helper thread that makes a connection
  *	nats_guard.c	keeps TLS from blocking the loop
- *	nats_nkey.c	the public key of an NKey seed
+ *	nats_nkey.c	NKeys: the public one of a seed
  *	nats_loop.c	the object: event loop, states, timers, tearing down
  *	nats_check.c	requests to JetStream's API: streams, anchors, consumer
  *	nats_input.c	pull credit, the ring of received messages
@@ -21,7 +21,8 @@
 
 #include <nats/nats.h>
 
-#include "common.h"
+#include "attempt.h"
+#include "credentials.h"
 #include "jetstream.h"
 
 #define TE_NATS_SUBJECT_SIZE 256
@@ -54,6 +55,9 @@ void te_nats_guard_stop(TeNatsGuard *guard);
 /* The public key of a user's seed (SU...), with its zero 57 bytes; false when it isn't one. */
 #define TE_NKEY_SIZE 57
 bool te_nkey_public(const char *seed, char public_key[TE_NKEY_SIZE]);
+/* That of the first line of a file which is a seed; false with `error`. */
+bool te_nkey_read(const char *file_name, const char *setting, char public_key[TE_NKEY_SIZE],
+                  char *error, size_t size);
 
 /* A connection as libnats sees it; belongs to one thread at a time. */
 typedef struct TeNatsLink
@@ -88,9 +92,8 @@ TeNatsAttempt *te_nats_attempt_start(TeNatsSettings *settings, int url, int wake
                                      size_t size);
 /* True when it ended: *link is the result, NULL with `error` set when it failed. */
 bool te_nats_attempt_finish(TeNatsAttempt *attempt, TeNatsLink **link, char *error, size_t size);
-/* Gives up waiting; the thread frees everything when it comes back. */
-void te_nats_attempt_abandon(TeNatsAttempt *attempt);
-unsigned te_nats_attempts_abandoned(void);
+/* Attempts that were given up and still hang. */
+extern TeLeftovers te_nats_leftovers;
 
 /* What the API was asked last; one question at a time. */
 typedef enum {

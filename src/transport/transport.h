@@ -119,9 +119,7 @@ typedef struct TeTransportConfig
 	const char *url; /* nats://[user:password@|token@]host:port; tls:// switches TLS on; Kafka:
 	                    brokers, host:port separated by commas */
 	const char *user;
-	const char *password;
-	const char *token;
-	const char *password_file;     /* Kafka: the password's file */
+	const char *password_file;     /* its first line; NATS, without a user: a token */
 	const char *security_protocol; /* Kafka: plaintext, ssl, sasl_plaintext, sasl_ssl */
 	const char *sasl_mechanism;    /* Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 */
 	const char *credentials_file;  /* JWT and seed, as written by nsc */

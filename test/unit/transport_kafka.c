@@ -768,7 +768,7 @@ static void test_settings(void)
 	config.installation = INSTALLATION;
 	config.security_protocol = "sasl_ssl";
 	ok(te_kafka_create(&config, error, sizeof(error)) == NULL &&
-	       strstr(error, "needs a user and a password file"),
+	       strstr(error, "needs kafka_sasl_username and kafka_sasl_password_file"),
 	   "SASL without a password is refused");
 	config.security_protocol = "rot13";
 	ok(te_kafka_create(&config, error, sizeof(error)) == NULL &&
@@ -826,9 +826,9 @@ static void test_security(void)
 		bail_out("cannot write a password file");
 	close(fd);
 	start_cluster(1);
-	expect_failure("/nowhere/ca.pem", NULL, "cannot read tls_ca_file: No such file",
+	expect_failure("/nowhere/ca.pem", NULL, "cannot read kafka_ca_file: No such file",
 	               "a CA file that isn't there");
-	expect_failure(NULL, "/nowhere/password", "cannot read the password file: No such file",
+	expect_failure(NULL, "/nowhere/password", "cannot read kafka_sasl_password_file: No such file",
 	               "a password file that isn't there");
 	/* The mock cluster speaks neither TLS nor SASL: it is refused, and nothing is told it. */
 	expect_failure(NULL, NULL, "SSL", "a broker without TLS");

@@ -14,7 +14,9 @@
 #define PUBLIC "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
 static Server server;
-static char seed_file[300], ca_file[300], other_ca_file[300], url[128];
+static char seed_file[300], secret_file[300], acme_file[300], ca_file[300], other_ca_file[300],
+	url[128];
+static char cert_file[300], old_cert_file[300], key_file[300], other_key_file[300];
 
 static void write_file(const char *path, const char *text)
 {
@@ -62,18 +64,20 @@ static bool works(const char *configuration, void (*change)(TeTransportConfig *c
 static void with_password(TeTransportConfig *config)
 {
 	config->user = "engine";
-	config->password = "open-sesame";
+	config->password_file = secret_file;
+	write_file(secret_file, "open-sesame\n");
 }
 
 static void with_wrong_password(TeTransportConfig *config)
 {
-	config->user = "engine";
-	config->password = "open-barley";
+	with_password(config);
+	write_file(secret_file, "open-barley\n");
 }
 
 static void with_token(TeTransportConfig *config)
 {
-	config->token = "tok-3n";
+	config->password_file = secret_file;
+	write_file(secret_file, "tok-3n");
 }
 
 static void with_token_in_url(TeTransportConfig *config)
@@ -90,6 +94,24 @@ static void with_nkey(TeTransportConfig *config)
 static void with_missing_nkey(TeTransportConfig *config)
 {
 	config->nkey_seed_file = "/nonexistent/seed";
+}
+
+static void with_public_key(TeTransportConfig *config)
+{
+	config->nkey_seed_file = secret_file;
+	write_file(secret_file, PUBLIC "\n");
+}
+
+static void with_empty_password(TeTransportConfig *config)
+{
+	with_password(config);
+	write_file(secret_file, "\nopen-sesame\n");
+}
+
+static void with_folder(TeTransportConfig *config)
+{
+	with_password(config);
+	config->password_file = server.folder;
 }
 
 static void with_second_url(TeTransportConfig *config)
@@ -110,14 +132,63 @@ static void test_credentials(void)
 	ok(!works(users, NULL, error), "nobody without them");
 	ok(!works(users, with_wrong_password, error), "a wrong password is refused");
 	ok(strstr(error, "uthorization") != NULL, "and the error says so");
+	ok(strstr(error, "check nats_username and nats_password_file") != NULL, "with the settings");
 	ok(strstr(error, "barley") == NULL, "without the password");
 	printf("# %s\n", error);
 	ok(works(token, with_token, error), "a token");
 	ok(works(token, with_token_in_url, error), "a token in the URL");
 	ok(works(nkeys, with_nkey, error), "an NKey seed file");
 	ok(!works(nkeys, with_missing_nkey, error), "no seed file");
-	ok(strstr(error, "nkey_seed_file") != NULL, "and the error names the setting");
+	is_text(error, "cannot read nats_nkey_file: No such file or directory",
+	        "and the error names the setting");
+	ok(!works(nkeys, with_public_key, error), "no seed in the seed file");
+	is_text(error, "nats_nkey_file has no line that is a user's seed", "and it names the setting");
+	ok(!works(users, with_empty_password, error), "no password in the password file");
+	is_text(error, "nats_password_file has no password, or one that is too long, in its first line",
+	        "it names the setting");
+	ok(!works(users, with_folder, error), "a folder for a password file");
+	is_text(error, "cannot read nats_password_file: it is not a file", "it names the setting");
 	ok(works(NULL, with_second_url, error), "the second of two URLs");
+}
+
+/* Settings that can't work are refused before anything is tried. */
+static void refused(void (*change)(TeTransportConfig *config), const char *expected)
+{
+	TeTransportConfig config;
+	char error[TE_TRANSPORT_ERROR_SIZE] = "";
+	TeTransport *t;
+
+	te_transport_config_init(&config);
+	config.url = "nats://127.0.0.1:1";
+	config.installation = "i";
+	change(&config);
+	t = te_nats_create(&config, error, sizeof(error));
+	is_text(t == NULL ? error : "", expected, expected);
+	te_transport_destroy(t);
+}
+
+static void with_user_alone(TeTransportConfig *config)
+{
+	config->user = "engine";
+}
+
+static void with_two_kinds(TeTransportConfig *config)
+{
+	with_nkey(config);
+	with_token(config);
+}
+
+static void with_certificate_alone(TeTransportConfig *config)
+{
+	config->tls_cert_file = ca_file;
+}
+
+static void test_refused(void)
+{
+	refused(with_user_alone, "nats_username needs nats_password_file");
+	refused(with_two_kinds,
+	        "of nats_password_file, nats_nkey_file and nats_credentials_file only one can be set");
+	refused(with_certificate_alone, "nats_cert_file and nats_key_file need each other");
 }
 
 /* The rights that doc/transports.md gives to an engine and to a company. */
@@ -135,7 +206,8 @@ static void test_credentials(void)
 static void with_acme(TeTransportConfig *config)
 {
 	config->user = "acme";
-	config->password = "acme";
+	config->password_file = acme_file;
+	write_file(acme_file, "acme\n");
 	config->inbox_prefix = "_INBOX_acme";
 }
 
@@ -181,10 +253,13 @@ static void test_redact(void)
 	is_text(text, "nats://h:1,h2,h3:4 closed:  nats://h5/a", "whatever they are made of");
 }
 
-/* Certificates by the openssl program, valid for "localhost". */
+/*
+ * Certificates by the openssl program: of two authorities, of the server, valid for "localhost",
+ * and of a client, one of them for the past.
+ */
 static bool make_certificates(void)
 {
-	char command[2048];
+	char command[4096];
 
 	snprintf(command, sizeof(command),
 	         "cd '%s' && exec >openssl.log 2>&1 && for ca in ca other; do"
@@ -194,8 +269,23 @@ static bool make_certificates(void)
 	         " -out server.csr &&"
 	         " printf 'subjectAltName=DNS:localhost' >san &&"
 	         " openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2"
-	         " -extfile san -out server.pem",
+	         " -extfile san -out server.pem &&"
+	         " openssl req -newkey rsa:2048 -nodes -subj /CN=engine -keyout client.key"
+	         " -out client.csr &&"
+	         " openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2"
+	         " -out client.pem &&"
+	         " mkdir made && touch index && cp ca.srl serial &&"
+	         " printf '[ca]\ndatabase=index\nserial=serial\nnew_certs_dir=made\ndefault_md=sha256\n"
+	         "policy=p\n[p]\ncommonName=supplied\n' >ca.conf &&"
+	         " openssl ca -batch -config ca.conf -name ca -cert ca.pem -keyfile ca.key"
+	         " -in client.csr -startdate 20200101000000Z -enddate 20200102000000Z -out old.pem",
 	         server.folder);
+	snprintf(seed_file, sizeof(seed_file), "%s/seed", server.folder);
+	write_file(seed_file, SEED "\n");
+	snprintf(cert_file, sizeof(cert_file), "%s/client.pem", server.folder);
+	snprintf(old_cert_file, sizeof(old_cert_file), "%s/old.pem", server.folder);
+	snprintf(key_file, sizeof(key_file), "%s/client.key", server.folder);
+	snprintf(other_key_file, sizeof(other_key_file), "%s/server.key", server.folder);
 	snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", server.folder);
 	snprintf(other_ca_file, sizeof(other_ca_file), "%s/other.pem", server.folder);
 	return system(command) == 0;
@@ -218,6 +308,65 @@ static void with_other_name(TeTransportConfig *config)
 {
 	with_tls(config);
 	snprintf(url, sizeof(url), "tls://127.0.0.1:%d", server.port);
+}
+
+static void with_certificate(TeTransportConfig *config)
+{
+	with_tls(config);
+	config->tls_cert_file = cert_file;
+	config->tls_key_file = key_file;
+}
+
+static void with_old_certificate(TeTransportConfig *config)
+{
+	with_certificate(config);
+	config->tls_cert_file = old_cert_file;
+}
+
+static void with_other_key(TeTransportConfig *config)
+{
+	with_certificate(config);
+	config->tls_key_file = other_key_file;
+}
+
+static void with_seed_for_key(TeTransportConfig *config)
+{
+	with_certificate(config);
+	config->tls_key_file = seed_file;
+}
+
+static void with_seed_for_ca(TeTransportConfig *config)
+{
+	with_tls(config);
+	config->tls_ca_file = seed_file;
+}
+
+static void fails(const char *extra, void (*change)(TeTransportConfig *config),
+                  const char *expected, const char *name)
+{
+	char error[TE_TRANSPORT_ERROR_SIZE];
+
+	ok(!works(extra, change, error) && strstr(error, expected) != NULL, name);
+	printf("# %s\n", error);
+}
+
+static void test_client_certificate(const char *tls)
+{
+	char error[TE_TRANSPORT_ERROR_SIZE], extra[1024];
+
+	snprintf(extra, sizeof(extra), "tls { %s, ca_file: \"%s\", verify: true }", tls, ca_file);
+	ok(works(extra, with_certificate, error), "TLS with a client certificate");
+	printf("# %s\n", error);
+	fails(extra, with_tls, "perhaps it wants nats_cert_file", "not without one");
+	fails(extra, with_old_certificate,
+	      "the certificate in nats_cert_file expired at 2020-01-02 00:00:00 UTC", "nor an old one");
+	fails(extra, with_other_key,
+	      "the key in nats_key_file is not that of the certificate in nats_cert_file",
+	      "nor with another's key");
+	fails(extra, with_seed_for_key, "nats_key_file has no private key in PEM format",
+	      "nor without a key");
+	fails(extra, with_seed_for_ca, "nats_ca_file has no certificate in PEM format",
+	      "nor without an authority");
 }
 
 static void test_tls_flow(void)
@@ -353,22 +502,21 @@ static void test_tls_stall(void)
 
 static void test_tls(void)
 {
-	char error[TE_TRANSPORT_ERROR_SIZE], extra[1024];
+	char error[TE_TRANSPORT_ERROR_SIZE], pair[512], extra[1024];
 
 	if (!make_certificates()) {
 		skip("no openssl program to make certificates");
 		return;
 	}
-	snprintf(extra, sizeof(extra),
-	         "tls { cert_file: \"%s/server.pem\", key_file: "
-	         "\"%s/server.key\" }",
+	snprintf(pair, sizeof(pair), "cert_file: \"%s/server.pem\", key_file: \"%s/server.key\"",
 	         server.folder, server.folder);
+	snprintf(extra, sizeof(extra), "tls { %s }", pair);
 	ok(works(extra, with_tls, error), "TLS with the right authority");
 	printf("# %s\n", error);
-	ok(!works(extra, with_other_ca, error), "not with another authority");
-	printf("# %s\n", error);
+	fails(extra, with_other_ca, "check nats_url and nats_ca_file", "not with another authority");
 	ok(!works(extra, with_other_name, error), "not under another name");
 	printf("# %s\n", error);
+	test_client_certificate(pair);
 	server.extra = extra;
 	test_tls_flow();
 	test_tls_stall();
@@ -381,10 +529,13 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	server_init(&server);
 	snprintf(seed_file, sizeof(seed_file), "%s/seed", server.folder);
+	snprintf(secret_file, sizeof(secret_file), "%s/secret", server.folder);
+	snprintf(acme_file, sizeof(acme_file), "%s/acme", server.folder);
 	write_file(seed_file, "# the engine's key\n" SEED "\n");
 	test_nkey();
 	test_redact();
 	test_credentials();
+	test_refused();
 	test_permissions();
 	test_tls();
 	server_remove(&server);

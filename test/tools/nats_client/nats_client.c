@@ -15,6 +15,20 @@ void check_status(natsStatus status, const char *what)
 		fail("%s: %s", what, natsStatus_GetText(status));
 }
 
+/* By the variables that the nats program has for it. */
+static void identify(natsOptions *options)
+{
+	const char *credentials = getenv("NATS_CREDS"), *cert = getenv("NATS_CERT"),
+			   *key = getenv("NATS_KEY");
+
+	if (credentials != NULL)
+		check_status(natsOptions_SetUserCredentialsFromFiles(options, credentials, NULL),
+		             "NATS_CREDS");
+	if (cert != NULL && key != NULL)
+		check_status(natsOptions_LoadCertificatesChain(options, cert, key),
+		             "NATS_CERT and NATS_KEY");
+}
+
 void connect_client(Client *client, const char *url)
 {
 	natsOptions *options = NULL;
@@ -23,6 +37,7 @@ void connect_client(Client *client, const char *url)
 	check_status(natsOptions_SetURL(options, url), url);
 	check_status(natsOptions_SetName(options, program_name), "name");
 	check_status(natsOptions_SetMaxReconnect(options, 0), "options");
+	identify(options);
 	check_status(natsConnection_Connect(&client->connection, options), url);
 	natsOptions_Destroy(options);
 	check_status(natsConnection_JetStream(&client->stream, client->connection, NULL), "JetStream");

@@ -22,7 +22,8 @@
  *		publish generated predictions at a steady rate, see common/load.h
  *
  * Exit status 0: done; 1: it failed, or the check found something; 2: usage.
- * The URL is also taken from NATS_URL.
+ * The URL is also taken from NATS_URL, a file of credentials from NATS_CREDS, a certificate and its
+ * key from NATS_CERT and NATS_KEY.
  */
 #include <stdio.h>
 #include <stdlib.h>
