@@ -35,7 +35,14 @@
  * trouble is over when the connection has lasted for so long.
  */
 #define TOLD_MAX 8
-#define TROUBLE_OVER_US INT64CONST(60000000)
+#define TROUBLE_OVER_US INT64CONST(10000000)
+
+typedef struct Trouble
+{
+	uint64_t errors;       /* of the transport, as far as they are looked at */
+	uint32 told[TOLD_MAX]; /* hashes of what the log has */
+	int told_count;
+} Trouble;
 
 typedef struct End
 {
@@ -43,12 +50,9 @@ typedef struct End
 	uint64_t generation;    /* of the socket in the set */
 	int socket_at;          /* its position in the set, or -1 */
 	bool want_write;
-	uint64_t strays;       /* of the transport, as far as they are counted */
-	char *refusal;         /* why there is no transport though it is configured, or NULL */
-	uint64_t errors;       /* of the transport, as far as they are looked at */
-	uint32 told[TOLD_MAX]; /* hashes of what the log has about this trouble */
-	int told_count;
-	bool told_end;
+	uint64_t strays; /* of the transport, as far as they are counted */
+	char *refusal;   /* why there is no transport though it is configured, or NULL */
+	Trouble trouble;
 } End;
 
 struct TeLink
@@ -367,28 +371,25 @@ void te_link_await_replies(TeLink *link, int64 until_us)
 static const char *const broker_names[TE_VIA_COUNT] = {"NATS", "Kafka"};
 
 /* Each error of a trouble once, and its end. */
-static void log_trouble(End *end, TeVia via, int lane, const TeTransportStats *stats)
+static void log_trouble(Trouble *trouble, TeVia via, int lane, const TeTransportStats *stats)
 {
-	bool ready = stats->state == TE_TRANSPORT_READY;
 	uint32 hash;
 
-	if (ready && end->told_count > 0 && !end->told_end) {
-		end->told_end = true;
+	if (trouble->told_count > 0 && stats->state == TE_TRANSPORT_READY &&
+	    te_monotonic_us() - stats->since > TROUBLE_OVER_US) {
+		trouble->told_count = 0;
 		ereport(LOG, errmsg("lane %d is connected to %s again", lane, broker_names[via]));
 	}
-	if (ready && te_monotonic_us() - stats->since > TROUBLE_OVER_US)
-		end->told_count = 0;
-	if (stats->errors == end->errors)
+	if (stats->errors == trouble->errors)
 		return;
-	end->errors = stats->errors;
+	trouble->errors = stats->errors;
 	hash = hash_bytes((const unsigned char *)stats->last_error, (int)strlen(stats->last_error));
-	for (int i = 0; i < end->told_count; i++)
-		if (end->told[i] == hash)
+	for (int i = 0; i < trouble->told_count; i++)
+		if (trouble->told[i] == hash)
 			return;
-	if (end->told_count == TOLD_MAX)
+	if (trouble->told_count == TOLD_MAX)
 		return;
-	end->told[end->told_count++] = hash;
-	end->told_end = false;
+	trouble->told[trouble->told_count++] = hash;
 	ereport(LOG, errcode(ERRCODE_CONNECTION_FAILURE),
 	        errmsg("lane %d has trouble with %s", lane, broker_names[via]),
 	        errdetail_internal("%s", stats->last_error));
@@ -411,7 +412,7 @@ static const TeTransportStats *report_end(TeLink *link, TeVia via)
 	te_lane_report_transport(link->slot, (TeTransportKind)via,
 	                         te_transport_state_text(stats->state), stats->server_url,
 	                         stats->last_error);
-	log_trouble(end, via, link->slot->lane, stats);
+	log_trouble(&end->trouble, via, link->slot->lane, stats);
 	te_gauge(&shown->connects, (int64)stats->connects);
 	te_gauge(&shown->disconnects, (int64)stats->disconnects);
 	te_gauge(&shown->errors, (int64)stats->errors);

@@ -6,8 +6,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
-use HTTP::Tiny;
-use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -26,11 +24,9 @@ printf 'subjectAltName=DNS:localhost' >names
 openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem
 SHELL
 
-my $monitor = PostgreSQL::Test::Cluster::get_free_port();
 $ENV{SSL_CERT_FILE} = "$folder/ca.pem"; # of the risk service, and of what the test itself does
 my $nats = TradingEngineNats->new('tls', tls => 1, config => <<"CONFIG")->start;
 tls { cert_file: "$folder/server.pem", key_file: "$folder/server.key" }
-http: "127.0.0.1:$monitor"
 CONFIG
 my $node = engine('tls', nats => $nats, lanes => 1, conf => {
 	'trading_engine.nats_ca_file' => "'$folder/ca.pem'",
@@ -61,9 +57,8 @@ sub assessed
 use_service($nats, '--level', 'LOW', '--size-share', 0.3);
 is(assessed(1), 'ASSESSED|0.3|1', 'a question is answered');
 
-my $connections = JSON::PP->new->decode(HTTP::Tiny->new->get("http://127.0.0.1:$monitor/connz")->{content})->{connections};
-my @of_lane = grep { ($_->{name} // '') =~ /trading_engine|lane/ } @$connections;
-cmp_ok(scalar @of_lane, '>=', 1, 'the lane is connected') or diag(explain($connections));
+my @of_lane = grep { ($_->{name} // '') =~ /trading_engine|lane/ } @{ $nats->connections };
+cmp_ok(scalar @of_lane, '>=', 1, 'the lane is connected') or diag(explain($nats->connections));
 is_deeply([ grep { !$_->{tls_version} } @of_lane ], [], 'through TLS');
 
 is(assessed($_), "ASSESSED|0.3|$_", "$_ questions at once are answered") for 60, 3000;

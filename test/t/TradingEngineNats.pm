@@ -16,6 +16,7 @@ use warnings;
 
 use parent 'TradingEngineMessages';
 
+use HTTP::Tiny;
 use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
@@ -35,7 +36,8 @@ sub can_mount { return system('unshare --user --map-current-user --keep-caps --m
 
 # Options: disk => "12m": the store is a memory file system of that size, empty at each start;
 # config => lines for nats-server's configuration file, js => lines for its jetstream block,
-# tls => 1: clients reach it by TLS, as localhost; their authority is that of $SSL_CERT_FILE.
+# tls => 1: clients reach it by TLS, as localhost; their authority is that of $SSL_CERT_FILE;
+# login => 'user:password': of the test itself, where the server asks who it is; see te_nats.
 sub new
 {
 	my ($class, $name, %options) = @_;
@@ -48,22 +50,28 @@ sub new
 		disk => $options{disk},
 		js => $options{js} // '',
 		tls => $options{tls},
+		login => defined $options{login} ? "$options{login}\@" : '',
 	}, $class;
 	return $self->init_messages;
 }
 
-sub url { my ($self) = @_; return ($self->{tls} ? 'tls://localhost' : 'nats://127.0.0.1') . ":$self->{port}"; }
+sub address { my ($self, $login) = @_; return ($self->{tls} ? "tls://${login}localhost" : "nats://${login}127.0.0.1") . ":$self->{port}"; }
+sub url { my ($self) = @_; return $self->address(''); }
+sub own_url { my ($self) = @_; return $self->address($self->{login}); }
 sub port { return $_[0]->{port}; }
 sub store { return "$_[0]->{folder}/store"; }
 sub log_file { return "$_[0]->{folder}/nats.log"; }
 
+# Options: wait (0: not until it answers).
 sub start
 {
-	my ($self) = @_;
+	my ($self, %options) = @_;
 	my $config = "$self->{folder}/nats.conf";
+	$self->{monitor} //= PostgreSQL::Test::Cluster::get_free_port();
 	open my $file, '>', $config or die "$config: $!";
 	print $file <<"CONFIG";
 listen: "127.0.0.1:$self->{port}"
+http: "127.0.0.1:$self->{monitor}"
 server_name: "$self->{name}"
 pid_file: "$self->{folder}/nats.pid"
 log_file: "$self->{folder}/nats.log"
@@ -91,7 +99,7 @@ CONFIG
 	}
 	$self->{pid} = $pid;
 	push @running, $self;
-	$self->wait_until_ready;
+	$self->wait_until_ready if $options{wait} // 1;
 	return $self;
 }
 
@@ -104,7 +112,7 @@ sub wait_until_ready
 	{
 		my ($out, $err);
 		return
-		  if IPC::Run::run([ 'te_nats', '--url', $self->url, 'js-api', '$JS.API.INFO' ],
+		  if IPC::Run::run([ 'te_nats', '--url', $self->own_url, 'js-api', '$JS.API.INFO' ],
 			'>', \$out, '2>', \$err);
 		if (waitpid($self->{pid}, POSIX::WNOHANG()) != 0)
 		{
@@ -136,6 +144,14 @@ sub restart { my ($self) = @_; $self->stop; return $self->start; }
 sub pause { my ($self) = @_; kill 'STOP', $self->{pid}; $self->{paused} = 1; return; }
 sub resume { my ($self) = @_; kill 'CONT', $self->{pid}; $self->{paused} = 0; return; }
 
+# What the server knows of its clients, such as how they have proved who they are.
+sub connections
+{
+	my ($self) = @_;
+	my $answer = HTTP::Tiny->new->get("http://127.0.0.1:$self->{monitor}/connz?auth=1");
+	return $self->{json}->decode($answer->{content})->{connections};
+}
+
 # Throw away everything that the broker has stored.
 sub wipe
 {
@@ -154,7 +170,7 @@ sub te_nats
 	my $from = "$self->{folder}/input";
 	unlink $from;
 	append_to_file($from, $input);
-	IPC::Run::run([ 'te_nats', '--url', $self->url, @arguments ], '<', $from, '>', \$out, '2>', \$err);
+	IPC::Run::run([ 'te_nats', '--url', $self->own_url, @arguments ], '<', $from, '>', \$out, '2>', \$err);
 	return ($? >> 8, $out, $err);
 }
 
@@ -226,7 +242,7 @@ sub start_load
 {
 	my ($self, @arguments) = @_;
 	my $load = { out => '', err => '' };
-	$load->{run} = IPC::Run::start([ 'te_nats', '--url', $self->url, 'load', @arguments ],
+	$load->{run} = IPC::Run::start([ 'te_nats', '--url', $self->own_url, 'load', @arguments ],
 		'<', \undef, '>', \$load->{out}, '2>', \$load->{err});
 	return $load;
 }
