@@ -48,9 +48,12 @@ my %good = (
 	nkey => "$user->{seed}\n", password => "open-sesame\n");
 spew($file{$_}, $good{$_}) for keys %good;
 my %tls = map { ("trading_engine.nats_${_}_file" => "'$file{$_}'") } qw(ca cert key);
+# The server must know the authority by its setting alone.
+my $authority = delete $ENV{SSL_CERT_FILE};
 my $node = engine('security', nats => $nats, lanes => 1, conf => {
-	%tls, 'trading_engine.nats_nkey_file' => "'$file{nkey}'", 'trading_engine.restart_delay' => '100ms',
+	%tls, 'trading_engine.nats_nkey_file' => "'$file{nkey}'", 'trading_engine.restart_delay' => '100ms', 'trading_engine.restart_delay_max' => '1s',
 	log_min_messages => 'debug5' });
+$ENV{SSL_CERT_FILE} = $authority;
 company($node, 'acme', users => ['ann'], equity => 1e9, strategy => { allowed_regimes => "trading.enum_labels('regime')" });
 
 # A prediction becomes a signal on the stream.
@@ -82,7 +85,7 @@ sub fails
 works($nats, 'certificate and NKey');
 my $connections = $nats->connections;
 is_deeply([ map { [ $_->{nkey}, !!$_->{tls_version} ] } grep { $_->{nkey} } @$connections ], [ [ $user->{public}, 1 ] ],
-	'the broker knows the engine by its NKey, through TLS');
+	'the broker knows the engine by its NKey, through TLS') or diag(explain($connections));
 
 # Files that are spoilt, and what is said.
 my $unreadable = sub { chmod 0000, $_[0] or die };
@@ -129,9 +132,11 @@ streams_match_table($node, $nats, 'after it all');
 # Contradictory settings are refused, for the lane can't guess which to take.
 configure($node, 'trading_engine.nats_nkey_file' => "'$file{nkey}'");
 $node->reload;
-wait_for($node, q{SELECT reason ~ 'only one can be set' FROM trading.stat_workers}, 't', 'two kinds of credentials: the lane says what is wrong');
+wait_for($node, q{SELECT reason FROM trading.stat_workers}, 'of nats_password_file, nats_nkey_file and nats_credentials_file only one can be set',
+	'two kinds of credentials: the lane says what is wrong');
 configure($node, 'trading_engine.nats_nkey_file' => "''");
 $node->reload;
+wait_for($node, q{SELECT state FROM trading.stat_transports WHERE transport = 'nats'}, 'ready', 'one kind again: connected');
 works($nats, 'one kind again');
 
 # A broker whose users are known by JWTs: an operator vouches for an account, the account for users.

@@ -38,6 +38,8 @@ sub missing
 
 # Options: brokers (1); prefix (trading), lanes (2): the engine's topics are made at the start, with
 # input_partitions (1) for each of input, and a partition per lane of output.  topics => 0: none.
+# secure (as $TE_KAFKA_SECURITY says): Apache Kafka wants TLS and SCRAM-SHA-512, and at another
+# port a certificate: settings and certificate_settings.
 sub new
 {
 	my ($class, $name, %options) = @_;
@@ -49,6 +51,7 @@ sub new
 		lanes => $options{lanes} // 2,
 		input_partitions => $options{input_partitions} // 1,
 		topics => $options{topics} // 1,
+		secure => $options{secure} // ($ENV{TE_KAFKA_SECURITY} // 'plaintext') eq 'sasl_ssl',
 	}, $class;
 	return $self->init_messages;
 }
@@ -81,8 +84,6 @@ sub start_mock
 # Apache Kafka
 #----------------------------------------------------------------------
 
-sub secure { return ($ENV{TE_KAFKA_SECURITY} // 'plaintext') eq 'sasl_ssl'; }
-
 sub java
 {
 	my ($self, @arguments) = @_;
@@ -99,25 +100,31 @@ sub write_file
 	return "$self->{folder}/$name";
 }
 
-# A certificate authority, and the server's certificate with its key in one file.
+# Two certificate authorities; of the first the server's certificate, with its key in one file, and
+# the engine's, one of them for the past; of the other a stranger's.
 sub make_certificates
 {
 	my ($self) = @_;
 	my $folder = $self->{folder};
 	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "cd '$folder' && {
-		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem
+		for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=\$ca -keyout \$ca.key -out \$ca.pem; done
 		openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
 		printf 'subjectAltName=IP:127.0.0.1' > san
 		openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem
-		cat server.key server.pem ca.pem > keystore.pem; } > openssl.log 2>&1");
+		cat server.key server.pem ca.pem > keystore.pem
+		openssl req -newkey rsa:2048 -nodes -subj /CN=engine -keyout engine.key -out engine.csr
+		openssl x509 -req -in engine.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out engine.pem
+		openssl x509 -req -in engine.csr -CA other.pem -CAkey other.key -CAcreateserial -days 2 -out stranger.pem
+		openssl x509 -req -in engine.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -out old.pem; } > openssl.log 2>&1");
 	return;
 }
 
 sub prepare_apache
 {
 	my ($self) = @_;
-	my ($port, $inner, $controller) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
-	my $protocol = secure() ? 'SASL_SSL' : 'PLAINTEXT';
+	my ($port, $inner, $controller, $cert) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 4;
+	my $protocol = $self->{secure} ? 'SASL_SSL' : 'PLAINTEXT';
+	my $cert_listener = $self->{secure} ? ",CERT://127.0.0.1:$cert" : '';
 	$self->{brokers} = "127.0.0.1:$port";
 	$self->{password} = sprintf '%08x%08x', rand 2**32, rand 2**32;
 	$self->write_file('log4j.properties', <<"LOG");
@@ -128,12 +135,16 @@ log4j.appender.file.layout=org.apache.log4j.PatternLayout
 log4j.appender.file.layout.ConversionPattern=%d %p %m (%c)%n
 LOG
 	my $security = '';
-	if (secure())
+	if ($self->{secure})
 	{
+		$self->{cert_broker} = "127.0.0.1:$cert";
 		$self->make_certificates;
 		$security = <<"SECURITY";
 ssl.keystore.type=PEM
 ssl.keystore.location=$self->{folder}/keystore.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$self->{folder}/ca.pem
+listener.name.cert.ssl.client.auth=required
 sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 SECURITY
@@ -150,9 +161,9 @@ CLIENT
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1\@127.0.0.1:$controller
-listeners=CLIENT://127.0.0.1:$port,INNER://127.0.0.1:$inner,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=CLIENT://127.0.0.1:$port,INNER://127.0.0.1:$inner
-listener.security.protocol.map=CLIENT:$protocol,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:$port,INNER://127.0.0.1:$inner,CONTROLLER://127.0.0.1:$controller$cert_listener
+advertised.listeners=CLIENT://127.0.0.1:$port,INNER://127.0.0.1:$inner$cert_listener
+listener.security.protocol.map=CLIENT:$protocol,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT,CERT:SSL
 inter.broker.listener.name=INNER
 controller.listener.names=CONTROLLER
 log.dirs=$self->{folder}/data
@@ -164,7 +175,7 @@ message.max.bytes=33554432
 replica.fetch.max.bytes=33554432
 $security
 PROPERTIES
-	my @users = secure() ? ('--add-scram', "SCRAM-SHA-512=[name=engine,password=$self->{password}]") : ();
+	my @users = $self->{secure} ? ('--add-scram', "SCRAM-SHA-512=[name=engine,password=$self->{password}]") : ();
 	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', 'exec "$0" "$@" > ' . "'$self->{folder}/format.log' 2>&1",
 		$self->java('kafka.tools.StorageTool', 'format', '--cluster-id', 'dHJhZGluZy1lbmdpbmUtMQ', '--config', $self->{properties}, @users));
 	return;
@@ -208,6 +219,18 @@ sub settings
 			'trading_engine.kafka_sasl_mechanism' => "'SCRAM-SHA-512'",
 			'trading_engine.kafka_sasl_username' => 'engine',
 			'trading_engine.kafka_sasl_password_file' => "'$self->{folder}/password'")));
+}
+
+# The same for the port that wants a certificate.
+sub certificate_settings
+{
+	my ($self) = @_;
+	return (
+		'trading_engine.kafka_brokers' => "'$self->{cert_broker}'",
+		'trading_engine.kafka_security_protocol' => 'ssl',
+		'trading_engine.kafka_ca_file' => "'$self->{folder}/ca.pem'",
+		'trading_engine.kafka_cert_file' => "'$self->{folder}/engine.pem'",
+		'trading_engine.kafka_key_file' => "'$self->{folder}/engine.key'");
 }
 
 sub make_topics
