@@ -84,7 +84,7 @@ sub fails
 
 works($nats, 'certificate and NKey');
 my $connections = $nats->connections;
-is_deeply([ map { [ $_->{nkey}, !!$_->{tls_version} ] } grep { $_->{nkey} } @$connections ], [ [ $user->{public}, 1 ] ],
+is_deeply([ map { [ $_->{authorized_user}, !!$_->{tls_version} ] } grep { $_->{name} eq 'trading_engine' } @$connections ], [ [ $user->{public}, 1 ] ],
 	'the broker knows the engine by its NKey, through TLS') or diag(explain($connections));
 
 # Files that are spoilt, and what is said.
