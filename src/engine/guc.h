@@ -104,7 +104,7 @@ typedef enum { TE_KAFKA_PLAIN, TE_KAFKA_SCRAM_SHA_256, TE_KAFKA_SCRAM_SHA_512 } 
 	INT(max_message_bytes, 8 * 1024 * 1024, 1024, 64 * 1024 * 1024, DATABASE, GUC_UNIT_BYTE, "Largest input message; a larger one becomes a dead letter.") \
 	INT(max_predictions_per_batch, 10000, 1, 1000000, DATABASE, 0, "Most predictions of one message; a larger batch becomes a dead letter.") \
 	INT(min_bars, 50, 1, 100000, DATABASE, 0, "Closed bars of a symbol before its regime is known.") \
-	TEXT(nats_ca_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the certificate authorities that the broker is verified by; empty: the system's.") \
+	TEXT(nats_ca_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of certificate authorities that the broker is verified by, besides the system's.") \
 	TEXT(nats_cert_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate.") \
 	TEXT(nats_credentials_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the user JWT and its seed.") \
 	TEXT(nats_key_file, "", NULL, DATABASE, TE_GUC_SECRET, "File of the client certificate's key.") \

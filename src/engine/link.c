@@ -34,7 +34,7 @@
  * Different errors of one trouble that reach the log; one that repeats itself is logged once.  A
  * trouble is over when the connection has lasted for so long.
  */
-#define TOLD_MAX 8
+#define TOLD_MAX 32
 #define TROUBLE_OVER_US INT64CONST(10000000)
 
 typedef struct Trouble
@@ -174,7 +174,7 @@ static TeTransport *create_nats(int lane, const char *installation)
 	transport = te_nats_create(&config, error, sizeof(error));
 	if (transport == NULL)
 		ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR),
-		        errmsg("the link to NATS can't be set up"), errdetail_internal("%s", error));
+		        errmsg("the link to NATS can't be set up: %s", error));
 	return transport;
 }
 

@@ -132,7 +132,7 @@ streams_match_table($node, $nats, 'after it all');
 # Contradictory settings are refused, for the lane can't guess which to take.
 configure($node, 'trading_engine.nats_nkey_file' => "'$file{nkey}'");
 $node->reload;
-wait_for($node, q{SELECT reason FROM trading.stat_workers}, 'of nats_password_file, nats_nkey_file and nats_credentials_file only one can be set',
+wait_for($node, q{SELECT reason FROM trading.stat_workers}, "the link to NATS can't be set up: of nats_password_file, nats_nkey_file and nats_credentials_file only one can be set",
 	'two kinds of credentials: the lane says what is wrong');
 configure($node, 'trading_engine.nats_nkey_file' => "''");
 $node->reload;
