@@ -140,11 +140,12 @@ wait_for($node, q{SELECT state FROM trading.stat_transports WHERE transport = 'n
 works($nats, 'one kind again');
 
 # A broker whose users are known by JWTs: an operator vouches for an account, the account for users.
-my ($operator, $account, $other_account) = (nkey('operator'), nkey('account'), nkey('account'));
-my %unlimited = (limits => { (map { $_ => -1 } qw(subs data payload imports exports conn leaf mem_storage disk_storage streams consumer)), wildcards => JSON::PP::true });
+my ($operator, $system, $account, $other_account) = (nkey('operator'), map { nkey('account') } 1 .. 3);
+my %limits = (map({ $_ => -1 } qw(subs data payload imports exports conn leaf)), wildcards => JSON::PP::true);
 my %rights = (pub => {}, sub => {}, subs => -1, data => -1, payload => -1);
 my $operator_jwt = jwt($operator, $operator, 'operator');
-my $account_jwt = jwt($operator, $account, 'account', %unlimited);
+my $system_jwt = jwt($operator, $system, 'account', limits => \%limits);
+my $account_jwt = jwt($operator, $account, 'account', limits => { %limits, map { $_ => -1 } qw(mem_storage disk_storage streams consumer) });
 $good{credentials} = creds(jwt($account, $user, 'user', %rights), $user);
 spew($file{credentials}, $good{credentials});
 delete @ENV{qw(NATS_CERT NATS_KEY)};
@@ -154,7 +155,8 @@ my $jwts = TradingEngineNats->new('jwts', tls => 1, config => <<"CONFIG")->start
 tls { cert_file: "$folder/in_use.pem", key_file: "$folder/server.key", timeout: 10 }
 operator: "$operator_jwt"
 resolver: MEMORY
-resolver_preload: { $account->{public}: "$account_jwt" }
+resolver_preload: { $system->{public}: "$system_jwt", $account->{public}: "$account_jwt" }
+system_account: $system->{public}
 CONFIG
 configure($node, map({ ("trading_engine.nats_$_" => "''") } qw(username password_file cert_file key_file)),
 	'trading_engine.nats_url' => "'" . $jwts->url . "'", 'trading_engine.nats_credentials_file' => "'$file{credentials}'");
