@@ -24,6 +24,7 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#include <unistd.h>
 #endif
 
 #define KEPT_MEMORY (16 * 1024 * 1024)  /* at the end of the heap, bytes */
@@ -164,10 +165,20 @@ static void keep_freed_memory(void)
 #endif
 }
 
+/*
+ * A thread may still be connecting: the handlers of exit(), by which OpenSSL frees what that thread
+ * works with, would crash it, and all other backends with it.
+ */
+static void leave_at_once(int code, Datum arg pg_attribute_unused())
+{
+	_exit(code);
+}
+
 void te_lane_main(Datum main_arg)
 {
 	TeLaneSlot *slot = te_shmem_attach_lane(DatumGetInt32(main_arg));
 
+	on_proc_exit(leave_at_once, 0); /* the first to be registered is the last to be called */
 	keep_freed_memory();
 	connect_lane(slot);
 	te_session_init();
