@@ -116,8 +116,8 @@ for my $round (1 .. rounds(2, 20))
 		my @now = grep { !$old{$_} } @{ $nats->js_api('$JS.API.CONSUMER.NAMES.trading_input')->{consumers} // [] };
 		return @now == 2;
 	});
-	# At the latest two missing heartbeats tell.
-	within(time() - $deleted, 2 * $heartbeat, 'from the deletion to other consumers');
+	# At the latest two missing heartbeats tell; then another one is made.
+	within(time() - $deleted, 2 * $heartbeat + 0.5, 'from the deletion to other consumers');
 	$nats->publish($nats->batch(batch_id => "consumer-$round"));
 	wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = 'consumer-$round'", 2,
 		"consumers deleted, round $round: the lanes make others, and read on");

@@ -15,7 +15,7 @@ use TradingEngineNats;
 use TradingEngineRun;
 
 seeded();
-my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000, signal_ttl_seconds => 3600);
+my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000, signal_ttl_seconds => 5);
 my $nats = TradingEngineNats->new('stop')->start;
 # A worker that is ended again and again is started later and later; here it would miss the load.
 my $node = engine('stop', nats => $nats, lanes => 2, conf => {
@@ -140,7 +140,9 @@ my $most = stand_still($seconds, sub {
 for my $metric (@metrics)
 {
 	my $text = "99 % of \"$metric\" in the lane beside: $alone{$metric} ms with two lanes that run, $beside{$metric} ms with one";
-	full() ? cmp_ok($beside{$metric}, '<', 1.25 * $alone{$metric} + 0.05, $text) : note($text);
+	cmp_ok($alone{$metric}, '>', 0, "\"$metric\" is measured");
+	# Batches are as large as what has come meanwhile: a millisecond more or less says nothing.
+	full() ? cmp_ok($beside{$metric}, '<', 1.25 * $alone{$metric} + 1, $text) : note($text);
 }
 note("memory of the lane that stood still: $before kB before, $most kB at most");
 cmp_ok($before, '>', 0, 'the memory of the lane is known');
