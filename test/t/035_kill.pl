@@ -78,7 +78,7 @@ sub disturbed
 	my @took;
 	for my $round (1 .. $kills)
 	{
-		my $mark = ($round - 0.5 + rand(0.5)) * $total / ($kills + 1);
+		my $mark = ($round - 0.5 + rand(0.5)) * $total / ($kills + 3);
 		my $position;
 		wait_until("$name: input $mark of $total is applied, round $round", sub { ($position = position($node)) > $mark });
 		$after++ if $position < $total;
