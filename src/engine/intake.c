@@ -256,6 +256,8 @@ void te_intake_resume(TeIntake *intake)
 			char *name = psprintf("%s%s", feed->label, named ? anchor->stream_name : "");
 			int n = te_memory_source(intake->context->memory, name);
 
+			if (n < 0)
+				n = te_memory_replace_source(intake->context->memory, name);
 			if (n < 0) {
 				if (!feed->crowded)
 					ereport(WARNING,

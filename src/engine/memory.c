@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "engine/guc.h"
 #include "engine/memory.h"
 #include "engine/query.h"
 #include "engine/settings.h"
@@ -185,21 +186,39 @@ static void forget_staged(TeMemory *m)
  * Sources
  *----------------------------------------------------------------------*/
 
+static void name_source(TeSource *s, const char *name)
+{
+	memset(s, 0, sizeof(*s));
+	strlcpy(s->name, name, sizeof(s->name));
+	s->committed.input.stream_created = TE_NO_TIME;
+	s->staged = s->committed;
+}
+
 int te_memory_source(TeMemory *m, const char *name)
 {
-	TeSource *s;
-
 	for (int i = 0; i < m->source_count; i++)
 		if (strcmp(m->sources[i]->name, name) == 0)
 			return i;
 	if (m->source_count == TE_PARKING_SOURCES)
 		return -1;
-	s = MemoryContextAllocZero(m->context, sizeof(TeSource));
-	strlcpy(s->name, name, sizeof(s->name));
-	s->committed.input.stream_created = TE_NO_TIME;
-	s->staged = s->committed;
-	m->sources[m->source_count] = s;
+	m->sources[m->source_count] = MemoryContextAlloc(m->context, sizeof(TeSource));
+	name_source(m->sources[m->source_count], name);
 	return m->source_count++;
+}
+
+int te_memory_replace_source(TeMemory *m, const char *name)
+{
+	char *ours = psprintf("%s%s.", TE_SOURCE_KAFKA, te_guc_subject_prefix);
+	int n = 1; /* behind NATS */
+
+	while (n < m->source_count && strncmp(m->sources[n]->name, ours, strlen(ours)) == 0)
+		n++;
+	pfree(ours);
+	if (n == m->source_count)
+		return -1;
+	te_parking_forget_source(&m->parking, n);
+	name_source(m->sources[n], name);
+	return n;
 }
 
 void te_memory_note_readings(TeMemory *m)

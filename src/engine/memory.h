@@ -138,6 +138,12 @@ extern void te_memory_touch_producer(TeMemory *m, TeLaneProducer *producer);
 /* The number of the source of this name, made when it is new; -1: there are too many. */
 extern int te_memory_source(TeMemory *m, const char *name);
 
+/*
+ * When there is room for no more: in the place of a partition that only another prefix would read,
+ * which is forgotten.  -1: there is none.
+ */
+extern int te_memory_replace_source(TeMemory *m, const char *name);
+
 /* Before the batch's row is made: how far a restart has to go back in each source. */
 extern void te_memory_note_readings(TeMemory *m);
 

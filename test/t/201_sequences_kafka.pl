@@ -169,6 +169,18 @@ $kafka->publish(in_partition(0, message(1, epoch => $epoch + 4)), in_partition(1
 wait_for_applied('1 2', 'they go on in every partition', epoch => $epoch + 4);
 is(value($node, 'SELECT sum(duplicates) FROM trading.stat_workers'), $duplicates, 'where the one lane was');
 
+# What was read under other prefixes takes no room away.
+value($node, q{UPDATE trading.batches SET kafka_positions = kafka_positions || (SELECT jsonb_agg(jsonb_build_object('source', 'kafka:old.predictions/' || n,
+	'identity', 1, 'incarnation', 0, 'done', 1, 'resume', 1, 'message_time', 1)) FROM generate_series(1, 63) AS n)
+	WHERE jsonb_array_length(kafka_positions) > 0});
+value($node, q{UPDATE trading.batches SET kafka_positions = (SELECT jsonb_agg(p ORDER BY p ->> 'source' DESC) FROM jsonb_array_elements(kafka_positions) AS p
+	WHERE p ->> 'source' NOT LIKE 'kafka:trading.%') WHERE jsonb_array_length(kafka_positions) > 0});
+my @workers = worker_pids($node);
+value($node, "SELECT pg_terminate_backend($_)") for @workers;
+wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running' AND pid <> ALL ('{" . join(',', @workers) . "}')", 2, 'the lanes start anew');
+$kafka->publish(in_partition(2, message(3, epoch => $epoch + 4)));
+wait_for_applied('1 2 3', 'and read on', epoch => $epoch + 4);
+
 $node->stop;
 $kafka->stop;
 $nats->stop;
