@@ -54,37 +54,65 @@ sub poison
 	return ref $kind eq 'CODE' ? $kind->() : { subject => 'trading.predictions._all._all', hex => $kind->{hex} . ($kind->{hex} ? sprintf '%08x', $number : '') };
 }
 
-# How long the lanes take for a backlog, with so many bad messages spread over it.
-sub seconds_for
+# Seconds of a processor that the workers have had: what other work on the machine can't lengthen.
+sub processor_time
+{
+	my $nanoseconds = 0;
+	$nanoseconds += (split / /, slurp_file("/proc/$_/schedstat"))[0] for @workers;
+	return $nanoseconds / 1e9;
+}
+
+sub batches { return value($node, 'SELECT count(*) FROM trading.batches WHERE messages > 0'); }
+
+# What the lanes need for a backlog, with so many bad messages spread over it.
+sub cost_of
 {
 	my ($messages, $bad) = @_;
-	my $before = letters();
+	my ($letters, $batches) = (letters(), batches());
 	kill 'STOP', @workers;
 	my $load = $nats->start_load('EURUSD', '--rate', 20000, '--count', $messages);
 	$nats->publish(map { poison() } 1 .. $bad) if $bad;
 	my $summary = $nats->finish_load($load);
 	my $last = $nats->stream_info('trading_input')->{state}{last_seq};
-	my $start = time();
+	my ($start, $processor) = (time(), processor_time());
 	kill 'CONT', @workers;
 	wait_until('the backlog is applied', sub {
 		(asked($node, "SELECT count(*) FROM trading.lanes AS l WHERE (SELECT max(b.input_seq) FROM trading.batches AS b WHERE b.lane = l.lane) >= $last") // 0) == 2 });
-	my $took = time() - $start;
-	is(letters() - $before, $bad, "$bad bad messages among $messages are as many dead letters");
-	return $took;
+	my %cost = (seconds => time() - $start, processor => processor_time() - $processor, batches => batches() - $batches);
+	is(letters() - $letters, $bad, "$bad bad messages among $messages are as many dead letters");
+	return %cost;
 }
 
+# Best of several: whatever else the machine does only makes it slower.  Pairs go on while the
+# limit isn't kept, because a busy machine needs more of them for one that it leaves alone.
 my $messages = rounds(2000, 50000);
-my ($clean, $dirty) = (9e9, 9e9);
-for my $round (1 .. rounds(1, 5))
+my (%clean, %dirty);
+
+sub keep_best
 {
-	my $took = seconds_for($messages, 0);
-	$clean = $took if $took < $clean;
-	$took = seconds_for($messages, $messages / 100);
-	$dirty = $took if $took < $dirty;
+	my ($best, %cost) = @_;
+	for my $what (keys %cost)
+	{
+		$best->{$what} = $cost{$what} if !defined $best->{$what} || $cost{$what} < $best->{$what};
+	}
+	return;
 }
-note(sprintf '%d messages in %.2f s, with 1 %% of bad ones in %.2f s', $messages, $clean, $dirty);
-# The bad ones have to be stored as well.
-ok($dirty < 1.05 * $clean + 0.1, 'one bad message in a hundred costs less than 5 %') if full();
+sub is_cheap { my ($what) = @_; return $dirty{$what} < 1.05 * $clean{$what}; }
+
+for my $pair (1 .. rounds(1, 20))
+{
+	keep_best(\%clean, cost_of($messages, 0));
+	keep_best(\%dirty, cost_of($messages, $messages / 100));
+	last if $pair >= 5 && is_cheap('seconds') && is_cheap('processor');
+}
+note(sprintf '%d messages: %.2f s, %.2f s of a processor, %d batches; with 1 %% of bad ones: %.2f s, %.2f s, %d batches',
+	$messages, @clean{qw(seconds processor batches)}, @dirty{qw(seconds processor batches)});
+if (full())
+{
+	ok(is_cheap($_->[0]), "one bad message in a hundred costs less than 5 % of $_->[1]") for [ seconds => 'the time' ], [ processor => 'the processor' ];
+}
+# The bad ones have to be stored as well, but in the batches of the good ones.
+cmp_ok($dirty{batches}, '<=', 1.05 * $clean{batches} + 4, 'no batch ends at a bad message');
 wait_for_output($node, $nats);
 is_deeply([ worker_pids($node) ], \@workers, 'no worker has stopped');
 proven('poison', $node, nats => $nats);

@@ -46,6 +46,7 @@ int command_load(Client *client, Arguments *arguments)
 	jsCtx_Destroy(client->stream);
 	jsOptions_Init(&options);
 	options.PublishAsync.MaxPending = 4096;
+	options.PublishAsync.StallWait = ACK_WAIT_MS;
 	options.PublishAsync.ErrHandler = count_refusal;
 	options.PublishAsync.ErrHandlerClosure = &target;
 	check_status(natsConnection_JetStream(&client->stream, client->connection, &options),
