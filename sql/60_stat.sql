@@ -33,7 +33,7 @@ COMMENT ON FUNCTION trading.read_latency() IS 'what trading.stat_latency shows';
 CREATE FUNCTION trading.read_transports(
 	OUT datname text, OUT lane integer, OUT transport text, OUT state text, OUT since timestamptz,
 	OUT server text, OUT connects bigint, OUT disconnects bigint, OUT errors bigint,
-	OUT bytes_in bigint, OUT published bigint, OUT acknowledged bigint, OUT in_flight bigint, OUT route text,
+	OUT bytes_in bigint, OUT input_pending bigint, OUT input_stalled_since timestamptz, OUT input_stalls bigint, OUT published bigint, OUT acknowledged bigint, OUT in_flight bigint, OUT route text,
 	OUT last_error text, OUT last_error_at timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'te_sql_stat_transports'
@@ -130,6 +130,9 @@ CREATE VIEW trading.stat_transports WITH (security_invoker) AS
 COMMENT ON VIEW trading.stat_transports IS 'the lanes'' connections to brokers';
 COMMENT ON COLUMN trading.stat_transports.server IS 'address, without user and password';
 COMMENT ON COLUMN trading.stat_transports.bytes_in IS 'bytes of input that were received';
+COMMENT ON COLUMN trading.stat_transports.input_pending IS 'messages of the input not yet applied, as far as the broker has told';
+COMMENT ON COLUMN trading.stat_transports.input_stalled_since IS 'since when a stream has input that isn''t applied, and nothing of it was taken, where that is more than 30 s; NULL: it moves';
+COMMENT ON COLUMN trading.stat_transports.input_stalls IS 'how often that has happened since the worker started';
 COMMENT ON COLUMN trading.stat_transports.published IS 'messages of output handed over since the worker started, repetitions included';
 COMMENT ON COLUMN trading.stat_transports.acknowledged IS 'messages of output that were acknowledged since the worker started';
 COMMENT ON COLUMN trading.stat_transports.in_flight IS 'messages of output that wait for their acknowledgement';

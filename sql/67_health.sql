@@ -58,6 +58,13 @@ BEGIN
 	 WHERE t.state <> 'not configured' OR t.alone AND t.transport = 'nats'
 	 ORDER BY t.lane, t.transport;
 	RETURN QUERY
+	SELECT format('input of lane %s', t.lane), CASE WHEN min(t.input_stalled_since) IS NULL THEN 'OK' ELSE 'FAIL' END,
+	       CASE WHEN min(t.input_stalled_since) IS NULL THEN format('it moves; messages not yet applied: %s', sum(t.input_pending))
+		    ELSE format('does not move since %s: %s', min(t.input_stalled_since)::timestamptz(0),
+			string_agg(format('%s of %s are not applied', t.input_pending, t.transport), ', ' ORDER BY t.transport) FILTER (WHERE t.input_stalled_since IS NOT NULL)) END
+	  FROM trading.read_transports() AS t WHERE t.datname = current_database() AND t.state <> 'not configured'
+	 GROUP BY t.lane ORDER BY t.lane;
+	RETURN QUERY
 	SELECT 'risk service', CASE WHEN b.open > 0 THEN 'FAIL' WHEN b.half > 0 THEN 'WARN' ELSE 'OK' END,
 	       CASE WHEN b.open + b.half = 0 THEN 'no circuit breaker is open'
 		    ELSE format('circuit breakers that aren''t closed: %s; fallbacks decide (trading.stat_breakers)', b.open + b.half) END
@@ -72,7 +79,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION trading.health_of_lanes() IS
-	'part of trading.health(): workers that are down or foreign, what waits for the broker, connections to brokers, circuit breakers of the risk service, memory of repetitions';
+	'part of trading.health(): workers that are down or foreign, what waits for the broker, connections to brokers, input that does not move, circuit breakers of the risk service, memory of repetitions';
 
 CREATE FUNCTION trading.health_of_output() RETURNS TABLE ("check" text, status text, detail text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp

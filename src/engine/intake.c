@@ -14,6 +14,7 @@
 #include "engine/intake.h"
 #include "engine/latency.h"
 #include "engine/settings.h"
+#include "engine/stall.h"
 #include "sql/sqltime.h"
 #include "wire/encode.h"
 
@@ -33,12 +34,13 @@
 typedef struct Feed
 {
 	TeTransport *transport;
-	const char *label; /* of its sources, before the stream's name */
+	TeTransportKind kind;
 	struct
 	{
 		int source;          /* number; -1: not seen since the worker's start */
 		int64 since;         /* what came off the socket before is of a stream that is no more */
 		uint64 reread_until; /* it was read before the worker's start */
+		TeStall stall;
 	} streams[TE_TRANSPORT_STREAMS_MAX];
 	bool crowded; /* it has more streams than there is room for, and that was told */
 	int taken;
@@ -58,7 +60,7 @@ struct TeIntake
 {
 	const TeLaneContext *context;
 	TeInbox *inbox;
-	Feed feeds[TE_INTAKE_TRANSPORTS];
+	Feed feeds[TE_TRANSPORT_COUNT];
 	int feed_count;
 	int inbox_taken;
 	List *lost;    /* of Lost: the next batch has to record it */
@@ -70,6 +72,12 @@ struct TeIntake
 	int single;           /* so many messages are taken one by one */
 	bool poisoned;        /* the next one failed alone: keep it as a dead letter */
 	char poison[256];     /* why */
+};
+
+/* What sources are called; the name of a stream of Kafka follows. */
+static const char *const labels[] = {
+	[TE_TRANSPORT_NATS] = TE_SOURCE_NATS,
+	[TE_TRANSPORT_KAFKA] = TE_SOURCE_KAFKA,
 };
 
 TeIntake *te_intake_create(TeLaneContext *context)
@@ -106,20 +114,20 @@ void te_intake_configure(TeIntake *intake)
 /* The name by which a transport knows the stream of this source; NULL: it isn't one of its. */
 static const char *stream_of(const Feed *feed, const TeSource *source)
 {
-	size_t label = strlen(feed->label);
+	size_t label = strlen(labels[feed->kind]);
 
-	if (strncmp(source->name, feed->label, label) != 0)
+	if (strncmp(source->name, labels[feed->kind], label) != 0)
 		return NULL;
 	return source->name + label;
 }
 
-void te_intake_attach(TeIntake *intake, TeTransport *transport, const char *label)
+void te_intake_attach(TeIntake *intake, TeTransport *transport, TeTransportKind kind)
 {
 	const TeMemory *m = intake->context->memory;
 	Feed *feed = &intake->feeds[intake->feed_count++];
 
 	feed->transport = transport;
-	feed->label = label;
+	feed->kind = kind;
 	for (int i = 0; i < TE_TRANSPORT_STREAMS_MAX; i++)
 		feed->streams[i].source = -1;
 	for (int i = 0; i < m->source_count; i++) {
@@ -252,8 +260,8 @@ void te_intake_resume(TeIntake *intake)
 		const TeInputAnchor *anchor;
 
 		while ((anchor = te_transport_input_anchor(feed->transport)) != NULL) {
-			bool named = strcmp(feed->label, TE_SOURCE_NATS) != 0;
-			char *name = psprintf("%s%s", feed->label, named ? anchor->stream_name : "");
+			bool named = feed->kind != TE_TRANSPORT_NATS;
+			char *name = psprintf("%s%s", labels[feed->kind], named ? anchor->stream_name : "");
 			int n = te_memory_source(intake->context->memory, name);
 
 			if (n < 0)
@@ -594,4 +602,43 @@ bool te_intake_retrying(const TeIntake *intake)
 bool te_intake_more(const TeIntake *intake)
 {
 	return te_parking_next(&intake->context->memory->parking) != 0;
+}
+
+/*----------------------------------------------------------------------
+ * What doesn't move
+ *----------------------------------------------------------------------*/
+
+/* A connection that is down, or still being checked, is shown as such. */
+static bool is_reading(TeTransport *transport)
+{
+	const TeTransportStats *stats = te_transport_stats(transport);
+
+	return stats->state == TE_TRANSPORT_READY && stats->input_resumed;
+}
+
+void te_intake_watch(TeIntake *intake, int64 now)
+{
+	const TeLaneContext *c = intake->context;
+
+	for (int i = 0; i < intake->feed_count; i++) {
+		Feed *feed = &intake->feeds[i];
+		bool reading = is_reading(feed->transport);
+		int64 since = 0;
+
+		for (int n = 0; n < TE_TRANSPORT_STREAMS_MAX; n++) {
+			TeStall *stall = &feed->streams[n].stall;
+			const TeSource *source;
+
+			if (feed->streams[n].source < 0)
+				continue;
+			source = c->memory->sources[feed->streams[n].source];
+			te_stall_look(stall, c->slot, feed->kind, source->name,
+			              reading ? te_transport_unread(feed->transport, n) : 0,
+			              source->committed.at, now);
+			if (stall->told && (since == 0 || stall->since < since))
+				since = stall->since;
+		}
+		te_gauge(&c->slot->transports[feed->kind].stalled_since,
+		         since > 0 ? GetCurrentTimestamp() - (now - since) : 0);
+	}
 }

@@ -27,14 +27,8 @@ extern bool te_intake_outdated(const TeIntake *intake);
 /* Go by the settings of now, which mustn't contradict each other. */
 extern void te_intake_configure(TeIntake *intake);
 
-/* NATS and Kafka. */
-#define TE_INTAKE_TRANSPORTS 2
-
-/*
- * From here on the transport brings input; before its first process().  "label": TE_SOURCE_NATS,
- * or TE_SOURCE_KAFKA, which the names of its streams follow.
- */
-extern void te_intake_attach(TeIntake *intake, TeTransport *transport, const char *label);
+/* From here on the transport brings input; before its first process(). */
+extern void te_intake_attach(TeIntake *intake, TeTransport *transport, TeTransportKind kind);
 
 /* Let input flow that waits for the judgement of an anchor; the lane must be settled. */
 extern void te_intake_resume(TeIntake *intake);
@@ -71,6 +65,9 @@ extern const char *te_intake_snapshot(const TeIntake *intake);
 extern const char *te_intake_applied(const TeIntake *intake);
 
 extern void te_intake_committed(TeIntake *intake);
+
+/* Does input move?  See stall.h. */
+extern void te_intake_watch(TeIntake *intake, int64 now);
 
 /*
  * Nothing of the batch has happened, because of "error".  "blameless": the reason isn't in any

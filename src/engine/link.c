@@ -417,6 +417,7 @@ static const TeTransportStats *report_end(TeLink *link, TeVia via)
 	te_gauge(&shown->disconnects, (int64)stats->disconnects);
 	te_gauge(&shown->errors, (int64)stats->errors);
 	te_gauge(&shown->bytes_in, (int64)stats->received_bytes);
+	te_gauge(&shown->input_pending, (int64)(stats->input_pending + stats->input_held));
 	te_gauge(&shown->published, (int64)stats->published);
 	te_gauge(&shown->acknowledged, (int64)stats->acked);
 	te_gauge(&shown->in_flight, stats->in_flight);

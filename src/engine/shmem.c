@@ -78,6 +78,9 @@ static void init_statistics(TeLaneSlot *slot)
 		pg_atomic_init_u64(&t->disconnects, 0);
 		pg_atomic_init_u64(&t->errors, 0);
 		pg_atomic_init_u64(&t->bytes_in, 0);
+		pg_atomic_init_u64(&t->input_pending, 0);
+		pg_atomic_init_u64(&t->input_stalls, 0);
+		pg_atomic_init_u64(&t->stalled_since, 0);
 		pg_atomic_init_u64(&t->published, 0);
 		pg_atomic_init_u64(&t->acknowledged, 0);
 		pg_atomic_init_u64(&t->in_flight, 0);

@@ -126,6 +126,8 @@ typedef struct TeTransportSlot
 	char last_error[TE_REASON_MAX]; /* lock */
 	TimestampTz last_error_at;
 	pg_atomic_uint64 connects, disconnects, errors, bytes_in;
+	pg_atomic_uint64 input_pending, input_stalls;        /* stall.h */
+	pg_atomic_uint64 stalled_since;                      /* TimestampTz; 0: input moves */
 	pg_atomic_uint64 published, acknowledged, in_flight; /* of output */
 	pg_atomic_uint64 route; /* TeRouteState of the lane + 1; 0: not known */
 } TeTransportSlot;

@@ -204,16 +204,11 @@ static void take_over(TeWork *work)
 
 static void attach_input(TeWork *work)
 {
-	static const char *const labels[] = {
-		[TE_VIA_NATS] = TE_SOURCE_NATS,
-		[TE_VIA_KAFKA] = TE_SOURCE_KAFKA,
-	};
-
 	for (TeVia via = TE_VIA_NATS; via <= TE_VIA_KAFKA; via++) {
 		TeTransport *transport = te_link_transport(work->link, via);
 
 		if (transport != NULL)
-			te_intake_attach(work->intake, transport, labels[via]);
+			te_intake_attach(work->intake, transport, (TeTransportKind)via);
 	}
 }
 
@@ -580,6 +575,7 @@ static void show(TeWork *work)
 	if (m->committed.clock != TE_NO_TIME)
 		te_gauge(&slot->gauges.lane_clock, te_time_to_timestamptz(m->committed.clock));
 	te_link_report(work->link);
+	te_intake_watch(work->intake, te_monotonic_us());
 }
 
 bool te_work_turn(TeWork *work, int64 until_us)

@@ -296,6 +296,9 @@ Datum te_sql_stat_transports(PG_FUNCTION_ARGS)
 		put_number(&row, &t->disconnects);
 		put_number(&row, &t->errors);
 		put_number(&row, &t->bytes_in);
+		put_number(&row, &t->input_pending);
+		put_time(&row, (TimestampTz)pg_atomic_read_u64(&t->stalled_since));
+		put_number(&row, &t->input_stalls);
 		put_number(&row, &t->published);
 		put_number(&row, &t->acknowledged);
 		put_number(&row, &t->in_flight);

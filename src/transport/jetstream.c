@@ -125,6 +125,7 @@ static bool read_stream(const json_t *json, const TeJsStreamSpec *spec, TeJsStre
 	    !get_u64(state, "first_seq", &out->first_seq) ||
 	    !get_u64(state, "last_seq", &out->last_seq))
 		return false;
+	(void)get_u64(state, "num_deleted", &out->deleted); /* left out where there are none */
 	if (out->messages == 0)
 		out->first_seq = out->last_seq + 1;
 	if (out->first_seq == 0 || out->first_seq > out->last_seq + 1)

@@ -41,6 +41,7 @@ typedef struct TeJsStream
 	TeJsError error;
 	int64_t created;
 	uint64_t messages, first_seq, last_seq; /* first_seq is last_seq + 1 when it is empty */
+	uint64_t deleted;                       /* between them */
 	bool keeps_by_limits;                   /* retention limits: reading deletes nothing */
 	bool has_subjects;                      /* all of those asked for */
 } TeJsStream;

@@ -23,6 +23,7 @@ bool te_kafka_input_create(TeKafka *k)
 static void free_slot(TeKafkaInput *in, TeKafkaSlot *slot)
 {
 	in->held_bytes -= (int64_t)slot->bytes;
+	in->streams[slot->stream].held--;
 	free(slot->subject);
 	slot->subject = NULL;
 }
@@ -287,12 +288,35 @@ void te_kafka_input_message(TeKafka *k, const rd_kafka_message_t *message, int64
 	slot->stream_created = stream->anchor.stream_created;
 	in->tail++;
 	in->held_bytes += (int64_t)slot->bytes;
+	stream->held++;
 	stream->expected = seq + 1;
 	stream->last = seq;
 	if (stream->end < seq)
 		stream->end = seq;
 	k->stats.received++;
 	k->stats.received_bytes += slot->bytes;
+}
+
+/* What is left before the end of a partition is no message: marks of transactions have offsets. */
+void te_kafka_input_ended(TeKafka *k, const rd_kafka_topic_partition_t *at)
+{
+	TeKafkaStream *stream = stream_of(k, at->topic, at->partition);
+
+	if (stream != NULL && at->offset > 0 && (uint64_t)at->offset > stream->last)
+		stream->last = (uint64_t)at->offset;
+}
+
+/* Messages that the broker has, and that didn't come yet. */
+static uint64_t pending_of(const TeKafkaStream *stream)
+{
+	return stream->end > stream->last ? stream->end - stream->last : 0;
+}
+
+uint64_t te_kafka_unread(const TeTransport *t, int stream)
+{
+	const TeKafkaStream *s = &((const TeKafka *)t)->in.streams[stream];
+
+	return s->found ? pending_of(s) + s->held : 0;
 }
 
 void te_kafka_input_look(TeKafka *k)
@@ -311,7 +335,7 @@ void te_kafka_input_look(TeKafka *k)
 		                                   &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
 		    high > 0 && (uint64_t)high > stream->end)
 			stream->end = (uint64_t)high;
-		pending += stream->end > stream->last ? stream->end - stream->last : 0;
+		pending += pending_of(stream);
 	}
 	k->stats.input_pending = pending;
 }

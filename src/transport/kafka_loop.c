@@ -147,9 +147,14 @@ static void on_error(TeKafka *k, rd_kafka_event_t *event, bool producer, int64_t
 	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
 	const char *text = rd_kafka_event_error_string(event);
 	char fatal[TE_TRANSPORT_ERROR_SIZE / 2];
+	rd_kafka_topic_partition_t *at;
 
 	switch (err) {
 	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+		if ((at = rd_kafka_event_topic_partition(event)) != NULL) {
+			te_kafka_input_ended(k, at);
+			rd_kafka_topic_partition_destroy(at);
+		}
 		break;
 	case RD_KAFKA_RESP_ERR__FATAL:
 		rd_kafka_fatal_error(rk, fatal, sizeof(fatal));
@@ -369,6 +374,7 @@ static const TeTransportOps kafka_ops = {
 	.next_input = te_kafka_next_input,
 	.rewind_input = te_kafka_rewind_input,
 	.release_input = te_kafka_release_input,
+	.unread = te_kafka_unread,
 	.output_anchor = te_kafka_output_anchor,
 	.resume_output = te_kafka_resume_output,
 	.publish = te_kafka_publish,

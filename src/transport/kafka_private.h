@@ -178,8 +178,9 @@ typedef struct TeKafkaStream
 	bool anchored; /* the anchor waits for the caller */
 	TeInputAnchor anchor;
 	uint64_t expected;      /* the least seq that may come */
-	uint64_t last;          /* received */
+	uint64_t last;          /* received, or known to be none */
 	uint64_t end;           /* of the partition, as far as is known */
+	unsigned held;          /* in the ring */
 	TeInputPosition newest; /* release_input()'s own: of what it frees */
 } TeKafkaStream;
 
@@ -257,6 +258,7 @@ void te_kafka_input_found(TeKafka *k, const TeKafkaCheck *check);
 bool te_kafka_input_has_room(const TeKafka *k);
 void te_kafka_input_message(TeKafka *k, const rd_kafka_message_t *message, int64_t now);
 void te_kafka_input_look(TeKafka *k); /* how much is unread */
+void te_kafka_input_ended(TeKafka *k, const rd_kafka_topic_partition_t *at);
 void te_kafka_seed_input(TeTransport *t, const char *stream_name,
                          const TeInputPosition *newest_first, int count);
 const TeInputAnchor *te_kafka_input_anchor(const TeTransport *t);
@@ -264,6 +266,7 @@ void te_kafka_resume_input(TeTransport *t, int stream, uint64_t start_seq, int64
 bool te_kafka_next_input(TeTransport *t, TeInputMessage *message);
 void te_kafka_rewind_input(TeTransport *t);
 void te_kafka_release_input(TeTransport *t, unsigned count);
+uint64_t te_kafka_unread(const TeTransport *t, int stream);
 
 /* kafka_output.c */
 bool te_kafka_output_create(TeKafka *k);

@@ -15,6 +15,7 @@ static const char *const ask_texts[] = {
 	[TE_ASK_INPUT_INFO] = "input STREAM.INFO",
 	[TE_ASK_INPUT_CREATE] = "input STREAM.CREATE",
 	[TE_ASK_INPUT_POSITION] = "input STREAM.MSG.GET",
+	[TE_ASK_INPUT_LOOK] = "input STREAM.INFO",
 	[TE_ASK_OUTPUT_INFO] = "output STREAM.INFO",
 	[TE_ASK_OUTPUT_CREATE] = "output STREAM.CREATE",
 	[TE_ASK_OUTPUT_LAST] = "output STREAM.MSG.GET",
@@ -223,12 +224,13 @@ static void on_stream(TeNats *n, TeNatsAsk what, const TeJsStreamSpec *spec,
 {
 	bool input = what == TE_ASK_INPUT_INFO || what == TE_ASK_INPUT_CREATE;
 	bool info = what == TE_ASK_INPUT_INFO || what == TE_ASK_OUTPUT_INFO;
+	bool create = what == TE_ASK_INPUT_CREATE || what == TE_ASK_OUTPUT_CREATE;
 
 	if (info && stream->error.err_code == TE_JS_STREAM_NOT_FOUND)
 		ask_built(n, input ? TE_ASK_INPUT_CREATE : TE_ASK_OUTPUT_CREATE, "STREAM.CREATE",
 		          spec->name, te_js_build_stream(spec), now);
 	else if (stream->error.code != 0)
-		te_nats_drop(n, now, "cannot %s stream %s: %s (%d)", info ? "look up" : "create",
+		te_nats_drop(n, now, "cannot %s stream %s: %s (%d)", create ? "create" : "look up",
 		             spec->name, stream->error.description, stream->error.err_code);
 	else if (!stream->keeps_by_limits)
 		te_nats_drop(n, now, "stream %s does not have retention \"limits\": reading would delete",
@@ -236,6 +238,8 @@ static void on_stream(TeNats *n, TeNatsAsk what, const TeJsStreamSpec *spec,
 	else if (!stream->has_subjects)
 		te_nats_drop(n, now, "stream %s lacks a subject that the engine needs, such as %s",
 		             spec->name, spec->subjects[0]);
+	else if (what == TE_ASK_INPUT_LOOK)
+		te_nats_input_looked(n, stream, now);
 	else if (input)
 		judge_input(n, stream, now);
 	else
@@ -264,6 +268,11 @@ void te_nats_ask_consumer(TeNats *n, uint64_t start_seq, int64_t now)
 	          te_js_build_consumer(n->input_spec.name, n->in.consumer, start_seq), now);
 }
 
+void te_nats_ask_look(TeNats *n, int64_t now)
+{
+	ask(n, TE_ASK_INPUT_LOOK, "STREAM.INFO", n->input_spec.name, NULL, now);
+}
+
 void te_nats_ask_probe(TeNats *n, int64_t now)
 {
 	char name[TE_TRANSPORT_NAME_SIZE * 2];
@@ -288,6 +297,7 @@ void te_nats_check_reply(TeNats *n, uint64_t id, const char *data, size_t len, i
 		return;
 	case TE_ASK_INPUT_INFO:
 	case TE_ASK_INPUT_CREATE:
+	case TE_ASK_INPUT_LOOK:
 		if ((ok = te_js_parse_stream(data, len, &n->input_spec, &stream)))
 			on_stream(n, what, &n->input_spec, &stream, now);
 		break;

@@ -10,6 +10,9 @@
 /* What a message costs beside its data, for requests that are bounded in bytes. */
 #define OVERHEAD 65536
 
+/* Where nothing comes, the broker is asked so often whether there is something to come. */
+#define LOOK_EVERY (10 * TE_SEC)
+
 static TeNatsSlot *slot_at(const TeNatsInput *in, uint64_t counter)
 {
 	return &in->ring[counter % in->capacity];
@@ -112,6 +115,7 @@ void te_nats_input_consume(TeNats *n, int64_t now)
 	n->in.consuming = true;
 	n->in.expected_delivery = 1;
 	n->in.heard_at = now;
+	n->in.looked_at = now - LOOK_EVERY;
 	te_nats_input_pull(n, now);
 }
 
@@ -227,6 +231,7 @@ void te_nats_input_message(TeNats *n, natsMsg *msg, int64_t now)
 	in->credit_bytes -= (int64_t)slot->bytes;
 	n->stats.received++;
 	n->stats.input_pending = d.pending;
+	in->looked_at = now;
 	n->stats.received_bytes += slot->bytes;
 }
 
@@ -267,20 +272,31 @@ void te_nats_input_status(TeNats *n, natsMsg *msg, int64_t now)
 	in->credit_bytes -= (int64_t)bytes;
 }
 
+static bool is_silent(const TeNats *n, int64_t now)
+{
+	return n->in.credit > 0 && now >= n->in.heard_at + 2 * n->config->heartbeat;
+}
+
 int64_t te_nats_input_deadline(const TeNats *n)
 {
 	const TeNatsInput *in = &n->in;
+	int64_t look = in->looked_at + LOOK_EVERY;
+	int64_t silent = in->heard_at + 2 * n->config->heartbeat;
 
-	if (!in->consuming || in->credit == 0 || n->ask != TE_ASK_NOTHING)
+	if (!in->consuming || n->ask != TE_ASK_NOTHING)
 		return TE_TRANSPORT_NEVER;
-	return in->heard_at + 2 * n->config->heartbeat;
+	return in->credit > 0 && silent < look ? silent : look;
 }
 
 /* A request to a consumer that is gone is answered by silence. */
 void te_nats_input_watch(TeNats *n, int64_t now)
 {
-	if (now >= te_nats_input_deadline(n))
+	if (now < te_nats_input_deadline(n))
+		return;
+	if (is_silent(n, now))
 		te_nats_ask_probe(n, now);
+	else
+		te_nats_ask_look(n, now);
 }
 
 /* The consumer is there; when it holds no request, the credit that we count on is gone. */
@@ -289,6 +305,20 @@ void te_nats_input_probed(TeNats *n, uint64_t waiting, int64_t now)
 	n->in.heard_at = now;
 	if (waiting == 0)
 		n->in.credit = 0;
+}
+
+/*
+ * What the stream has behind the last message received.  The consumer's own count isn't to be
+ * relied on: nats-server 2.9 takes a message that it fails to read for delivered.
+ */
+void te_nats_input_looked(TeNats *n, const TeJsStream *stream, int64_t now)
+{
+	uint64_t received = n->in.expected_seq - 1;
+	uint64_t behind = stream->last_seq > received ? stream->last_seq - received : 0;
+
+	behind -= behind < stream->deleted ? behind : stream->deleted;
+	n->stats.input_pending = behind < stream->messages ? behind : stream->messages;
+	n->in.looked_at = now;
 }
 
 /* A header's value, or NULL; it lives as long as the message. */
@@ -329,6 +359,14 @@ bool te_nats_next_input(TeTransport *t, TeInputMessage *message)
 			n->stats.lost += slot->seq - slot->lost_from;
 	}
 	return true;
+}
+
+uint64_t te_nats_unread(const TeTransport *t, int stream)
+{
+	const TeNats *n = (const TeNats *)t;
+
+	(void)stream;
+	return n->stats.input_pending + (n->in.tail - n->in.head);
 }
 
 void te_nats_rewind_input(TeTransport *t)

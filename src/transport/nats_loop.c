@@ -392,6 +392,7 @@ static const TeTransportOps nats_ops = {
 	.next_input = te_nats_next_input,
 	.rewind_input = te_nats_rewind_input,
 	.release_input = te_nats_release_input,
+	.unread = te_nats_unread,
 	.output_anchor = te_nats_output_anchor,
 	.resume_output = te_nats_resume_output,
 	.publish = te_nats_publish,

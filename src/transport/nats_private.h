@@ -101,6 +101,7 @@ typedef enum {
 	TE_ASK_INPUT_INFO,
 	TE_ASK_INPUT_CREATE,
 	TE_ASK_INPUT_POSITION,
+	TE_ASK_INPUT_LOOK,
 	TE_ASK_OUTPUT_INFO,
 	TE_ASK_OUTPUT_CREATE,
 	TE_ASK_OUTPUT_LAST,
@@ -137,6 +138,7 @@ typedef struct TeNatsInput
 	uint64_t credit;      /* messages that the broker may still send */
 	int64_t credit_bytes; /* at most; 0 when credit is */
 	int64_t heard_at;
+	int64_t looked_at; /* when the broker said last how much is pending */
 } TeNatsInput;
 
 typedef struct TeNatsFlight
@@ -238,6 +240,7 @@ void te_nats_check_start(TeNats *n, int64_t now);
 void te_nats_check_reply(TeNats *n, uint64_t id, const char *data, size_t len, int64_t now);
 void te_nats_ask_consumer(TeNats *n, uint64_t start_seq, int64_t now);
 void te_nats_ask_probe(TeNats *n, int64_t now);
+void te_nats_ask_look(TeNats *n, int64_t now);
 const char *te_nats_ask_text(TeNatsAsk ask);
 
 /* nats_input.c */
@@ -246,6 +249,7 @@ void te_nats_input_destroy(TeNats *n);
 void te_nats_input_disconnected(TeNats *n);
 void te_nats_input_consume(TeNats *n, int64_t now); /* the consumer exists */
 void te_nats_input_probed(TeNats *n, uint64_t waiting, int64_t now);
+void te_nats_input_looked(TeNats *n, const TeJsStream *stream, int64_t now);
 void te_nats_input_delete_consumer(TeNats *n); /* the last one made; nobody waits for an answer */
 void te_nats_input_message(TeNats *n, natsMsg *msg, int64_t now); /* takes the message */
 void te_nats_input_status(TeNats *n, natsMsg *msg, int64_t now);
@@ -259,6 +263,7 @@ void te_nats_resume_input(TeTransport *t, int stream, uint64_t start_seq, int64_
 bool te_nats_next_input(TeTransport *t, TeInputMessage *message);
 void te_nats_rewind_input(TeTransport *t);
 void te_nats_release_input(TeTransport *t, unsigned count);
+uint64_t te_nats_unread(const TeTransport *t, int stream);
 
 /* nats_output.c */
 bool te_nats_output_create(TeNats *n);

@@ -282,19 +282,19 @@ typedef struct TeTransportStats
 	uint64_t connects, disconnects, connect_failures;
 	uint64_t received, received_bytes; /* input messages off the socket */
 	uint64_t lost;                     /* input messages found missing */
-	uint64_t input_pending;     /* behind the last one received, as the broker said with it */
-	uint64_t published, acked;  /* outputs; published counts repetitions */
-	uint64_t duplicates;        /* acknowledgements that said "had it already" */
-	uint64_t dropped;           /* plain messages that were not sent */
-	uint64_t questions;         /* sent to services */
-	uint64_t replies;           /* that somebody waited for */
-	uint64_t strays;            /* replies that were late, came twice, or answered nothing */
-	uint64_t errors;            /* every time last_error was written */
-	unsigned in_flight;         /* outputs without acknowledgement */
-	unsigned input_held;        /* messages in the ring, released ones not counted */
-	unsigned abandoned;         /* connect threads that were given up and still run */
-	uint64_t input_seq;         /* last handed out */
-	uint64_t output_stream_seq; /* last acknowledged */
+	uint64_t input_pending;            /* behind the last one received, as the broker said last */
+	uint64_t published, acked;         /* outputs; published counts repetitions */
+	uint64_t duplicates;               /* acknowledgements that said "had it already" */
+	uint64_t dropped;                  /* plain messages that were not sent */
+	uint64_t questions;                /* sent to services */
+	uint64_t replies;                  /* that somebody waited for */
+	uint64_t strays;                   /* replies that were late, came twice, or answered nothing */
+	uint64_t errors;                   /* every time last_error was written */
+	unsigned in_flight;                /* outputs without acknowledgement */
+	unsigned input_held;               /* messages in the ring, released ones not counted */
+	unsigned abandoned;                /* connect threads that were given up and still run */
+	uint64_t input_seq;                /* last handed out */
+	uint64_t output_stream_seq;        /* last acknowledged */
 	char server_url[TE_TRANSPORT_NAME_SIZE], server_id[TE_TRANSPORT_NAME_SIZE];
 	char last_error[TE_TRANSPORT_ERROR_SIZE];
 	int64_t last_error_at; /* monotonic */
@@ -315,6 +315,7 @@ typedef struct TeTransportOps
 	bool (*next_input)(TeTransport *t, TeInputMessage *message);
 	void (*rewind_input)(TeTransport *t);
 	void (*release_input)(TeTransport *t, unsigned count);
+	uint64_t (*unread)(const TeTransport *t, int stream);
 	const TeOutputAnchor *(*output_anchor)(const TeTransport *t);
 	void (*resume_output)(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 	TePublishResult (*publish)(TeTransport *t, const TeOutputMessage *message, int64_t now);
@@ -435,6 +436,12 @@ static inline void te_transport_rewind_input(TeTransport *t)
 static inline void te_transport_release_input(TeTransport *t, unsigned count)
 {
 	t->ops->release_input(t, count);
+}
+
+/* How many messages the stream has that weren't released yet, as far as the broker has told. */
+static inline uint64_t te_transport_unread(const TeTransport *t, int stream)
+{
+	return t->ops->unread(t, stream);
 }
 
 /* What the output stream ends with; NULL unless it waits for te_transport_resume_output(). */

@@ -694,6 +694,14 @@ static void scripted_rewind_input(TeTransport *t)
 	s->next = s->released + 1;
 }
 
+static uint64_t scripted_unread(const TeTransport *t, int stream)
+{
+	const Scripted *s = (const Scripted *)t;
+
+	(void)stream;
+	return s->broker->input.last - s->released;
+}
+
 static void scripted_release_input(TeTransport *t, unsigned count)
 {
 	Scripted *s = (Scripted *)t;
@@ -864,6 +872,7 @@ static inline TeTransport *scripted_transport(ScriptedBroker *b, const TeTranspo
 		.next_input = scripted_next_input,
 		.rewind_input = scripted_rewind_input,
 		.release_input = scripted_release_input,
+		.unread = scripted_unread,
 		.output_anchor = scripted_output_anchor,
 		.resume_output = scripted_resume_output,
 		.publish = scripted_publish,

@@ -1,0 +1,86 @@
+# Input that is there and doesn't move is an alarm, whatever holds it up, though the connection is
+# well: in the log, in trading.stat_transports, in trading.health().
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TradingEngine;
+use TradingEngineKafka;
+use TradingEngineNats;
+use TradingEngineRun;
+
+my $nats = TradingEngineNats->new('stalled', config => 'max_payload: 67108864')->start;
+my $node = engine('stalled', nats => $nats, lanes => 1, conf => { 'trading_engine.gap_wait' => 200 });
+my $kafka = TradingEngineKafka::missing() ? undef : TradingEngineKafka->new('stalled', lanes => 1, input_partitions => 2)->start;
+my $reader = $kafka && engine('reader', lanes => 1, conf => { 'trading_engine.kafka_brokers' => "'" . $kafka->brokers . "'" });
+company($_, 'acme', users => ['ann'], strategy => { allowed_regimes => "trading.enum_labels('regime')" }) for grep { $_ } $node, $reader;
+
+sub stalls
+{
+	my ($where, $transport) = @_;
+	return value($where, "SELECT input_stalled_since IS NOT NULL, input_stalls FROM trading.stat_transports WHERE transport = '$transport'");
+}
+sub health { my ($where) = @_; return value($where, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'input of lane 0'}); }
+sub logged { my ($where, $what) = @_; my @found = slurp_file($where->logfile) =~ /$what/g; return scalar @found; }
+
+sub stall_ends
+{
+	my ($where, $transport, $source) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_for($where, "SELECT input_stalled_since IS NULL AND input_pending = 0 FROM trading.stat_transports WHERE transport = '$transport'", 't', "$transport: it is over");
+	is(stalls($where, $transport), 'f|1', "$transport: it is counted once");
+	is(health($where), 'OK|it moves; messages not yet applied: 0', "$transport: trading.health() is content");
+	is(logged($where, "input of lane 0 from \Q$source\E moves again"), 1, "$transport: the log says so");
+	return;
+}
+
+$nats->publish($nats->batch);
+wait_for_input($node, $nats);
+is(stalls($node, 'nats'), 'f|0', 'input that is taken moves');
+is(health($node), 'OK|it moves; messages not yet applied: 0', 'and trading.health() says so');
+
+# A lane that can't store what it has read.
+if ($kafka)
+{
+	value($reader, <<'SQL');
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER planted BEFORE INSERT ON trading.prediction_batches EXECUTE FUNCTION public.refuse();
+SQL
+	$kafka->publish({ %{ $nats->batch }, partition => 1 });
+}
+
+# nats-server 2.9 takes a record of its own of more than 32 MB for damaged, and its consumer stops
+# there, although it has more.
+my $folder = PostgreSQL::Test::Utils::tempdir('large');
+append_to_file("$folder/large", 'x' x (40 * 1024 * 1024));
+$nats->te_nats_ok('', 'pub', 'trading.predictions._all._all', '--file', "$folder/large");
+$nats->publish($nats->batch);
+
+wait_for($node, q{SELECT input_stalls FROM trading.stat_transports}, 1, 'nats: a stall is noticed');
+like(health($node), qr/^FAIL\|does not move since .*: [12] of nats are not applied$/, 'nats: trading.health() fails');
+is(stalls($node, 'nats'), 't|1', 'nats: trading.stat_transports says since when');
+is(value($node, 'SELECT state FROM trading.stat_transports'), 'ready', 'nats: the connection is well');
+is(logged($node, 'WARNING:  input of lane 0 from nats does not move'), 1, 'nats: the log warns once');
+
+# Whatever comes next sets the consumer in motion, behind what it has left out: that is recorded.
+$nats->publish($nats->batch);
+stall_ends($node, 'nats', 'nats');
+is(value($node, q{SELECT source, from_seq, to_seq, reason FROM trading.input_gaps WHERE source = 'nats'}), 'nats|2|3|DISCARDED', 'nats: what the broker has left out is recorded');
+
+if ($kafka)
+{
+	wait_for($reader, q{SELECT input_stalls FROM trading.stat_transports WHERE transport = 'kafka'}, 1, 'kafka: a stall is noticed');
+	like(health($reader), qr/^FAIL\|does not move since .*: 1 of kafka are not applied$/, 'kafka: trading.health() fails');
+	is(logged($reader, 'WARNING:  input of lane 0 from kafka:trading.predictions/1 does not move'), 1, 'kafka: the log names the partition');
+	value($reader, 'DROP TRIGGER planted ON trading.prediction_batches');
+	stall_ends($reader, 'kafka', 'kafka:trading.predictions/1');
+	$reader->stop;
+	$kafka->stop;
+}
+$node->stop;
+$nats->stop;
+done_testing();
