@@ -197,6 +197,7 @@ static void apply_waiting(TeBatch *batch, uint32 slot)
 	TeArrival *a = palloc0(sizeof(TeArrival));
 
 	a->input = *te_waiting_at(batch->lane->waiting, slot);
+	a->input.repeat = true;
 	te_waiting_take(batch->lane->waiting, slot);
 	te_batch_read(batch, a);
 	te_batch_apply(batch, a);
@@ -236,6 +237,7 @@ static void take_step(TeBatch *batch, const TeSequenceStep *step)
 		break;
 	case TE_STEP_PARK:
 		te_waiting_keep(batch->lane->waiting, step->slot, &offered->input);
+		batch->parked++;
 		te_batch_note_read(batch, &offered->input);
 		break;
 	case TE_STEP_HALT:

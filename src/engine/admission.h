@@ -19,6 +19,7 @@ typedef struct TeArrival
 	TeMessage *message;               /* kind NONE: not even its envelope could be read */
 	TeWireError fault;                /* code not OK: all that can become of it is a dead letter */
 	bool authorised;                  /* the sender may use subject and number */
+	bool crashes;                     /* it has ended workers: it is given up in its turn */
 	const TeCachedProducer *producer; /* NULL: it came by SQL */
 } TeArrival;
 

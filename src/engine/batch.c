@@ -58,6 +58,7 @@ bool te_batch_ends_before(const TeBatch *batch, const char *subject)
 void te_batch_note_read(TeBatch *batch, const TeInput *input)
 {
 	batch->message_bytes += input->len;
+	batch->read += !input->repeat;
 	if (batch->messages == batch->message_read_at_capacity) {
 		batch->message_read_at_capacity = Max(64, 2 * batch->message_read_at_capacity);
 		batch->message_read_at =
@@ -224,12 +225,11 @@ void te_batch_turn_away(TeBatch *batch, const TeArrival *a)
 }
 
 /* What couldn't be stored, or ended the worker, is this lane's to report, whoever it is for. */
-static void keep_poison(TeBatch *batch, const TeArrival *a)
+static void keep_poison(TeBatch *batch, const TeArrival *a, TeWireCode code, const char *detail)
 {
-	const Sender sender = {a->subject.company, a->subject.user, NULL};
+	const Sender sender = {a->subject.company, a->subject.user, a->message->envelope.producer_id};
 
-	add_dead_letter(batch, &a->input, &sender, te_wire_code_label(batch->poisoned), batch->poison,
-	                -1);
+	add_dead_letter(batch, &a->input, &sender, te_wire_code_label(code), detail, -1);
 }
 
 /* Its turn: what the message is for happens; false with err when it can't. */
@@ -252,32 +252,35 @@ static bool act(TeBatch *batch, const TeArrival *a, TeWireError *err)
 void te_batch_apply(TeBatch *batch, TeArrival *a)
 {
 	te_batch_note_read(batch, &a->input);
-	if (batch->poison != NULL) {
-		keep_poison(batch, a);
-		return;
-	}
-	if (a->fault.code == TE_WIRE_OK && act(batch, a, &a->fault)) {
+	if (a->crashes) {
+		te_crash_marker_give_up(batch->lane->marker);
+		keep_poison(batch, a, TE_WIRE_CRASHED,
+		            "the worker ended twice when it was at this message");
+	} else if (batch->poison != NULL)
+		keep_poison(batch, a, TE_WIRE_STORE_FAILED, batch->poison);
+	else if (a->fault.code == TE_WIRE_OK && act(batch, a, &a->fault)) {
 		te_admission_remember(batch, a);
 		te_count(&batch->lane->slot->counters.messages, 1);
 	} else
 		te_batch_turn_away(batch, a);
 }
 
-/* What ended the worker is not looked into again. */
+/* What ended the worker while it was read is not looked into again. */
 void te_batch_read(TeBatch *batch, TeArrival *a)
 {
+	TeCrashMarker *marker = batch->lane->marker;
+	TeCrashVerdict verdict = te_crash_marker_note(marker, a->input.source, a->input.seq);
+
 	a->message = te_arena_zalloc(batch->arena, sizeof(TeMessage));
 	if (a->message == NULL)
 		elog(ERROR, "a batch's memory is exhausted");
 	te_envelope_init(&a->message->envelope, TE_MESSAGE_NONE);
-	if (te_crash_marker_note(batch->lane->marker, a->input.source, a->input.seq)) {
-		batch->poison = "the worker ended twice when it was at this message";
-		batch->poisoned = TE_WIRE_CRASHED;
-	}
+	a->crashes = verdict != TE_CRASH_INNOCENT;
 	if (te_subject_parse(te_guc_subject_prefix, a->input.subject, strlen(a->input.subject),
 	                     &a->subject, &a->fault) &&
-	    !(batch->poison != NULL && batch->poisoned == TE_WIRE_CRASHED))
+	    verdict != TE_CRASH_GIVE_UP_UNREAD)
 		te_arrival_read(batch, a);
+	te_crash_marker_read(marker);
 }
 
 /* Is it about a company whose messages another lane takes? */
@@ -471,7 +474,7 @@ static void add_batch_row(TeBatch *batch, const char *inbox_snapshot)
 	if (inbox_snapshot != NULL)
 		te_rows_set(rows, row, TE_BATCH_inbox_snapshot, snapshot_datum(inbox_snapshot));
 	te_rows_set_time(rows, row, TE_BATCH_lane_clock, m->staged.clock);
-	te_rows_set(rows, row, TE_BATCH_messages, Int32GetDatum(batch->messages));
+	te_rows_set(rows, row, TE_BATCH_messages, Int32GetDatum(batch->read));
 	te_rows_set(rows, row, TE_BATCH_predictions, Int32GetDatum(batch->predictions));
 	te_rows_set(rows, row, TE_BATCH_signals, Int32GetDatum(batch->signals));
 	te_rows_set(rows, row, TE_BATCH_state_full, BoolGetDatum(full));

@@ -54,7 +54,8 @@ typedef struct TeInput
 	const char *traceparent; /* from the headers, or NULL */
 	int64 read_at;           /* monotonic microseconds */
 	bool authorised;         /* by trading.submit(); otherwise producer and token are looked at */
-	bool repeat;             /* it was read before, and is only looked for what was to wait */
+	bool repeat;             /* it was read, and counted, before: it has waited, or a restart reads
+	                            it again for what was to wait */
 	bool retry;              /* a dead letter that is tried again */
 	const char *release;     /* no message: the first hole of this producer is given up by hand; its
 	                            company, user and id, joined by '/' */
@@ -67,13 +68,14 @@ typedef struct TeBatch
 	TeArena *arena;
 	TeBatchRows rows;
 	TeOutboxWriter outbox;
-	bool single;         /* no more than one message is to take effect */
-	const char *poison;  /* not NULL: whose turn it is becomes a dead letter, for this reason */
-	TeWireCode poisoned; /* CRASHED: it is not even looked into */
+	bool single;               /* no more than one message is to take effect */
+	const char *poison;        /* not NULL: whose turn it is couldn't be stored, for this reason */
 	struct TeArrival *offered; /* in admission, and not yet settled */
 	bool unfinished;           /* messages that waited are left for the next batch */
 	int steps;                 /* of sequences, that it has taken */
 	int messages, predictions, signals, executions;
+	int parked;           /* of the messages, those that wait for their turn from here on */
+	int read;             /* of the messages, those that are no repeats */
 	size_t message_bytes; /* as they came in; rows keep a copy of them */
 	TeTime at;            /* of the system's clock; one for the batch */
 	int64 now;            /* the same moment in monotonic microseconds */

@@ -16,7 +16,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-#define MAGIC 0x54454d31 /* of this layout */
+#define MAGIC 0x54454d32 /* of this layout */
 
 /* So many deaths at one place, with no fault noted, count as one. */
 #define MOST_KILLS 3
@@ -32,7 +32,8 @@ typedef struct Record
 	volatile sig_atomic_t state;
 	int32 messages;
 	int32 kills;  /* at this place, before */
-	bool suspect; /* it is taken alone because of a fault before */
+	bool suspect; /* it is tried again because of a fault before */
+	bool read;    /* the message noted last */
 	char source[TE_TRANSPORT_NAME_SIZE];
 	int64 seq;
 } Record;
@@ -40,9 +41,11 @@ typedef struct Record
 struct TeCrashMarker
 {
 	Record *record;
-	Record last;    /* what the last worker left */
-	int suspects;   /* still to be taken one by one */
-	bool is_guilty; /* the message at the last one's place is to be given up */
+	Record last;     /* what the last worker left */
+	int suspects;    /* still to be taken one by one */
+	bool is_suspect; /* the message at the last one's place, whenever its turn is */
+	bool is_guilty;  /* it is to be given up */
+	bool giving_up;  /* by the batch at hand */
 };
 
 static Record *mapped;
@@ -110,7 +113,8 @@ TeCrashMarker *te_crash_marker_open(int lane, int *suspects)
 	if (mapped->magic == MAGIC && mapped->state != STATE_PEACE && mapped->messages > 0) {
 		bool fault = mapped->state == STATE_FAULT || mapped->kills + 1 >= MOST_KILLS;
 
-		marker->is_guilty = fault && mapped->suspect && mapped->messages == 1;
+		marker->is_suspect = fault && mapped->messages == 1;
+		marker->is_guilty = marker->is_suspect && mapped->suspect;
 		*suspects = marker->suspects = fault ? mapped->messages : 0;
 	} else
 		marker->last.messages = 0;
@@ -126,24 +130,38 @@ static bool is_last_place(const TeCrashMarker *marker, const char *source, int64
 	       strcmp(marker->last.source, source) == 0;
 }
 
-bool te_crash_marker_note(TeCrashMarker *marker, const char *source, int64 seq)
+TeCrashVerdict te_crash_marker_note(TeCrashMarker *marker, const char *source, int64 seq)
 {
 	Record *r;
+	bool last_place;
 
 	if (marker == NULL)
-		return false;
+		return TE_CRASH_INNOCENT;
 	r = marker->record;
+	last_place = is_last_place(marker, source, seq);
 	if (r->messages == 0) {
 		strlcpy(r->source, source, sizeof(r->source));
 		r->seq = seq;
-		r->suspect = marker->suspects > 0;
-		r->kills = is_last_place(marker, source, seq) && marker->last.state == STATE_UNDER_WAY
-		               ? marker->last.kills + 1
-		               : 0;
+		r->suspect = marker->suspects > 0 || (last_place && marker->is_suspect);
+		r->kills = last_place && marker->last.state == STATE_UNDER_WAY ? marker->last.kills + 1 : 0;
 	}
 	r->messages++;
+	r->read = false;
 	r->state = STATE_UNDER_WAY;
-	return marker->is_guilty && is_last_place(marker, source, seq);
+	if (!last_place || !marker->is_guilty)
+		return TE_CRASH_INNOCENT;
+	return marker->last.read ? TE_CRASH_GIVE_UP : TE_CRASH_GIVE_UP_UNREAD;
+}
+
+void te_crash_marker_read(TeCrashMarker *marker)
+{
+	if (marker != NULL)
+		marker->record->read = true;
+}
+
+void te_crash_marker_give_up(TeCrashMarker *marker)
+{
+	marker->giving_up = true;
 }
 
 void te_crash_marker_end(TeCrashMarker *marker, bool stored, int messages)
@@ -152,9 +170,10 @@ void te_crash_marker_end(TeCrashMarker *marker, bool stored, int messages)
 		return;
 	marker->record->state = STATE_PEACE;
 	marker->record->messages = 0;
-	if (!stored || messages == 0)
-		return;
-	marker->suspects = Max(0, marker->suspects - messages);
-	if (marker->suspects == 0)
-		marker->is_guilty = false;
+	if (stored) {
+		marker->suspects = Max(0, marker->suspects - messages);
+		if (marker->giving_up)
+			marker->is_guilty = marker->is_suspect = false;
+	}
+	marker->giving_up = false;
 }

@@ -530,7 +530,6 @@ bool te_intake_gather(TeIntake *intake, TeBatch *batch)
 	}
 	batch->single = intake->single > 0;
 	batch->poison = intake->poisoned ? intake->poison : NULL;
-	batch->poisoned = TE_WIRE_STORE_FAILED;
 	record_anchors(intake, batch);
 	keep_time(intake, batch);
 	te_admission_proceed(batch);
@@ -557,13 +556,17 @@ static void forget_lost(TeIntake *intake)
 
 void te_intake_committed(TeIntake *intake)
 {
+	int settled;
+
 	if (intake->batch == NULL)
 		return;
-	te_crash_marker_end(intake->context->marker, true, intake->batch->messages);
+	/* What waits is as suspect as before. */
+	settled = intake->batch->messages - intake->batch->parked;
+	te_crash_marker_end(intake->context->marker, true, settled);
 	forget_lost(intake);
-	if (intake->batch->messages > 0)
+	if (settled > 0)
 		intake->poisoned = false;
-	intake->single = Max(0, intake->single - intake->batch->messages);
+	intake->single = Max(0, intake->single - settled);
 	te_inbox_release(intake->inbox, intake->inbox_taken);
 	for (int i = 0; i < intake->feed_count; i++) {
 		Feed *feed = &intake->feeds[i];

@@ -210,6 +210,8 @@ is(value($node, q{SELECT count(*) FROM trading.signals WHERE company_id = 'acme'
 	20000, 'and every one of them is decided for both strategies of the company');
 wait_for_output($node, $nats);
 streams_are_the_table($node, $nats, 'bad input');
+is(value($node, 'SELECT DISTINCT sum(messages) FROM trading.batches GROUP BY lane'), $nats->messages('trading_input'),
+	'each lane has counted each message once, whether it had to wait or not');
 is(value($node, 'SELECT sum(errors) FROM trading.stat_workers'), '0', 'no transaction failed');
 is_deeply([ worker_pids($node) ], \@workers, 'no worker has ended');
 

@@ -50,7 +50,7 @@ if ($kafka)
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = 'disk_full'; END $$;
 CREATE TRIGGER planted BEFORE INSERT ON trading.prediction_batches EXECUTE FUNCTION public.refuse();
 SQL
-	$kafka->publish({ %{ $nats->batch }, partition => 1 });
+	$kafka->publish({ %{ $nats->batch(seq => 0) }, partition => 1 });
 }
 
 # nats-server 2.9 takes a record of its own of more than 32 MB for damaged, and its consumer stops
@@ -75,9 +75,11 @@ if ($kafka)
 {
 	wait_for($reader, q{SELECT input_stalls FROM trading.stat_transports WHERE transport = 'kafka'}, 1, 'kafka: a stall is noticed');
 	like(health($reader), qr/^FAIL\|does not move since .*: 1 of kafka are not applied$/, 'kafka: trading.health() fails');
+	is(value($reader, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'lane 0'}), 'WARN|running, planted', 'kafka: it says why');
 	is(logged($reader, 'WARNING:  input of lane 0 from kafka:trading.predictions/1 does not move'), 1, 'kafka: the log names the partition');
 	value($reader, 'DROP TRIGGER planted ON trading.prediction_batches');
 	stall_ends($reader, 'kafka', 'kafka:trading.predictions/1');
+	is(value($reader, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'lane 0'}), 'OK|running', 'kafka: the reason is gone');
 	$reader->stop;
 	$kafka->stop;
 }
