@@ -92,7 +92,7 @@ strike('SEGV', 'a fault ends it');
 asleep('they wait again, and are taken one by one');
 strike('SEGV', 'a second fault ends it');
 wait_for($node, q{SELECT string_agg(prediction_id, ' ' ORDER BY batch_no, position, ordinal) FROM trading.signals}, 'one three four five six eight', 'one is given up, its neighbours are decided');
-is(value($node, q{SELECT string_agg(reason || ' ' || input_seq, ', ' ORDER BY input_seq) FROM trading.dead_letters}), 'CRASHED 1, CRASHED 3, CRASHED 7', 'it is the right one');
+is(value($node, q{SELECT string_agg(reason || ' ' || input_seq, ', ' ORDER BY input_seq) FROM trading.dead_letters}), 'CRASHED 1, CRASHED 3, CRASHED 8', 'it is the right one');
 is(value($node, q{SELECT from_seq, to_seq, reason FROM trading.input_gaps}), '7|7|MISSING', 'nothing is missing but what was lost');
 is(value($node, q{SELECT sum(messages) FROM trading.batches}), $nats->messages('trading_input'), 'each message is counted once, however often it was read');
 
