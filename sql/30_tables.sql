@@ -475,8 +475,8 @@ BEGIN
 		'change_snapshot', 'the changes in trading.strategy_changes that were applied: trading.rows_at(kind, change_snapshot, system_identifier)',
 		'inbox_snapshot', 'the rows of trading.inbox that were read',
 		'lane_clock', 'the lane''s clock: its greatest generated_at with trading_engine.clock = input',
-		'messages', 'messages taken in',
-		'predictions', 'predictions in them',
+		'messages', 'messages read, each counted once: one that waits for its turn with the batch that read it',
+		'predictions', 'predictions of the messages that took effect',
 		'signals', 'rows written to trading.signals',
 		'state_full', 'whether state is complete, or a difference to the previous rows',
 		'state', 'windows of producers, duplicates and reservations after the batch'));

@@ -18,7 +18,8 @@ $nats->start;
 my $node = engine('bad', nats => $nats, lanes => 2, conf => { 'trading_engine.clock' => 'input', 'trading_engine.gap_wait' => 3000 });
 
 # acme is in lane 0, north in lane 1.
-my %strategy = (allowed_regimes => "trading.enum_labels('regime')");
+# The messages are made before they are sent, which takes a while.
+my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000);
 company($node, 'acme', tier => 'ENTERPRISE', users => [ 'ann', 'bob' ], strategy => \%strategy);
 company($node, 'north', users => ['nina'], strategy => \%strategy);
 company($node, 'signed', users => ['sue'], producers => [], strategy => \%strategy);
@@ -146,6 +147,8 @@ for my $i (0 .. $#bad)
 	$index //= -1;
 	like($letters[0] // '', qr/^\Q$reason|$index|$begin\E./, "$what: $reason, naming what is wrong") or diag(@letters);
 }
+is(value($node, q{SELECT scope, from_seq, to_seq, reason FROM trading.input_gaps}), 'acme/_all|4|4|MISSING',
+	'what can\'t be used uses up its number; what was refused doesn\'t');
 is(value($node, q{SELECT count(*), count(DISTINCT company_id || user_id) FROM trading.signals
 	WHERE outcome = 'SIGNAL' AND prediction_id LIKE 'good-%'}), 4 * $goods . '|4', 'no neighbour is lost');
 is(value($node, q{SELECT count(*) FROM trading.signals WHERE outcome = 'SIGNAL' AND prediction_id NOT LIKE 'good-%'}),

@@ -27,7 +27,7 @@ my @workers = worker_pids($node);
 sub letters { return value($node, 'SELECT count(*) FROM trading.dead_letters'); }
 
 # As much as a message may be: nats-server 2.9 stores up to 64 MB, but takes its own record of more
-# than 32 MB for damaged, and never gets past it.
+# than 32 MB for damaged (206_stalled_input.pl).
 my $folder = PostgreSQL::Test::Utils::tempdir('large');
 my $size = 31 * 1024 * 1024;
 append_to_file("$folder/large", 'x' x $size);
