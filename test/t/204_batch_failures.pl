@@ -38,8 +38,9 @@ sub pull { my ($name, $table) = @_; return value($node, "DROP TRIGGER $name ON t
 sub errors { return value($node, 'SELECT errors FROM trading.stat_workers'); }
 sub position { return value($node, 'SELECT done, resume FROM trading.input_positions'); }
 
-# How many rows these tables have.
-sub rows { return { map { $_ => value($node, "SELECT count(*) FROM trading.$_") } @_ }; }
+# How many rows these tables have; of batches, those that took something in: the output's cursor makes
+# some, too.
+sub rows { return { map { $_ => value($node, "SELECT count(*) FROM trading.$_" . ($_ eq 'batches' ? ' WHERE messages > 0' : '')) } @_ }; }
 
 sub wait_for_errors
 {
@@ -82,12 +83,9 @@ sub fail_and_store
 	is(position(), $stood, "fails at $name: nothing counts as read");
 	is(value($node, $memory), $remembered, "fails at $name: nor is anything remembered");
 	pull('planted', $table);
-	wait_for($node, "SELECT count(*) > $before->{$table} FROM trading.$table", 't', "stored after $name");
 	wait_for_input($node, $nats);
 	my $now = rows(keys %$made);
-	# The cursor of the output may need a row of its own.
-	delete $_->{batches} for $before, $now, my $expected = {%$made};
-	is_deeply({ map { $_ => $now->{$_} - $before->{$_} } keys %$now }, $expected, "after $name: each thing once");
+	is_deeply({ map { $_ => $now->{$_} - $before->{$_} } keys %$now }, $made, "after $name: each thing once");
 	return $name;
 }
 
@@ -127,7 +125,7 @@ for my $place (places(\%reported, 'executions'))
 	fail_and_store($place, \%reported, 'SELECT reserved, executions FROM trading.stat_workers',
 		{ subject => 'trading.executions.beta.bea', type => 'ExecutionResult', envelope => { company_id => 'beta', user_id => 'bea', producer_id => 'model' },
 			payload => { execution_id => "x$open", signal_id => $signal, company_id => 'beta', user_id => 'bea', symbol => 'EURUSD', status => 'FILLED',
-				executed_price => 1.1, executed_size => $size, executed_at => $at } });
+				executed_price => 1.1, executed_size => $size + 0, executed_at => $at } });
 }
 is(value($node, q{SELECT count(DISTINCT execution_id), sum((status = 'FILLED')::int) FROM trading.executions}), "$open|$open", 'each report once');
 
