@@ -122,7 +122,7 @@ for my $place (places(\%reported, 'executions'))
 	$nats->publish(prediction_for_beta($id));
 	wait_for_input($node, $nats);
 	my ($signal, $size) = split /\|/, value($node, "SELECT signal_id, position_size FROM trading.signals WHERE prediction_id = '$id'");
-	fail_and_store($place, \%reported, 'SELECT reserved, executions FROM trading.stat_workers',
+	fail_and_store($place, \%reported, 'SELECT parked, reserved FROM trading.stat_workers',
 		{ subject => 'trading.executions.beta.bea', type => 'ExecutionResult', envelope => { company_id => 'beta', user_id => 'bea', producer_id => 'model' },
 			payload => { execution_id => "x$open", signal_id => $signal, company_id => 'beta', user_id => 'bea', symbol => 'EURUSD', status => 'FILLED',
 				executed_price => 1.1, executed_size => $size + 0, executed_at => $at } });
