@@ -22,7 +22,8 @@ my $mock = $kafka->mock;
 my $node = engine('security', lanes => 1, conf => {
 	$kafka->settings, log_min_messages => 'debug5',
 	'trading_engine.restart_delay' => '100ms', 'trading_engine.restart_delay_max' => '1s' });
-company($node, 'acme', users => ['ann'], equity => 1e9, strategy => { allowed_regimes => "trading.enum_labels('regime')" });
+company($node, 'acme', users => ['ann'], equity => 1e9, strategy => {
+	allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000 });
 
 # The lane starts anew with other settings, and connects anew.
 my $timeout = 5000;
