@@ -193,11 +193,11 @@ SELECT trading.set_lanes(2);
 SELECT array_agg(lane ORDER BY lane) AS lanes, min(epoch) AS epoch FROM trading.lanes;
 SELECT trading.set_lanes(0);
 -- Not while lanes are at different places of the stream, or haven't read the inbox.
-INSERT INTO trading.batches (lane, batch_no, epoch, input_created, input_seq, last_out_seq, publish_epoch, publish_seq, inbox_snapshot, state_full, state) VALUES
-	(0, 1, 3, '2026-01-05 10:00+00', 7, 5, 3, 5, '3:3:', true, '\x1801'),
-	(0, 2, 3, '2026-01-05 10:00+00', 8, 5, 3, 5, '3:3:', true, '\x1802'),
-	(0, 3, 3, '2026-01-05 10:00+00', 9, 5, 3, 5, '3:3:', false, '\x1803'),
-	(1, 1, 3, '2026-01-05 10:00+00', 8, 0, 0, 0, '3:3:', true, '\x1804');
+INSERT INTO trading.batches (lane, batch_no, epoch, input_created, input_seq, input_time, last_out_seq, publish_epoch, publish_seq, inbox_snapshot, state_full, state) VALUES
+	(0, 1, 3, '2026-01-05 10:00+00', 7, '2026-01-05 10:01+00', 5, 3, 5, '3:3:', true, '\x1801'),
+	(0, 2, 3, '2026-01-05 10:00+00', 8, '2026-01-05 10:01+00', 5, 3, 5, '3:3:', true, '\x1802'),
+	(0, 3, 3, '2026-01-05 10:00+00', 9, '2026-01-05 10:01+00', 5, 3, 5, '3:3:', false, '\x1803'),
+	(1, 1, 3, '2026-01-05 10:00+00', 8, '2026-01-05 10:01+00', 0, 0, 0, '3:3:', true, '\x1804');
 SELECT trading.set_lanes(3);
 UPDATE trading.batches SET input_seq = 9 WHERE lane = 1;
 INSERT INTO trading.inbox (kind, company_id, user_id, payload, submitted_by) VALUES ('predictions', '_all', '_all', '\x01', 'x');
