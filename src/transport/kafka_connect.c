@@ -196,7 +196,7 @@ static const char *name_settings(rd_kafka_resp_err_t err, const char *text,
 {
 	if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION)
 		return ", check kafka_sasl_mechanism, kafka_sasl_username and kafka_sasl_password_file";
-	if (err != RD_KAFKA_RESP_ERR__SSL && strstr(text, "SSL handshake") == NULL)
+	if (err != RD_KAFKA_RESP_ERR__SSL && strstr(text, "SSL") == NULL)
 		return "";
 	return config->tls_cert_file != NULL
 	           ? ", check kafka_ca_file, kafka_cert_file and kafka_key_file"
