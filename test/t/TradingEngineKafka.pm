@@ -390,7 +390,7 @@ sub finish_load
 END
 {
 	my $status = $?;
-	$_->kill9 for @running;
+	$_->kill9 for my @left = @running; # each takes itself off the list
 	$? = $status;
 }
 

@@ -300,7 +300,7 @@ package TradingEngineNats;
 END
 {
 	my $status = $?;
-	$_->kill9 for @running;
+	$_->kill9 for my @left = @running; # each takes itself off the list
 	$? = $status;
 }
 
