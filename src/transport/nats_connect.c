@@ -93,7 +93,7 @@ static const char *find_bad_setting(const TeTransportConfig *c)
 	if ((c->password_file != NULL) + (c->nkey_seed_file != NULL) + (c->credentials_file != NULL) >
 	    1)
 		return "of nats_password_file, nats_nkey_file and nats_credentials_file only one can be "
-		       "set";
+			   "set";
 	return NULL;
 }
 
