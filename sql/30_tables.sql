@@ -413,7 +413,7 @@ BEGIN
 		'timeline', 'of the cluster when it became the owner',
 		'data_directory', 'of the cluster when it became the owner',
 		'adopt_requested', 'trading.adopt() was called; the worker begins an epoch above the broker''s and clears it',
-		'predecessor_epoch', 'epoch up to which output of other installations was found at the last adoption, and is behind us',
+		'predecessor_epoch', 'epoch up to which all output at the brokers, whose ever, is behind us: the one before that which the last adoption began',
 		'adopted_at', 'when the owner became the owner',
 		'adopted_by', 'who made it so'));
 

@@ -169,11 +169,29 @@ static TeOutputJudgement judge_nothing(const TeOutputStored *stored, const TeOut
 	};
 }
 
-static TePlace behind_predecessor(const TeOutputStored *stored)
+/* What is there was written before the lane became ours: ours begins behind it. */
+static TeOutputJudgement judge_predecessor(const TeOutputStored *stored)
 {
-	TePlace start = {stored->last.epoch, 0};
+	TePlace start = {stored->predecessor_epoch + 1, 0};
+	TeOutputJudgement j = {.outcome = TE_ANCHOR_OUTPUT_FIRST, .has = start};
 
-	return te_place_compare(stored->oldest, start) > 0 ? stored->oldest : start;
+	if (te_place_compare(stored->oldest, start) > 0)
+		j.has = stored->oldest;
+	if (te_place_compare(stored->cursor, j.has) > 0)
+		j.outcome = TE_ANCHOR_OUTPUT_TAIL_LOST;
+	return j;
+}
+
+/* The lane is about to begin an epoch of its own: all that it has is behind it. */
+static TeOutputJudgement judge_adopted(const TeOutputStored *stored, const TeOutputSeen *seen)
+{
+	TeOutputJudgement j = {.outcome = TE_ANCHOR_OUTPUT_SAME, .has = stored->last};
+
+	if (strcmp(seen->installation, stored->installation) != 0)
+		j.outcome = TE_ANCHOR_OUTPUT_FIRST;
+	else if (te_place_compare(seen->place, stored->last) > 0)
+		j.has = seen->place;
+	return j;
 }
 
 TeOutputJudgement te_anchor_judge_output(const TeOutputStored *stored, const TeOutputSeen *seen)
@@ -185,19 +203,12 @@ TeOutputJudgement te_anchor_judge_output(const TeOutputStored *stored, const TeO
 		return judge_nothing(stored, seen);
 	if (seen->lane != stored->lane)
 		return foreign("another lane writes to this lane's output stream");
-	if (strcmp(seen->installation, stored->installation) != 0) {
-		if (!stored->adopting && seen->place.epoch > stored->predecessor_epoch)
-			return foreign("another installation writes to this lane's output stream");
-		/* Ours begin behind the predecessor's last message: none of our epoch is there. */
-		j.has = stored->adopting ? stored->last : behind_predecessor(stored);
-		j.outcome = te_place_compare(stored->cursor, j.has) > 0 ? TE_ANCHOR_OUTPUT_TAIL_LOST
-		                                                        : TE_ANCHOR_OUTPUT_FIRST;
-		return j;
-	}
-	if (stored->adopting) {
-		j.has = te_place_compare(seen->place, stored->last) > 0 ? seen->place : stored->last;
-		return j;
-	}
+	if (stored->adopting)
+		return judge_adopted(stored, seen);
+	if (seen->place.epoch <= stored->predecessor_epoch)
+		return judge_predecessor(stored);
+	if (strcmp(seen->installation, stored->installation) != 0)
+		return foreign("another installation writes to this lane's output stream");
 	if (te_place_compare(seen->place, stored->last) > 0)
 		return foreign("the broker has output that this database doesn't know");
 	if (seen->hash == TE_HASH_OTHER)

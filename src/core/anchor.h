@@ -104,7 +104,7 @@ typedef struct TeOutputStored
 	TePlace cursor;             /* acknowledged there */
 	TePlace last;               /* committed */
 	TePlace oldest;             /* right before the first message that the outbox still has */
-	uint64_t predecessor_epoch; /* output of other installations up to it is behind us */
+	uint64_t predecessor_epoch; /* up to it all output, whose ever, is behind us; 0: none is */
 	bool adopting;              /* a new epoch above everybody's is about to begin */
 } TeOutputStored;
 

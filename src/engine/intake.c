@@ -66,6 +66,7 @@ struct TeIntake
 	List *lost;    /* of Lost: the next batch has to record it */
 	bool restated; /* an anchor has changed where a stream stands: likewise */
 	bool changed;  /* policies may have: look again */
+	char halt[TE_REASON_MAX];
 
 	/* After a failure. */
 	const TeBatch *batch; /* at hand */
@@ -393,16 +394,34 @@ int64 te_intake_due(const TeIntake *intake)
 	return due;
 }
 
-const char *te_intake_halt(const TeIntake *intake)
+/* "; <transport> is not read ...", for each that has a message for which there is no room. */
+static void append_blocked(TeIntake *intake, size_t used)
+{
+	for (int i = 0; i < intake->feed_count; i++) {
+		const Feed *feed = &intake->feeds[i];
+
+		if (feed->blocked_until > 0 && used < sizeof(intake->halt))
+			used += (size_t)snprintf(intake->halt + used, sizeof(intake->halt) - used,
+			                         "; %.*s is not read any more, %u messages wait",
+			                         (int)strcspn(feed->label, ":"), feed->label,
+			                         intake->context->memory->parking.parked);
+	}
+}
+
+const char *te_intake_halt(TeIntake *intake)
 {
 	const TeParking *parking = &intake->context->memory->parking;
 
 	for (TeSequence *s = parking->open; s != NULL; s = s->open_next)
-		if (s->halted)
-			return psprintf("message " UINT64_FORMAT " of epoch " UINT64_FORMAT
-			                " of producer %s is missing, and must not be skipped",
-			                s->committed.next_seq, s->committed.epoch,
-			                te_memory_producer_of(s)->key);
+		if (s->halted) {
+			append_blocked(intake,
+			               (size_t)snprintf(intake->halt, sizeof(intake->halt),
+			                                "message " UINT64_FORMAT " of epoch " UINT64_FORMAT
+			                                " of producer %s is missing, and must not be skipped",
+			                                s->committed.next_seq, s->committed.epoch,
+			                                te_memory_producer_of(s)->key));
+			return intake->halt;
+		}
 	return NULL;
 }
 

@@ -51,9 +51,11 @@ extern int64 te_intake_due(const TeIntake *intake);
 /* Are there messages whose turn has come? */
 extern bool te_intake_more(const TeIntake *intake);
 
-/* Which missing message holds up its producer's sequence, though it can't come any more by itself;
- * NULL: none. */
-extern const char *te_intake_halt(const TeIntake *intake);
+/*
+ * Which missing message holds up its producer's sequence, though it can't come any more by itself,
+ * and what isn't read because of it; NULL: none.  Valid until the next call.
+ */
+extern const char *te_intake_halt(TeIntake *intake);
 
 /* Messages that the last gathering took. */
 extern int te_intake_taken(const TeIntake *intake);

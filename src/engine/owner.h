@@ -25,7 +25,7 @@ typedef struct TeOwner
 	int64 epoch;
 	bool adopting; /* trading.adopt() was called, the epoch above the broker's is still to be begun
 	                */
-	int64 predecessor_epoch; /* other installations' output up to it is behind us */
+	int64 predecessor_epoch; /* up to it all output, whose ever, is behind us */
 	char installation[40];
 } TeOwner;
 

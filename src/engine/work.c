@@ -53,6 +53,9 @@
 /* Input by SQL waits so long for a broker that can't be reached at the start. */
 #define ANCHOR_PATIENCE_US INT64_C(5000000)
 
+/* Room for the epochs of a broker that can't be asked; each adoption takes one. */
+#define UNSEEN_EPOCHS 1000
+
 struct TeWork
 {
 	TeLaneContext context;
@@ -181,18 +184,31 @@ static void report_trouble(TeWork *work, const char *message)
 	work->troubled = true;
 }
 
+/*
+ * The epoch of an adopted lane: above its own, and above those at the brokers.  One that couldn't
+ * be reached shows its own later, which then lies below, too: all before this epoch is behind us.
+ */
+static int64 adopted_epoch(TeWork *work, int64 own)
+{
+	TePublisher *publisher = work->context.publisher;
+	int64 epoch = own + 1;
+
+	if (publisher == NULL)
+		return epoch;
+	epoch = Max(epoch, (int64)te_publisher_broker_epoch(publisher) + 1);
+	if (te_publisher_anchored(publisher) < te_publisher_configured(publisher))
+		epoch += UNSEEN_EPOCHS;
+	work->owner.predecessor_epoch = epoch - 1;
+	return epoch;
+}
+
 /* The lane is ours: by its row, or because the broker has nothing that we don't. */
 static void take_over(TeWork *work)
 {
 	int64 epoch = Max(work->owner.epoch, work->context.memory->committed.epoch);
 
-	if (work->owner.adopting) {
-		TePublisher *publisher = work->context.publisher;
-		int64 broker = publisher ? (int64)te_publisher_broker_epoch(publisher) : 0;
-
-		epoch = Max(epoch, broker) + 1;
-		work->owner.predecessor_epoch = broker;
-	}
+	if (work->owner.adopting)
+		epoch = adopted_epoch(work, epoch);
 	if (work->owner.adopting || work->owner.ownership != TE_OWNER_SAME)
 		settle(work, epoch);
 	begin_epoch(work, epoch);
@@ -294,9 +310,10 @@ bool te_work_adopted(TeLaneSlot *slot)
  *----------------------------------------------------------------------*/
 
 /*
- * Is the lane ours beyond doubt?  That of a copy or a promoted standby is when every broker has
- * shown where its output ends; one that can't be reached for some time is not waited for, and
- * stops the lane later if it has what this database doesn't know.
+ * Is the lane ours beyond doubt?  That of a promoted standby is when every broker has shown where
+ * its output ends; one that can't be reached for some time is not waited for, and stops the lane
+ * later if it has what this database doesn't know.  Only when none can be reached it waits, unless
+ * somebody has said that the lane is ours.
  */
 static bool may_take_over(const TeWork *work)
 {
@@ -304,7 +321,9 @@ static bool may_take_over(const TeWork *work)
 	int anchored = te_publisher_anchored(publisher);
 	bool patient = te_monotonic_us() - work->started_at <= ANCHOR_PATIENCE_US;
 
-	if (work->owner.ownership == TE_OWNER_SAME && !work->owner.adopting)
+	if (work->owner.adopting)
+		return anchored == te_publisher_configured(publisher) || !patient;
+	if (work->owner.ownership == TE_OWNER_SAME)
 		return anchored > 0 || !patient; /* input by SQL doesn't wait for a broker that is down */
 	return anchored == te_publisher_configured(publisher) || (anchored > 0 && !patient);
 }
@@ -468,6 +487,8 @@ static bool run_batch(TeWork *work)
 	MemoryContextSwitchTo(TopMemoryContext);
 	if (!stored) {
 		te_batch_discard(&work->context);
+		if (work->halted) /* there may be less room than before */
+			report(work, NULL);
 		return false;
 	}
 	batch_committed(work);

@@ -276,6 +276,12 @@ static void foreign_outputs(void)
 	ok(has(3, 0), "send our epoch again");
 	stored.cursor.seq = 0;
 	is_text(judge_output(), "FIRST", "or for the first time");
+	seen.installation = "ours";
+	seen.hash = TE_HASH_OTHER;
+	is_text(judge_output(), "FIRST", "the predecessor may be what we are a copy of");
+	ok(has(3, 0), "ours begin behind it");
+	seen.place.epoch = 3;
+	is_text(judge_output(), "FOREIGN", "but for what it writes in our epoch");
 }
 
 static void adopting(void)
