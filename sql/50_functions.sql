@@ -173,11 +173,12 @@ END
 $$;
 COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all that don''t run; returns how many. Their workers begin an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
 
-CREATE FUNCTION trading.resend(lane integer, from_seq bigint, to_seq bigint, epoch bigint DEFAULT NULL) RETURNS integer
+CREATE FUNCTION trading.resend(lane integer, from_seq bigint, to_seq bigint, epoch bigint DEFAULT NULL,
+	OUT sent integer, OUT missing integer, OUT transport text)
 	AS 'MODULE_PATHNAME', 'te_sql_resend'
 	LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION trading.resend(integer, bigint, bigint, bigint) IS
-	'sends messages of a lane''s epoch (NULL: that of now) again, byte for byte, for a consumer that has lost them: on NATS, not in the stream, on their subjects with "resent" behind the prefix; returns how many';
+	'sends messages of a lane''s epoch (NULL: that of now) again, byte for byte and with their identity, for a consumer that has lost them: outside of the stream, on NATS on their subjects with "resent" behind the prefix, on Kafka in the topic <prefix>.resent, by that which the output takes or else by the other; returns how many the broker has taken, how many of them the outbox doesn''t have (any more, or yet), and which broker it was. An error where none takes them';
 
 -- What is missing of a producer is given up by hand, also where its policy is to halt.
 CREATE FUNCTION trading.release_gap(company_id text, user_id text, producer_id text) RETURNS void

@@ -118,9 +118,9 @@ bool te_route_is_late(const TeRoute *r, TeVia via, TeTime now)
 	return sent != INT64_MAX && is_over(sent, te_route_limit_of(r, via), now);
 }
 
-bool te_route_nats_is_well(const TeRoute *r)
+bool te_route_is_well(const TeRoute *r, TeVia via)
 {
-	return r->peers[TE_VIA_NATS].up && !r->peers[TE_VIA_NATS].stalled;
+	return r->peers[via].up && !r->peers[via].stalled;
 }
 
 /* librdkafka reconnects by itself, so it is given some time. */

@@ -263,6 +263,9 @@ extern TePlace te_route_release_with(const TeRoute *r, TePlace last);
 
 extern TeRouteCursors te_route_cursors(const TeRoute *r);
 
+/* Does a transport take messages, as far as is known? */
+extern bool te_route_is_well(const TeRoute *r, TeVia via);
+
 /* Messages under way on a transport. */
 extern uint64_t te_route_in_flight(const TeRoute *r, TeVia via);
 

@@ -25,15 +25,15 @@ static bool sends_to(const TeRoute *r, TeTime now, TeVia *via)
 	switch (r->record.state) {
 	case TE_ROUTE_NATS:
 		*via = TE_VIA_NATS;
-		return te_route_nats_is_well(r);
+		return te_route_is_well(r, TE_VIA_NATS);
 	case TE_ROUTE_KAFKA:
 	case TE_ROUTE_HALF_OPEN:
 		*via = TE_VIA_KAFKA;
-		return r->peers[TE_VIA_KAFKA].up && !r->peers[TE_VIA_KAFKA].stalled;
+		return te_route_is_well(r, TE_VIA_KAFKA);
 	case TE_ROUTE_DRAIN_BACK:
 		/* The segment ends when Kafka has said what became of it. */
 		*via = TE_VIA_NATS;
-		return te_route_nats_is_well(r) &&
+		return te_route_is_well(r, TE_VIA_NATS) &&
 		       (in_flight(&r->peers[TE_VIA_KAFKA]) == 0 || te_route_kafka_is_dead(r, now));
 	default:
 		return false;
@@ -140,7 +140,7 @@ TePlace te_route_release_with(const TeRoute *r, TePlace last)
 {
 	TeVia via = r->record.via;
 	const TeRoutePeer *peer = &r->peers[via];
-	bool sending = (r->record.state == TE_ROUTE_NATS && te_route_nats_is_well(r)) ||
+	bool sending = (r->record.state == TE_ROUTE_NATS && te_route_is_well(r, TE_VIA_NATS)) ||
 	               ((r->record.state == TE_ROUTE_KAFKA || r->record.state == TE_ROUTE_HALF_OPEN) &&
 	                peer->up && !peer->stalled);
 	bool close = last.epoch == peer->acked.epoch &&

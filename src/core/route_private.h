@@ -44,7 +44,6 @@ static inline TeTime te_route_limit_of(const TeRoute *r, TeVia via)
 /* A transport. */
 extern TeTime te_route_oldest_sent(const TeRoute *r, TeVia via);
 extern bool te_route_is_late(const TeRoute *r, TeVia via, TeTime now);
-extern bool te_route_nats_is_well(const TeRoute *r);
 extern bool te_route_kafka_is_dead(const TeRoute *r, TeTime now);
 
 /* Changes of state. */

@@ -41,12 +41,12 @@ static void tick_nats(TeRoute *r, TeTime now)
 static void tick_suspect(TeRoute *r, TeTime now)
 {
 	if (is_over(r->trouble_since, r->settings.suspect_limit, now) &&
-	    (r->settings.has_via[TE_VIA_KAFKA] || !te_route_nats_is_well(r))) {
+	    (r->settings.has_via[TE_VIA_KAFKA] || !te_route_is_well(r, TE_VIA_NATS))) {
 		if (r->peers[TE_VIA_KAFKA].up)
 			te_route_go_kafka(r, TE_ROUTE_CAUSE_SUSPECT_TOO_LONG, now);
 		else
 			te_route_enter(r, TE_ROUTE_NONE, TE_ROUTE_CAUSE_SUSPECT_TOO_LONG, now);
-	} else if (te_route_nats_is_well(r))
+	} else if (te_route_is_well(r, TE_VIA_NATS))
 		te_route_go_nats(r, TE_ROUTE_CAUSE_ACKS_RESUMED, now);
 }
 
@@ -73,7 +73,7 @@ static void tick_drain_back(TeRoute *r, TeTime now)
 
 	if (at_most(r->record.cut, nats->acked))
 		te_route_go_nats(r, TE_ROUTE_CAUSE_DRAINED, now);
-	else if (!te_route_nats_is_well(r) || te_route_is_late(r, TE_VIA_NATS, now))
+	else if (!te_route_is_well(r, TE_VIA_NATS) || te_route_is_late(r, TE_VIA_NATS, now))
 		te_route_give_up_draining(r, TE_ROUTE_CAUSE_DRAIN_FAILED, now);
 	else if (is_over(r->since, r->settings.drain_limit, now))
 		te_route_give_up_draining(r, TE_ROUTE_CAUSE_DRAIN_TOO_LONG, now);
@@ -81,9 +81,9 @@ static void tick_drain_back(TeRoute *r, TeTime now)
 
 static void tick_none(TeRoute *r, TeTime now)
 {
-	if (te_route_nats_is_well(r))
+	if (te_route_is_well(r, TE_VIA_NATS))
 		te_route_go_nats(r, TE_ROUTE_CAUSE_FIRST_UP, now);
-	else if (r->peers[TE_VIA_KAFKA].up && !r->peers[TE_VIA_KAFKA].stalled)
+	else if (te_route_is_well(r, TE_VIA_KAFKA))
 		te_route_go_kafka(r, TE_ROUTE_CAUSE_FIRST_UP, now);
 }
 

@@ -263,10 +263,18 @@ void te_publisher_run(TePublisher *p, int64 now)
 		if (p->retry_at == 0)
 			p->retry_delay = 0;
 	}
-	p->busy = orders == ORDERS_AT_ONCE;
 	te_publisher_watch(p, now);
-	te_resend_serve(&p->slot->resend, p->parts.lane, p->queue, p->route.released,
-	                p->outlets[TE_VIA_NATS].transport);
+	te_resend_serve(&p->resender,
+	                &(TeResendParts){
+						.resend = &p->slot->resend,
+						.lane = p->parts.lane,
+						.queue = p->queue,
+						.route = &p->route,
+						.transports = p->parts.transports,
+					},
+	                now);
+	p->busy = orders == ORDERS_AT_ONCE ||
+	          (p->resender.sending && !p->resender.sent_all && !p->resender.pausing);
 	for (int via = 0; via < TE_VIA_COUNT; via++)
 		if (p->outlets[via].transport != NULL)
 			te_transport_flush(p->outlets[via].transport, now);
@@ -289,6 +297,8 @@ int64 te_publisher_due(const TePublisher *p)
 		due = Min(due, te_gate_due(p->parts.gate));
 	if (te_publisher_watches(p))
 		due = Min(due, p->probe_at);
+	if (p->resender.sending)
+		due = p->ran_at;
 	/* What is due and could not be done waits for something else. */
 	return due > p->ran_at ? due : p->ran_at + LOOK_AGAIN_US;
 }

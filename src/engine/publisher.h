@@ -69,7 +69,7 @@ extern bool te_publisher_moved(const TePublisher *p);
 /* How the end of a broker's stream is judged. */
 typedef struct TePublisherOwner
 {
-	uint64 predecessor_epoch; /* output of other installations up to it is behind us */
+	uint64 predecessor_epoch; /* up to it all output, whose ever, is behind us */
 	bool adopting; /* the broker may be ahead, or its stream another installation's: an epoch above
 	                  its own follows */
 } TePublisherOwner;

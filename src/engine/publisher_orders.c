@@ -113,21 +113,40 @@ static bool release(TePublisher *p, const TeRouteOrder *order, int64 now)
  * Sending
  *----------------------------------------------------------------------*/
 
+/* May the other broker have it?  Then it must stay as it is. */
+static bool may_be_elsewhere(const TePublisher *p, TeVia via, TePlace place)
+{
+	TeVia other = via == TE_VIA_NATS ? TE_VIA_KAFKA : TE_VIA_NATS;
+
+	return p->outlets[other].transport != NULL &&
+	       te_place_compare(place, p->route.peers[other].furthest) <= 0;
+}
+
 /*
- * No broker takes it, so none has it: a record takes its place though it was released.  Kafka
- * takes no larger messages than NATS, as long as nobody changes that.
+ * A record takes the place of what is larger than the broker takes, though it was released: no
+ * broker has it.  Where the other one may have it, output waits until that one can be asked.
  */
-static bool replace_too_large(TePublisher *p, const TeQueuedMessage *queued)
+static bool replace_too_large(TePublisher *p, TeVia via, const TeQueuedMessage *queued)
 {
 	TeGapFill fill = {queued->place, TE_GAP_FILL_TOO_LARGE};
+	bool waits = may_be_elsewhere(p, via, queued->place);
 
-	ereport(WARNING, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-	        errmsg("message " UINT64_FORMAT "/" UINT64_FORMAT
-	               " of lane %d is larger than the broker takes",
-	               queued->place.epoch, queued->place.seq, p->parts.lane),
-	        errdetail("It has %zu bytes; a gap-fill record takes its place.",
-	                  queued->frame->message_len));
-	return store_release(p, p->route.released, &fill, 1);
+	if (te_place_compare(queued->place, p->oversize) != 0)
+		ereport(
+			WARNING, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			errmsg("message " UINT64_FORMAT "/" UINT64_FORMAT " of lane %d is larger than %s takes",
+		           queued->place.epoch, queued->place.seq, p->parts.lane, te_via_enum.labels[via]),
+			waits ? errdetail("It has %zu bytes; the other broker may have it, so output waits for "
+		                      "that one.",
+		                      queued->frame->message_len)
+				  : errdetail("It has %zu bytes; a gap-fill record takes its place.",
+		                      queued->frame->message_len),
+			errhint("Let the brokers take larger messages."));
+	p->oversize = queued->place;
+	if (!waits)
+		return store_release(p, p->route.released, &fill, 1);
+	te_lane_report(p->slot, TE_LANE_RUNNING, "the next message is larger than the broker takes");
+	return false;
 }
 
 static TePublishResult hand_over(TePublisher *p, const TeRouteOrder *order,
@@ -190,7 +209,7 @@ static bool send(TePublisher *p, const TeRouteOrder *order, int64 now)
 			return false;
 		result = hand_over(p, order, &m, now);
 		if (result == TE_PUBLISH_TOO_LARGE && m.replaced == TE_GAP_FILL_NONE)
-			return replace_too_large(p, &m);
+			return replace_too_large(p, order->via, &m);
 		if (result != TE_PUBLISH_OK)
 			return false;
 		note_sent(p, order->via, &m, now);

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "engine/publisher.h"
+#include "engine/resend.h"
 #include "wire/arena.h"
 
 /* One transport, as the publisher sees it. */
@@ -32,13 +33,15 @@ struct TePublisher
 	uint64 stream_seq;
 	TePlace deciding; /* released by the batch that is being stored; else that of the route */
 	uint64 broker_epoch;
-	bool torn; /* what comes next is lost; until the next anchor there is nothing to send */
-	bool busy; /* there was more to do than one turn takes */
-	bool held; /* what is next to be released waits for the end of a transaction */
+	bool torn;        /* what comes next is lost; until the next anchor there is nothing to send */
+	bool busy;        /* there was more to do than one turn takes */
+	TePlace oversize; /* a message that a broker is too small for, told last */
+	bool held;        /* what is next to be released waits for the end of a transaction */
 	int64 ran_at, retry_at, retry_delay;
 	bool probing;   /* of NATS while it has nothing to acknowledge */
 	int64 probe_at; /* when the next of these is due */
-	TeArena arena;  /* for gap-fill records and markers */
+	TeResender resender;
+	TeArena arena; /* for gap-fill records and markers */
 };
 
 /* Sessions that set switches are told what is released: nothing else of theirs leaves. */

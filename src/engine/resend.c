@@ -3,7 +3,6 @@
  */
 #include "postgres.h"
 
-#include "engine/guc.h"
 #include "engine/release.h"
 #include "engine/resend.h"
 #include "engine/shmem.h"
@@ -17,12 +16,12 @@
 #define ARENA_BLOCK ((size_t)16 * 1024)
 #define ARENA_LIMIT ((size_t)16 * 1024 * 1024)
 
-/* A lane that runs looks at each of its turns. */
-#define PATIENCE_MS 10000
+/* A lane that runs looks at each of its turns; a broker may keep it waiting. */
+#define PATIENCE_MS 30000
 #define LOOK_MS 10
 
 /* Behind the prefix. */
-#define RESENT ".resent"
+#define RESENT_ ".resent"
 
 void te_resend_init(TeResend *resend)
 {
@@ -90,7 +89,7 @@ static bool answered(int lane, uint64 number, TeResend *answer)
 	return done;
 }
 
-int te_resend_ask(int lane, int64 epoch, int64 from_seq, int64 to_seq)
+int te_resend_ask(int lane, int64 epoch, int64 from_seq, int64 to_seq, TeVia *via)
 {
 	TimestampTz begun = GetCurrentTimestamp();
 	uint64 number = leave(lane, epoch, from_seq, to_seq);
@@ -106,9 +105,11 @@ int te_resend_ask(int lane, int64 epoch, int64 from_seq, int64 to_seq)
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (answer.error[0] != '\0')
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-		        errmsg("lane %d can't send it again: %s", lane, answer.error),
-		        errdetail("Messages sent: %d.", answer.sent));
+		ereport(
+			ERROR, errcode(ERRCODE_CONNECTION_FAILURE),
+			errmsg("lane %d can't send it again: %s", lane, answer.error),
+			errhint("Some of it may have been sent. Ask again: consumers drop what they have."));
+	*via = answer.via;
 	return answer.sent;
 }
 
@@ -116,69 +117,126 @@ int te_resend_ask(int lane, int64 epoch, int64 from_seq, int64 to_seq)
  * A lane
  *----------------------------------------------------------------------*/
 
+/* Messages sent in one turn; the worker has other duties. */
+#define SENT_AT_ONCE 500
+
 typedef struct Sending
 {
-	int lane;
-	TeTransport *nats;
+	TeResender *resender;
+	const TeResendParts *parts;
+	int64 now;
 	TeArena arena;
-	char subject[TE_SUBJECT_MAX + sizeof(RESENT)];
-	int sent;
-	bool failed;
+	int left; /* in this turn */
+	TePublishResult result;
 } Sending;
 
-/* <prefix>.resent.<the rest of the subject> */
-static const char *resent_subject(Sending *s, const char *subject)
+static void answer(const TeResendParts *parts, TeResender *resender, const char *error)
 {
-	int prefix = (int)strlen(te_guc_subject_prefix);
+	TeResend *resend = parts->resend;
 
-	snprintf(s->subject, sizeof(s->subject), "%.*s" RESENT "%s", prefix, subject, subject + prefix);
-	return s->subject;
+	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
+	resend->sent = resender->sent;
+	resend->via = resender->via;
+	strlcpy(resend->error, error, sizeof(resend->error));
+	pg_atomic_write_u64(&resend->done, pg_atomic_read_u64(&resend->asked));
+	LWLockRelease(te_shmem->lock);
+	resender->sending = false;
+}
+
+/* The transport to try next: that of the output, or the other.  False: none is well and untried. */
+static bool choose(TeResender *resender, const TeResendParts *parts)
+{
+	TeVia first = parts->route->record.via;
+	const TeVia order[] = {first, first == TE_VIA_NATS ? TE_VIA_KAFKA : TE_VIA_NATS};
+
+	for (int i = 0; i < (int)lengthof(order); i++) {
+		TeVia via = order[i];
+
+		if (parts->transports[via] == NULL || !te_route_is_well(parts->route, via) ||
+		    (resender->tried & (1U << via)))
+			continue;
+		resender->via = via;
+		resender->tried |= 1U << via;
+		return true;
+	}
+	return false;
+}
+
+/* Begin with the first message, by a transport that wasn't tried. */
+static void begin(TeResender *resender, const TeResendParts *parts)
+{
+	const TeResend *resend = parts->resend;
+	TePlace released = parts->route->released;
+	uint64 epoch =
+		resend->epoch > 0 ? (uint64)resend->epoch : te_out_queue_last(parts->queue).epoch;
+	TePlace through = {epoch, (uint64)resend->to_seq};
+
+	resender->sending = true;
+	resender->sent_all = false;
+	resender->sent = 0;
+	resender->next = (TePlace){epoch, (uint64)resend->from_seq - 1};
+	resender->through = te_place_compare(through, released) > 0 ? released : through;
+	if (choose(resender, parts))
+		te_transport_resend_begin(parts->transports[resender->via]);
+	else
+		answer(parts, resender,
+		       resender->tried == 0 ? "neither NATS nor Kafka can be reached"
+		                            : "no broker has taken all of it");
 }
 
 static bool send_again(void *arg, const TeQueuedMessage *queued)
 {
 	Sending *s = arg;
+	TeResender *resender = s->resender;
 	char hash[TE_HASH_TEXT_SIZE];
 	TeOutputMessage message;
 
-	te_release_message(s->lane, queued, &s->arena, hash, &message);
-	s->failed = !te_transport_publish_plain(s->nats, resent_subject(s, message.subject),
-	                                        message.data, message.len);
-	s->sent += !s->failed;
-	return !s->failed;
+	if (s->left-- == 0)
+		return false;
+	te_release_message(s->parts->lane, queued, &s->arena, hash, &message);
+	s->result = te_transport_resend(s->parts->transports[resender->via], &message, s->now);
+	if (s->result != TE_PUBLISH_OK)
+		return false;
+	resender->next = queued->place;
+	resender->sent++;
+	return true;
 }
 
-static void answer(TeResend *resend, int sent, const char *error)
+static void send_some(TeResender *resender, const TeResendParts *parts, int64 now)
 {
-	LWLockAcquire(te_shmem->lock, LW_EXCLUSIVE);
-	resend->sent = sent;
-	strlcpy(resend->error, error, sizeof(resend->error));
-	pg_atomic_write_u64(&resend->done, pg_atomic_read_u64(&resend->asked));
-	LWLockRelease(te_shmem->lock);
+	Sending sending = {resender, parts, now, .left = SENT_AT_ONCE, .result = TE_PUBLISH_OK};
+
+	te_arena_init(&sending.arena, ARENA_BLOCK, ARENA_LIMIT);
+	te_out_queue_scan(parts->queue, resender->next, resender->through, send_again, &sending);
+	te_arena_free(&sending.arena);
+	resender->pausing = sending.result == TE_PUBLISH_FULL;
+	if (sending.result != TE_PUBLISH_OK && sending.result != TE_PUBLISH_FULL)
+		begin(resender, parts);
+	else if (sending.result == TE_PUBLISH_OK && sending.left >= 0)
+		resender->sent_all = true;
 }
 
-void te_resend_serve(TeResend *resend, int lane, TeOutQueue *queue, TePlace released,
-                     TeTransport *nats)
+void te_resend_serve(TeResender *resender, const TeResendParts *parts, int64_t now)
 {
-	Sending sending = {.lane = lane, .nats = nats};
-	TePlace through;
+	TeResent became;
 
-	if (!waits(resend))
+	if (!waits(parts->resend))
 		return;
-	if (nats == NULL || te_transport_stats(nats)->state != TE_TRANSPORT_READY) {
-		answer(resend, 0, "there is no connection to NATS");
-		return;
-	}
 	/* Nobody changes a request that waits. */
 	pg_read_barrier();
-	through = (TePlace){
-		resend->epoch > 0 ? (uint64_t)resend->epoch : te_out_queue_last(queue).epoch,
-		(uint64_t)resend->to_seq,
-	};
-	te_arena_init(&sending.arena, ARENA_BLOCK, ARENA_LIMIT);
-	te_out_queue_scan(queue, (TePlace){through.epoch, (uint64_t)resend->from_seq - 1},
-	                  te_place_compare(through, released) > 0 ? released : through, send_again,
-	                  &sending);
-	te_arena_free(&sending.arena);
-	answer(resend, sending.sent, sending.failed ? "NATS takes no more at the moment" : "");
+	if (!resender->sending) {
+		resender->tried = 0;
+		begin(resender, parts);
+	}
+	if (!resender->sending)
+		return;
+	if (!resender->sent_all) {
+		send_some(resender, parts, now);
+		return;
+	}
+	became = te_transport_resent(parts->transports[resender->via], now);
+	if (became == TE_RESENT_DONE)
+		answer(parts, resender, "");
+	else if (became == TE_RESENT_FAILED)
+		begin(resender, parts);
 }

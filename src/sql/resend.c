@@ -3,18 +3,26 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
 
 #include "engine/resend.h"
 #include "engine/shmem.h"
 
 PG_FUNCTION_INFO_V1(te_sql_resend);
 
-/* resend(lane integer, from_seq bigint, to_seq bigint, epoch bigint): messages sent */
+/* resend(lane integer, from_seq bigint, to_seq bigint, epoch bigint): sent, missing, transport */
 Datum te_sql_resend(PG_FUNCTION_ARGS)
 {
 	int32 lane;
 	int64 from_seq, to_seq, epoch = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);
+	TupleDesc shape;
+	Datum values[3];
+	bool nulls[3] = {false};
+	int sent;
+	TeVia via;
 
 	for (int i = 0; i < 3; i++)
 		if (PG_ARGISNULL(i))
@@ -29,5 +37,11 @@ Datum te_sql_resend(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3) && epoch < 1)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("epoch must be above 0"));
 	te_require_preload();
-	PG_RETURN_INT32(te_resend_ask(lane, epoch, from_seq, to_seq));
+	if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "trading.resend() must return a row");
+	sent = te_resend_ask(lane, epoch, from_seq, to_seq, &via);
+	values[0] = Int32GetDatum(sent);
+	values[1] = Int32GetDatum((int32)(to_seq - from_seq + 1) - sent);
+	values[2] = CStringGetTextDatum(te_via_enum.labels[via]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
 }

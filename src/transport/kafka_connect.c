@@ -71,16 +71,17 @@ typedef struct Looking
 	TeKafkaSettings *settings;
 } Looking;
 
-/* Does an input topic have more partitions than when the link was made? */
-static void note_growth(const Looking *looking, const struct rd_kafka_metadata *metadata)
+/* Has an input topic other partitions than when the link was made? */
+static void note_partitions(const Looking *looking, const struct rd_kafka_metadata *metadata)
 {
 	TeKafkaLink *link = looking->link;
 
 	for (int t = 0; t < metadata->topic_cnt; t++)
 		for (int i = 0; i < TE_KAFKA_INPUTS; i++)
 			if (strcmp(metadata->topics[t].topic, looking->settings->inputs[i]) == 0 &&
-			    metadata->topics[t].partition_cnt > link->partitions[i])
-				atomic_store(&link->grown, 1 + i);
+			    metadata->topics[t].err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+			    metadata->topics[t].partition_cnt != link->partitions[i])
+				atomic_store(&link->changed, 1 + i);
 }
 
 /* The topics that the consumer knows are those that it reads. */
@@ -95,7 +96,7 @@ static void *look_main(void *argument)
 	if (rd_kafka_metadata(link->consumer, 0, NULL, &metadata, timeout) ==
 	    RD_KAFKA_RESP_ERR_NO_ERROR) {
 		atomic_store(&link->unanswered, 0);
-		note_growth(looking, metadata);
+		note_partitions(looking, metadata);
 		rd_kafka_metadata_destroy(metadata);
 	} else {
 		atomic_fetch_add(&link->unanswered, 1);
@@ -156,7 +157,7 @@ static bool make_link(TeKafkaAttempt *attempt)
 	attempt->link = link;
 	atomic_init(&link->refs, 1);
 	atomic_init(&link->looking, false);
-	atomic_init(&link->grown, 0);
+	atomic_init(&link->changed, 0);
 	atomic_init(&link->unanswered, 0);
 	link->wake_fd = fcntl(attempt->base.wake_fd, F_DUPFD_CLOEXEC, 0);
 	if (link->wake_fd < 0)

@@ -84,8 +84,7 @@ static void start_attempt(TeKafka *k, int64_t now)
 	set_state(k, TE_TRANSPORT_CONNECTING, now);
 }
 
-__attribute__((format(printf, 3, 4))) static void complain(TeKafka *k, int64_t now,
-                                                           const char *format, ...)
+void te_kafka_complain(TeKafka *k, int64_t now, const char *format, ...)
 {
 	va_list arguments;
 
@@ -105,7 +104,7 @@ static void take_link(TeKafka *k, TeKafkaLink *link, TeKafkaCheck *check, int64_
 	te_kafka_input_found(k, check);
 	te_kafka_output_found(k, check);
 	if (check->refusal[0] != '\0')
-		complain(k, now, "%s", check->refusal);
+		te_kafka_complain(k, now, "%s", check->refusal);
 	k->events |= TE_EVENT_CONNECTED;
 	set_state(k, TE_TRANSPORT_READY, now);
 }
@@ -219,18 +218,19 @@ static bool take_event(TeKafka *k, bool producer, int64_t now)
 }
 
 /*
- * Partitions that were added are read as soon as they are seen, by another link.  Without outputs
+ * Partitions that were added are read as soon as they are seen, by another link; there are fewer
+ * where a topic was made again.  Without outputs
  * under way nothing else notices brokers that have stopped to answer, librdkafka least of all; of
  * several brokers it may have been the one that has, so once is not enough.
  */
 static void watch_brokers(TeKafka *k, int64_t now)
 {
-	int grown = atomic_load(&k->link->grown), unanswered = atomic_load(&k->link->unanswered);
+	int changed = atomic_load(&k->link->changed), unanswered = atomic_load(&k->link->unanswered);
 	bool looking = atomic_load(&k->link->looking);
 
-	if (grown != 0) {
-		te_kafka_drop(k, now, "topic %s has more partitions than before",
-		              k->settings->inputs[grown - 1]);
+	if (changed != 0) {
+		te_kafka_drop(k, now, "topic %s has other partitions than before",
+		              k->settings->inputs[changed - 1]);
 	} else if (unanswered > 1) {
 		te_kafka_drop(k, now, "the brokers don't answer%s%s", k->detail[0] != '\0' ? ": " : "",
 		              k->detail);
@@ -380,6 +380,9 @@ static const TeTransportOps kafka_ops = {
 	.publish = te_kafka_publish,
 	.publish_plain = te_kafka_publish_plain,
 	.mark = te_kafka_mark,
+	.resend_begin = te_kafka_resend_begin,
+	.resend = te_kafka_resend,
+	.resent = te_kafka_resent,
 	.flush = kafka_flush,
 	.acked = te_kafka_acked,
 	.reconnect = kafka_reconnect,

@@ -19,6 +19,7 @@ bool te_kafka_output_create(TeKafka *k)
 	k->out.window = calloc(k->out.capacity, sizeof(TeKafkaFlight));
 	for (int i = 0; i < TE_KAFKA_OUTPUTS; i++)
 		k->out.marks[i] = (TeKafkaFlight){.output = (uint8_t)i, .is_mark = true};
+	k->out.resend = (TeKafkaFlight){.is_resent = true};
 	return k->out.window != NULL;
 }
 
@@ -31,6 +32,8 @@ void te_kafka_output_disconnected(TeKafka *k)
 {
 	k->out.anchored = k->out.resumed = false;
 	k->out.oldest = k->out.next = 0;
+	k->out.resend_failed = k->out.resend_failed || k->out.resending > 0;
+	k->out.resending = 0;
 }
 
 void te_kafka_output_found(TeKafka *k, const TeKafkaCheck *check)
@@ -165,7 +168,7 @@ TePublishResult te_kafka_publish(TeTransport *t, const TeOutputMessage *message,
 		return TE_PUBLISH_BAD_ORDER;
 	if (out->too_large != 0 && message->len >= out->too_large)
 		return TE_PUBLISH_TOO_LARGE;
-	if (out->next - out->oldest >= out->capacity)
+	if (out->next - out->oldest >= (out->alone > 0 ? 1 : out->capacity))
 		return TE_PUBLISH_FULL;
 	*flight = (TeKafkaFlight){
 		.epoch = message->epoch,
@@ -210,6 +213,61 @@ TePublishResult te_kafka_mark(TeTransport *t, const TeOutputMark *mark, int64_t 
 	if (result == TE_PUBLISH_OK)
 		k->out.marked = true;
 	return result;
+}
+
+void te_kafka_resend_begin(TeTransport *t)
+{
+	TeKafkaOutput *out = &((TeKafka *)t)->out;
+
+	out->resending = 0;
+	out->resend_failed = false;
+}
+
+/* In a topic of its own, so that what the ends of the others say stays true. */
+TePublishResult te_kafka_resend(TeTransport *t, const TeOutputMessage *message, int64_t now)
+{
+	TeKafka *k = (TeKafka *)t;
+	rd_kafka_headers_t *headers;
+	TeKafkaAddress address;
+	TePublishResult result;
+
+	if (!k->out.resumed)
+		return TE_PUBLISH_NOT_READY;
+	if (!te_kafka_address(k->settings, message->subject, &address))
+		return TE_PUBLISH_BAD_ORDER;
+	address.topic = k->settings->resent;
+	headers = output_headers(k, message);
+	add_text(headers, "te-resent", "1");
+	result = judge_produced(
+		k,
+		produce(k, &address, k->config->lane, message->data, message->len, headers, &k->out.resend),
+		now);
+	if (result == TE_PUBLISH_OK)
+		k->out.resending++;
+	return result;
+}
+
+TeResent te_kafka_resent(TeTransport *t, int64_t now)
+{
+	const TeKafkaOutput *out = &((TeKafka *)t)->out;
+
+	(void)now;
+	if (out->resend_failed)
+		return TE_RESENT_FAILED;
+	return out->resending > 0 ? TE_RESENT_WAITING : TE_RESENT_DONE;
+}
+
+/* Of one that was given up, a report may still come: it is of no link that is there. */
+static void resend_delivered(TeKafka *k, const rd_kafka_message_t *message, int64_t now)
+{
+	TeKafkaOutput *out = &k->out;
+
+	if (out->resending > 0)
+		out->resending--;
+	if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	out->resend_failed = true;
+	te_kafka_complain(k, now, "an output was not sent again: %s", rd_kafka_err2str(message->err));
 }
 
 /* What there is a topic for; the rest is news for whoever listens, which NATS is for. */
@@ -261,6 +319,18 @@ static void check_offset(TeKafka *k, uint8_t output, int64_t offset, int64_t now
 		*next = offset >= 0 ? offset + 1 : -1;
 }
 
+/*
+ * librdkafka sends messages in batches, and the limit is the batch's: only of a message that went
+ * alone it is known that it is too large.  So what was under way goes again, one by one.
+ */
+static void note_too_large(TeKafkaOutput *out, const rd_kafka_message_t *message)
+{
+	if (out->next - out->oldest == 1)
+		out->too_large = message->len;
+	else
+		out->alone = out->next - out->oldest;
+}
+
 void te_kafka_output_delivered(TeKafka *k, const rd_kafka_message_t *message, int64_t now)
 {
 	TeKafkaOutput *out = &k->out;
@@ -268,8 +338,12 @@ void te_kafka_output_delivered(TeKafka *k, const rd_kafka_message_t *message, in
 
 	if (flight == NULL || !out->resumed)
 		return;
+	if (flight->is_resent) {
+		resend_delivered(k, message, now);
+		return;
+	}
 	if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !flight->is_mark)
-		out->too_large = message->len;
+		note_too_large(out, message);
 	if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		te_kafka_drop(k, now, "output %" PRIu64 "/%" PRIu64 " was not delivered: %s", flight->epoch,
 		              flight->seq, rd_kafka_err2str(message->err));
@@ -280,6 +354,7 @@ void te_kafka_output_delivered(TeKafka *k, const rd_kafka_message_t *message, in
 	if (!flight->is_mark) {
 		flight->acked = true;
 		flight->offset = message->offset;
+		out->alone -= out->alone > 0;
 		advance(k);
 	}
 	check_offset(k, flight->output, message->offset, now);

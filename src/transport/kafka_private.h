@@ -43,7 +43,7 @@ typedef struct TeKafkaSettings
 	TeTransportConfig config;
 	char outputs[TE_KAFKA_OUTPUTS][TE_KAFKA_TOPIC_SIZE];
 	char inputs[TE_KAFKA_INPUTS][TE_KAFKA_TOPIC_SIZE];
-	char control[TE_KAFKA_TOPIC_SIZE];
+	char control[TE_KAFKA_TOPIC_SIZE], resent[TE_KAFKA_TOPIC_SIZE];
 } TeKafkaSettings;
 
 TeKafkaSettings *te_kafka_settings_create(const TeTransportConfig *config, char *error,
@@ -80,8 +80,8 @@ typedef struct TeKafkaLink
 	char cluster_id[TE_TRANSPORT_NAME_SIZE];
 	int32_t partitions[TE_KAFKA_INPUTS]; /* of the input topics, when it was checked */
 	atomic_bool looking;                 /* a thread asks a broker again */
-	atomic_int grown;                    /* it found more partitions: 1 + index of the topic */
-	atomic_int unanswered;               /* it got no answer so often in a row */
+	atomic_int changed;    /* it found other partitions than before: 1 + index of the topic */
+	atomic_int unanswered; /* it got no answer so often in a row */
 } TeKafkaLink;
 
 /* Asks a broker for the input topics again, in a thread that notes what comes of it and wakes. */
@@ -205,7 +205,7 @@ typedef struct TeKafkaFlight
 	uint64_t epoch, seq;
 	int64_t sent_at, offset;
 	uint8_t output; /* topic */
-	bool acked, is_mark;
+	bool acked, is_mark, is_resent;
 } TeKafkaFlight;
 
 typedef struct TeKafkaOutput
@@ -214,6 +214,7 @@ typedef struct TeKafkaOutput
 	TeOutputAnchor anchor;
 	TeOutputCursor acked;
 	size_t too_large; /* a message of so many bytes was refused by a broker; 0: none was */
+	uint64_t alone;   /* so many are still to go one by one: a batch of them was too large */
 
 	TeKafkaFlight *window; /* index % capacity */
 	uint64_t capacity, oldest, next;
@@ -223,6 +224,11 @@ typedef struct TeKafkaOutput
 	int64_t next_offset[TE_KAFKA_OUTPUTS]; /* of the lane's partitions, when nobody else writes; -1:
 	                                          not known */
 	int64_t acked_end[TE_KAFKA_OUTPUTS];   /* behind the last one acknowledged; 0: none was */
+
+	/* Outputs once more: those that are under way, and whether any was lost. */
+	TeKafkaFlight resend; /* of all of them */
+	uint64_t resending;
+	bool resend_failed;
 } TeKafkaOutput;
 
 typedef struct TeKafka
@@ -247,6 +253,10 @@ typedef struct TeKafka
 
 /* Drops the link; a new one is made after the backoff.  Every failure ends here. */
 void te_kafka_drop(TeKafka *k, int64_t now, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Notes an error with which the link can go on. */
+void te_kafka_complain(TeKafka *k, int64_t now, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* kafka_input.c */
@@ -281,6 +291,9 @@ void te_kafka_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t no
 TePublishResult te_kafka_publish(TeTransport *t, const TeOutputMessage *message, int64_t now);
 bool te_kafka_publish_plain(TeTransport *t, const char *subject, const void *data, size_t len);
 TePublishResult te_kafka_mark(TeTransport *t, const TeOutputMark *mark, int64_t now);
+void te_kafka_resend_begin(TeTransport *t);
+TePublishResult te_kafka_resend(TeTransport *t, const TeOutputMessage *message, int64_t now);
+TeResent te_kafka_resent(TeTransport *t, int64_t now);
 TeOutputCursor te_kafka_acked(const TeTransport *t);
 
 #endif

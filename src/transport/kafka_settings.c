@@ -66,6 +66,7 @@ static void name_topics(TeKafkaSettings *s)
 	for (int i = 0; i < TE_KAFKA_INPUTS; i++)
 		snprintf(s->inputs[i], sizeof(s->inputs[i]), "%s.%s", s->config.prefix, input_words[i]);
 	snprintf(s->control, sizeof(s->control), "%s.control", s->config.prefix);
+	snprintf(s->resent, sizeof(s->resent), "%s.resent", s->config.prefix);
 }
 
 TeKafkaSettings *te_kafka_settings_create(const TeTransportConfig *config, char *error, size_t size)

@@ -178,5 +178,7 @@ bool te_kafka_check_topics(TeKafkaAttempt *attempt)
 	for (int i = 0; config->want_input && i < TE_KAFKA_INPUTS; i++)
 		if ((attempt->link->partitions[i] = ensure_topic(attempt, settings->inputs[i], 1)) < 0)
 			return false;
+	if (config->want_output && ensure_topic(attempt, settings->resent, lanes) < 0)
+		return false;
 	return ensure_topic(attempt, settings->control, 1) > 0;
 }

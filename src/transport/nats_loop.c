@@ -45,6 +45,7 @@ static void forget_connection(TeNats *n)
 	te_nats_input_disconnected(n);
 	te_nats_output_disconnected(n);
 	te_nats_probe_disconnected(n);
+	te_nats_resend_disconnected(n);
 	te_nats_questions_disconnected(n);
 }
 
@@ -165,6 +166,8 @@ static void dispatch(TeNats *n, natsMsg *msg, int64_t now)
 			te_nats_input_status(n, msg, now);
 		else if (*suffix == 's')
 			te_nats_probe_reply(n, number, data, len, now);
+		else if (*suffix == 'o')
+			te_nats_resend_reply(n, number);
 	}
 	natsMsg_Destroy(msg);
 }
@@ -397,6 +400,9 @@ static const TeTransportOps nats_ops = {
 	.resume_output = te_nats_resume_output,
 	.publish = te_nats_publish,
 	.publish_plain = nats_publish_plain,
+	.resend_begin = te_nats_resend_begin,
+	.resend = te_nats_resend,
+	.resent = te_nats_resent,
 	.probe = te_nats_probe,
 	.probe_result = te_nats_probe_result,
 	.ask = te_nats_ask,

@@ -79,12 +79,27 @@ static natsStatus set_id(natsMsg *msg, const char *key, const TeNats *n, uint64_
 	return natsMsgHeader_Set(msg, key, id);
 }
 
+/* The identity that outlives the broker's memory of ids. */
+natsStatus te_nats_set_identity(natsMsg *msg, const TeNats *n, const TeOutputMessage *message)
+{
+	natsStatus s = set_number(msg, "te-lane", (uint64_t)n->config->lane);
+
+	if (s == NATS_OK)
+		s = set_number(msg, "te-epoch", message->epoch);
+	if (s == NATS_OK)
+		s = set_number(msg, "te-seq", message->seq);
+	if (s == NATS_OK)
+		s = natsMsgHeader_Set(msg, "te-hash", message->hash);
+	if (s == NATS_OK && message->traceparent != NULL)
+		s = natsMsgHeader_Set(msg, "traceparent", message->traceparent);
+	return s;
+}
+
 /*
  * The broker refuses what isn't the exact successor.  The first message of a connection is bound
  * to the stream's last sequence (the broker may have forgotten the id of an old message); all
  * later ones to the id before them as well: by sequence alone, the third of a series would land
- * when its two predecessors were refused because somebody else had written two messages.  The te-*
- * headers are the identity that outlives the broker's memory of ids.
+ * when its two predecessors were refused because somebody else had written two messages.
  */
 static natsStatus set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessage *message)
 {
@@ -96,19 +111,11 @@ static natsStatus set_headers(natsMsg *msg, const TeNats *n, const TeOutputMessa
 	if (s == NATS_OK && out->next > 0)
 		s = set_id(msg, "Nats-Expected-Last-Msg-Id", n, out->last_epoch, out->last_seq);
 	if (s == NATS_OK)
-		s = set_number(msg, "te-lane", (uint64_t)n->config->lane);
-	if (s == NATS_OK)
-		s = set_number(msg, "te-epoch", message->epoch);
-	if (s == NATS_OK)
-		s = set_number(msg, "te-seq", message->seq);
-	if (s == NATS_OK)
-		s = natsMsgHeader_Set(msg, "te-hash", message->hash);
+		s = te_nats_set_identity(msg, n, message);
 	if (s == NATS_OK && message->route_epoch != 0)
 		s = set_number(msg, "te-route", message->route_epoch);
 	if (s == NATS_OK && message->backfill)
 		s = natsMsgHeader_Set(msg, "te-backfill", "1");
-	if (s == NATS_OK && message->traceparent != NULL)
-		s = natsMsgHeader_Set(msg, "traceparent", message->traceparent);
 	return s;
 }
 

@@ -173,6 +173,16 @@ typedef struct TeNatsProbe
 	TeJsStreamSpec spec;
 } TeNatsProbe;
 
+/* Outputs that were sent once more, without acknowledgements of their own. */
+typedef struct TeNatsResend
+{
+	bool open;   /* some were sent since the broker has answered last */
+	bool failed; /* the connection was lost meanwhile */
+	bool asking; /* the broker is asked something: its answer comes behind them */
+	uint64_t id; /* of the question */
+	int64_t deadline;
+} TeNatsResend;
+
 /* Questions without an answer that are remembered; a newer one takes the place of the oldest. */
 #define TE_NATS_QUESTIONS 16384
 
@@ -224,6 +234,7 @@ typedef struct TeNats
 	TeNatsInput in;
 	TeNatsOutput out;
 	TeNatsProbe probe;
+	TeNatsResend resend;
 	TeNatsQuestions questions;
 } TeNats;
 
@@ -276,6 +287,7 @@ int64_t te_nats_output_deadline(const TeNats *n);
 const TeOutputAnchor *te_nats_output_anchor(const TeTransport *t);
 void te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now);
+natsStatus te_nats_set_identity(natsMsg *msg, const TeNats *n, const TeOutputMessage *message);
 TeOutputCursor te_nats_acked(const TeTransport *t);
 
 /* nats_probe.c */
@@ -286,6 +298,13 @@ void te_nats_probe_watch(TeNats *n, int64_t now);
 int64_t te_nats_probe_deadline(const TeNats *n);
 bool te_nats_probe(TeTransport *t, int64_t now);
 bool te_nats_probe_result(const TeTransport *t);
+
+/* nats_resend.c */
+void te_nats_resend_disconnected(TeNats *n);
+void te_nats_resend_reply(TeNats *n, uint64_t id);
+void te_nats_resend_begin(TeTransport *t);
+TePublishResult te_nats_resend(TeTransport *t, const TeOutputMessage *message, int64_t now);
+TeResent te_nats_resent(TeTransport *t, int64_t now);
 
 /* nats_request.c */
 bool te_nats_questions_create(TeNats *n);

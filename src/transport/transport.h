@@ -249,6 +249,13 @@ typedef struct TeOutputMessage
 	bool backfill;           /* another transport has had it before */
 } TeOutputMessage;
 
+/* What became of messages that were sent once more. */
+typedef enum {
+	TE_RESENT_WAITING,
+	TE_RESENT_DONE, /* the broker has taken all of them */
+	TE_RESENT_FAILED
+} TeResent;
+
 /* A notice between the outputs, for consumers: outside of their sequence, not acknowledged. */
 typedef struct TeOutputMark
 {
@@ -321,6 +328,9 @@ typedef struct TeTransportOps
 	TePublishResult (*publish)(TeTransport *t, const TeOutputMessage *message, int64_t now);
 	bool (*publish_plain)(TeTransport *t, const char *subject, const void *data, size_t len);
 	TePublishResult (*mark)(TeTransport *t, const TeOutputMark *mark, int64_t now);
+	void (*resend_begin)(TeTransport *t);
+	TePublishResult (*resend)(TeTransport *t, const TeOutputMessage *message, int64_t now);
+	TeResent (*resent)(TeTransport *t, int64_t now);
 	bool (*probe)(TeTransport *t, int64_t now);
 	bool (*probe_result)(const TeTransport *t);
 	uint64_t (*ask)(TeTransport *t, const char *subject, const void *data, size_t len, int64_t now);
@@ -499,6 +509,29 @@ static inline bool te_transport_probe(TeTransport *t, int64_t now)
 static inline bool te_transport_probe_result(const TeTransport *t)
 {
 	return t->ops->probe_result(t);
+}
+
+/*
+ * Outputs once more, for consumers that have lost them: outside of the output's sequence, with the
+ * same identity, and header te-resent.  NATS: on their subjects with "resent" behind the prefix, to
+ * whoever listens.  Kafka: in the lane's partition of topic <prefix>.resent.  begin() forgets what
+ * was sent before; resent() tells, from then on, what became of it all, and comes to an end by
+ * itself.
+ */
+static inline void te_transport_resend_begin(TeTransport *t)
+{
+	t->ops->resend_begin(t);
+}
+
+static inline TePublishResult te_transport_resend(TeTransport *t, const TeOutputMessage *message,
+                                                  int64_t now)
+{
+	return t->ops->resend(t, message, now);
+}
+
+static inline TeResent te_transport_resent(TeTransport *t, int64_t now)
+{
+	return t->ops->resent(t, now);
 }
 
 /*

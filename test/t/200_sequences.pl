@@ -215,7 +215,12 @@ wait_for($node, 'SELECT state FROM trading.stat_workers', 'running', 'the lane r
 
 $nats->publish(same(8, %careful));
 wait_for($node, 'SELECT state FROM trading.stat_workers', 'halted', 'halted a third time');
-is(value($node, 'SELECT trading.resend(0, 1, 1)'), '1', 'a halted lane sends again what it is asked for');
+$nats->publish((map { same($_, %careful) } 9 .. 60), same(3, producer => 'other'));
+wait_for($node, q{SELECT reason ~ 'must not be skipped; nats is not read any more, 30 messages wait$' FROM trading.stat_workers}, 't',
+	'when the room for what waits is used up nothing more is read, which is shown');
+like(value($node, q{SELECT detail FROM trading.health() WHERE "check" = 'lane 0'}), qr/nats is not read any more/, 'to whoever asks for its health');
+cmp_ok(counter('input_pending'), '>', 0, 'what isn\'t read stays with the broker');
+is(value($node, 'SELECT sent FROM trading.resend(0, 1, 1)'), '1', 'a halted lane sends again what it is asked for');
 is(value($node, 'SELECT trading.adopt()'), '0', 'it can\'t be adopted, which would give up what it has not sent yet');
 my ($lane) = worker_pids($node);
 kill 'STOP', $lane;
@@ -223,7 +228,8 @@ my (undef, undef, $waits) = $node->psql('postgres', q{SET statement_timeout = '5
 like($waits, qr/statement timeout/, 'the kill switch waits for its word, as for any lane\'s that sends');
 kill 'CONT', $lane;
 value($node, q{UPDATE trading.producers SET on_gap = 'skip' WHERE producer_id = 'careful'});
-wait_for_applied('1 2 3 6 8', 'a change of the policy counts at once', %careful);
+wait_for_applied('1 2 3', 'the others\' is read then, too', producer => 'other');
+wait_for_applied(join(' ', 1 .. 3, 6, 8 .. 60), 'a change of the policy counts at once', %careful);
 gaps_are('producer acme/_all 4-5 RELEASED, producer acme/_all 7-7 MISSING', 'as it says', %careful);
 wait_for($node, 'SELECT state FROM trading.stat_workers', 'running', 'the lane runs');
 

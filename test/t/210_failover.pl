@@ -130,9 +130,26 @@ $nats->stop;
 on_the_way('NONE', 'without any broker nothing is sent');
 decided(submit(), 'but decided');
 cmp_ok(value($node, 'SELECT min(outbox_pending) FROM trading.stat_workers'), '>', 0, 'and waits');
+my (undef, undef, $error) = $node->psql('postgres', 'SELECT trading.resend(0, 1, 1)');
+like($error, qr/lane 0 can't send it again: neither NATS nor Kafka can be reached/, 'nothing can be sent again, and that is said');
 $kafka->up;
 on_the_way('KAFKA', 'the first broker that is back');
 all_sent('Kafka', 'has it all');
+
+# Whoever reads Kafka alone lacks what went to NATS.
+cmp_ok(scalar @{ consumed($node, kafka => $kafka)->{holes} }, '>', 0, 'a consumer of Kafka alone has holes');
+for my $lane (0, 1)
+{
+	my $last = value($node, "SELECT last_seq FROM trading.lane_output WHERE lane = $lane");
+	is(value($node, "SELECT sent, missing, transport FROM trading.resend($lane, 1, $last)"), "$last|0|KAFKA", "all of lane $lane is sent to Kafka again");
+}
+my $filled = consumed($node, kafka => $kafka);
+is_deeply([ @$filled{qw(holes conflicts refused)} ], [ [], 0, 0 ], 'it is taken as what it is: once, in order, without holes');
+is($filled->{consumed}, value($node, 'SELECT sum(last_seq) FROM trading.lane_output'), 'all of it');
+my ($on_kafka) = grep { $_->{headers}{'te-seq'} eq '1' && $_->{headers}{'te-lane'} eq '1' } $kafka->dump('trading.resent');
+is(join(' ', map { $on_kafka->{headers}{$_} // '-' } qw(te-lane te-epoch te-seq te-resent)), '1 ' . value($node, 'SELECT epoch FROM trading.lanes WHERE lane = 1') . ' 1 1', 'with its identity');
+is($on_kafka->{partition}, 1, 'in the lane\'s partition');
+like($on_kafka->{headers}{'te-subject'}, qr/^trading\.signals\.1\./, 'and its subject');
 $nats->start;
 wait_for($node, q{SELECT string_agg(DISTINCT state, ' ') FROM trading.lane_output}, 'NATS', 'then NATS');
 all_sent('NATS', 'has it all, too');
@@ -152,9 +169,13 @@ IPC::Run::finish($listener);
 my ($resent) = $nats->decode_lines($again{out});
 is($resent->{subject}, $original->{subject} =~ s/^trading/trading.resent/r, 'trading.resend() sends on a subject of its own');
 is($resent->{sha256}, $original->{sha256}, 'byte for byte');
-is(value($node, "SELECT trading.resend(0, 1, $seq, $epoch)"), $seq, 'as many as there are');
-is(value($node, "SELECT trading.resend(0, $seq + 100000, $seq + 100000)"), '0', 'and none that there aren\'t');
-my (undef, undef, $error) = $node->psql('postgres', 'SELECT trading.resend(7, 1, 1)');
+is(join(' ', map { $resent->{headers}{$_} // '-' } qw(te-lane te-epoch te-seq te-hash)), join(' ', map { $original->{headers}{$_} } qw(te-lane te-epoch te-seq te-hash)),
+	'with its identity');
+is(join(' ', map { $resent->{headers}{$_} // '-' } qw(te-resent te-subject)), "1 $original->{subject}", 'marked as what it is');
+is(value($node, "SELECT sent, missing, transport FROM trading.resend(0, 1, $seq, $epoch)"), "$seq|0|NATS", 'as many as there are');
+is(value($node, "SELECT sent, missing, transport FROM trading.resend(0, $seq + 100000, $seq + 100001)"), '0|2|NATS', 'and none that there aren\'t, which is said');
+
+(undef, undef, $error) = $node->psql('postgres', 'SELECT trading.resend(7, 1, 1)');
 like($error, qr/lane 7 doesn't run/, 'a lane that doesn\'t run can\'t');
 (undef, undef, $error) = $node->psql('postgres', 'SELECT trading.resend(0, 2, 1)');
 like($error, qr/must be a range of 1 to 10000 messages/, 'a range is checked');
@@ -193,6 +214,22 @@ all_sent('NATS', 'NATS has it all');
 proven('killed in each state', $node, nats => $nats, kafka => $kafka);
 is(value($node, 'SELECT count(*) - count(DISTINCT (lane, route_epoch, via)) FROM (SELECT DISTINCT lane, route_epoch, via FROM trading.routes) AS r'), '0',
 	'no route epoch had two transports');
+
+#----------------------------------------------------------------------
+# A message that NATS has lost
+#----------------------------------------------------------------------
+
+# A stream keeps it for who isn't there; a message that the output stream has lost is had from there.
+$nats->js_api('$JS.API.STREAM.CREATE.trading_resent', { name => 'trading_resent', subjects => ['trading.resent.>'] });
+$nats->js_api('$JS.API.STREAM.MSG.DELETE.trading_output_0', { seq => 3 });
+is_deeply(consumed($node, nats => $nats)->{holes}, [ [ 0, $epoch + 0, 3, 3 ] ], 'a message is lost');
+is(value($node, "SELECT sent FROM trading.resend(0, 3, 3, $epoch)"), 1, 'it is sent again');
+my $again = consumed($node, nats => $nats);
+is_deeply([ @$again{qw(holes conflicts refused)} ], [ [], 0, 0 ], 'the consumer takes it');
+$nats->pause;
+is(value($node, "SELECT sent, transport FROM trading.resend(0, 3, 3, $epoch)"), '1|KAFKA', 'a NATS that hangs is no excuse');
+$nats->resume;
+wait_for($node, q{SELECT string_agg(DISTINCT state, ' ') FROM trading.lane_output}, 'NATS', 'it comes back');
 $node->stop;
 $nats->stop;
 

@@ -237,7 +237,7 @@ sub make_topics
 {
 	my ($self) = @_;
 	$self->topic($_, $self->{input_partitions}) for qw(predictions market executions);
-	$self->topic($_, $self->{lanes}) for qw(signals commands);
+	$self->topic($_, $self->{lanes}) for qw(signals commands resent);
 	$self->topic('control', 1);
 	return;
 }
@@ -250,6 +250,10 @@ sub topic
 	$self->te_kafka_ok('', 'topic', "$self->{prefix}.$name", $partitions);
 	return;
 }
+
+# More partitions for a topic, or none of it any more; not with the mock cluster.
+sub extend { my ($self, $name, $partitions) = @_; $self->te_kafka_ok('', 'extend', "$self->{prefix}.$name", $partitions); return; }
+sub delete_topic { my ($self, $name) = @_; $self->te_kafka_ok('', 'delete', "$self->{prefix}.$name"); return; }
 
 # A command of kafka_broker; dies where it refuses.
 sub command

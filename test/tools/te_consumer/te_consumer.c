@@ -7,11 +7,12 @@
  *		[--lines FOLDER]
  *
  * The lanes' outputs are the streams <output>_<lane> and the topics <prefix>.signals and
- * <prefix>.commands.  They are given to a consumer from both in turns, to another all of
- * NATS first, to a third all of Kafka: what takes effect must be the same.
- * Prints a JSON object about the first
+ * <prefix>.commands; what was sent again on request is in the stream <prefix>_resent (where
+ *somebody keeps it) and the topic <prefix>.resent, and is read last.  They are given to a consumer
+ *from both in turns, to another all of NATS first, to a third all of Kafka: what takes effect must
+ *be the same. Prints a JSON object about the first
  *
- *	read       messages: {"nats", "kafka"}
+ *	read       messages: {"nats", "kafka", "resent"}
  *	consumed   places that took effect, each once and in order
  *	given_up   those of them that a gap-fill stands for
  *	repeated   messages that had taken effect before
@@ -54,7 +55,7 @@ typedef struct Program
 	bool kafka;
 	int lanes;
 	FILE *outputs, *inputs; /* NULL: not asked for */
-	Read nats, kafka_read;
+	Read nats, kafka_read, resent;
 } Program;
 
 typedef enum { IN_TURNS, NATS_FIRST, KAFKA_FIRST } Order;
@@ -82,7 +83,7 @@ static void note_output(Reading *reading, const Place *place, const Message *mes
 	Read *read = reading->into;
 	Output output = output_of(message);
 
-	if (reading->program->outputs != NULL)
+	if (reading->program->outputs != NULL && read != &reading->program->resent)
 		write_output(reading->program->outputs, place, message, &output);
 	if (read->count == read->room) {
 		read->room = read->room ? read->room * 2 : 1024;
@@ -132,6 +133,7 @@ static void read_nats(Program *program, Client *client, const char *stream, Read
 static void read_all_of_nats(Program *program)
 {
 	Client client = {NULL, NULL};
+	char resent[256];
 
 	connect_client(&client, program->url);
 	for (int lane = 0; lane < program->lanes; lane++) {
@@ -140,6 +142,8 @@ static void read_all_of_nats(Program *program)
 		snprintf(stream, sizeof(stream), "%s_%d", program->output, lane);
 		read_nats(program, &client, stream, &program->nats);
 	}
+	snprintf(resent, sizeof(resent), "%s_resent", program->prefix);
+	read_nats(program, &client, resent, &program->resent);
 	if (program->inputs != NULL)
 		read_nats(program, &client, program->input, NULL);
 	close_client(&client);
@@ -160,6 +164,7 @@ static void read_all_of_kafka(Program *program)
 
 	read_kafka(program, consumer, "signals", &program->kafka_read);
 	read_kafka(program, consumer, "commands", &program->kafka_read);
+	read_kafka(program, consumer, "resent", &program->resent);
 	if (program->inputs != NULL) {
 		read_kafka(program, consumer, "predictions", NULL);
 		read_kafka(program, consumer, "market", NULL);
@@ -239,6 +244,8 @@ static Outcome consume_all(const Program *program, Order order)
 		if (b < second->count && (order == IN_TURNS || a == first->count))
 			consume_one(&outcome, consumer, &second->outputs[b++]);
 	}
+	for (size_t i = 0; i < program->resent.count; i++)
+		consume_one(&outcome, consumer, &program->resent.outputs[i]);
 	consumer_holes(consumer, note_hole, &outcome);
 	consumer_end(consumer);
 	if (outcome.count > 0)
@@ -265,13 +272,13 @@ static int print_summary(const Program *program)
 	bool clean =
 		same && turns.conflicts == 0 && turns.refused == 0 && json_array_size(turns.holes) == 0;
 
-	print_json(
-		json_pack("{s:{s:I, s:I}, s:I, s:I, s:I, s:I, s:I, s:I, s:O, s:b}", "read", "nats",
-	              (json_int_t)program->nats.count, "kafka", (json_int_t)program->kafka_read.count,
-	              "consumed", (json_int_t)turns.consumed, "given_up", (json_int_t)turns.given_up,
-	              "repeated", (json_int_t)turns.repeated, "markers", (json_int_t)turns.markers,
-	              "conflicts", (json_int_t)turns.conflicts, "refused", (json_int_t)turns.refused,
-	              "holes", turns.holes, "same", (int)same));
+	print_json(json_pack(
+		"{s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:I, s:I, s:I, s:O, s:b}", "read", "nats",
+		(json_int_t)program->nats.count, "kafka", (json_int_t)program->kafka_read.count, "resent",
+		(json_int_t)program->resent.count, "consumed", (json_int_t)turns.consumed, "given_up",
+		(json_int_t)turns.given_up, "repeated", (json_int_t)turns.repeated, "markers",
+		(json_int_t)turns.markers, "conflicts", (json_int_t)turns.conflicts, "refused",
+		(json_int_t)turns.refused, "holes", turns.holes, "same", (int)same));
 	for (size_t i = 0; i < 3; i++) {
 		Outcome *outcome = i == 0 ? &turns : i == 1 ? &nats : &kafka;
 
@@ -351,5 +358,6 @@ int main(int count, char **values)
 	status = print_summary(&program);
 	free(program.nats.outputs);
 	free(program.kafka_read.outputs);
+	free(program.resent.outputs);
 	return status;
 }

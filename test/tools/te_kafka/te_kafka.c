@@ -16,8 +16,9 @@
  *		{"partitions": [{"partition", "low", "high"}, ...], "messages"}
  *	wait TOPIC COUNT [--seconds S]
  *		until a topic holds that many messages
- *	topic TOPIC PARTITIONS
- *		make a topic (not with the mock cluster, which can't be asked to)
+ *	topic TOPIC PARTITIONS, extend TOPIC PARTITIONS, delete TOPIC
+ *		make a topic, give it more partitions, delete it (not with the mock cluster,
+ *		which can't be asked to)
  *	ready
  *		whether a broker answers
  *
@@ -132,40 +133,6 @@ static int command_wait(Arguments *arguments)
 	return 0;
 }
 
-static int command_topic(Arguments *arguments)
-{
-	const char *name = take_argument(arguments, "TOPIC");
-	int partitions = (int)number_of(take_argument(arguments, "PARTITIONS"), "PARTITIONS", 1);
-	rd_kafka_t *client = make_client(RD_KAFKA_PRODUCER);
-	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-	char error[256] = "no answer";
-	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, error, sizeof(error));
-	rd_kafka_event_t *event;
-	const rd_kafka_topic_result_t **results;
-	size_t count = 0;
-	bool made = false;
-
-	if (topic == NULL)
-		fail("%s: %s", name, error);
-	rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
-	event = rd_kafka_queue_poll(queue, KAFKA_TIMEOUT_MS);
-	if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-		results =
-			rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
-		made = count == 1 && rd_kafka_topic_result_error(results[0]) == RD_KAFKA_RESP_ERR_NO_ERROR;
-		if (!made && count == 1)
-			snprintf(error, sizeof(error), "%s", rd_kafka_topic_result_error_string(results[0]));
-	} else if (event != NULL)
-		snprintf(error, sizeof(error), "%s", rd_kafka_event_error_string(event));
-	if (!made)
-		fail("%s: %s", name, error);
-	rd_kafka_event_destroy(event);
-	rd_kafka_NewTopic_destroy(topic);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_destroy(client);
-	return 0;
-}
-
 static int command_ready(Arguments *arguments)
 {
 	const struct rd_kafka_metadata *metadata = NULL;
@@ -184,9 +151,10 @@ static const struct Command
 	const char *name;
 	int (*run)(Arguments *arguments);
 } commands[] = {
-	{"pub-json", command_pub_json}, {"load", command_load},   {"dump", command_dump},
-	{"check", command_check},       {"info", command_info},   {"wait", command_wait},
-	{"topic", command_topic},       {"ready", command_ready},
+	{"pub-json", command_pub_json}, {"load", command_load},     {"dump", command_dump},
+	{"check", command_check},       {"info", command_info},     {"wait", command_wait},
+	{"topic", command_topic},       {"extend", command_extend}, {"delete", command_delete},
+	{"ready", command_ready},
 };
 
 int main(int count, char **values)

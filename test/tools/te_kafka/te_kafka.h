@@ -10,4 +10,9 @@
 extern int command_pub_json(Arguments *arguments);
 extern int command_load(Arguments *arguments);
 
+/* Topics. */
+extern int command_topic(Arguments *arguments);
+extern int command_extend(Arguments *arguments);
+extern int command_delete(Arguments *arguments);
+
 #endif
