@@ -203,7 +203,12 @@ sub killed_in
 killed_in('SUSPECT', sub { $nats->pause });
 killed_in('KAFKA', sub { });
 killed_in('HALF_OPEN', sub { $nats->resume });
-killed_in('DRAIN_BACK', sub { });
+# On a slow machine it is back on NATS before the test is.
+killed_in('DRAIN_BACK', sub {
+	return if value($node, 'SELECT state FROM trading.lane_output WHERE lane = 0') ne 'NATS';
+	$nats->pause;
+	on_the_way('KAFKA', 'away once more');
+	$nats->resume });
 wait_for($node, q{SELECT string_agg(DISTINCT state, ' ') FROM trading.lane_output}, 'NATS', 'killed in SUSPECT, KAFKA, HALF_OPEN and DRAIN_BACK: back on NATS');
 killed_in('NONE', sub { $kafka->down; $nats->stop });
 $nats->start;
