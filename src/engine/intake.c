@@ -402,8 +402,8 @@ static void append_blocked(TeIntake *intake, size_t used)
 
 		if (feed->blocked_until > 0 && used < sizeof(intake->halt))
 			used += (size_t)snprintf(intake->halt + used, sizeof(intake->halt) - used,
-			                         "; %.*s is not read any more, %u messages wait",
-			                         (int)strcspn(feed->label, ":"), feed->label,
+			                         "; %s is not read any more, %u messages wait",
+			                         te_transport_names[feed->kind],
 			                         intake->context->memory->parking.parked);
 	}
 }
