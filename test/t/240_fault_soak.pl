@@ -246,6 +246,13 @@ sub happen
 	return;
 }
 
+# However few faults there is time for, Kafka has a part.
+submitting();
+$nats->pause;
+wait_for_route($node, 'KAFKA|HALF_OPEN', 'output goes to Kafka');
+wait_until('Kafka has it', sub { $kafka->messages('trading.signals') > 5 });
+$nats->resume;
+
 happen($anything);
 measure();
 my @workers = worker_pids($node);
