@@ -438,10 +438,13 @@ static void join_histogram(Reader *r, TeHistogram *h)
 	max = get(r);
 	if (max > h->max)
 		h->max = max;
-	while (used-- > 0 && !r->bad) {
-		bucket += get_count(r, TE_HISTOGRAM_BUCKETS - 1 - bucket);
+	for (int64_t i = 0; i < used && !r->bad; i++) {
+		int64_t step = get_count(r, TE_HISTOGRAM_BUCKETS - 1 - bucket);
 		int64_t count = get_count(r, COUNT_MOST);
 
+		/* As it is written: each bucket once, and none that is empty. */
+		r->bad |= count == 0 || (i > 0 && step == 0);
+		bucket += step;
 		h->buckets[bucket] += (uint64_t)count;
 		h->count += (uint64_t)count;
 	}

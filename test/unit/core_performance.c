@@ -357,6 +357,40 @@ static void hostile(void)
 	finish(&p);
 }
 
+/* What no writer writes: a bucket twice, or an empty one. */
+static void unwritten(void)
+{
+	static const uint8_t sound[] = {1, 1, 1, 1, 1, 0, 0}; /* used, sum, max, step, count */
+	static const uint8_t twice[] = {2, 1, 1, 1, 1, 0, 1, 0, 0};
+	static const uint8_t empty[] = {1, 1, 1, 1, 0, 0, 0};
+	static const struct
+	{
+		const uint8_t *tail;
+		size_t length;
+		const char *what;
+	} cases[] = {{sound, sizeof(sound), "a histogram as it is written is taken"},
+	             {twice, sizeof(twice), "one with a bucket twice is refused"},
+	             {empty, sizeof(empty), "one with an empty bucket is refused"}};
+	TePerformance p, into;
+	uint8_t *bytes;
+	size_t length;
+
+	start(&p);
+	te_performance_order(&p, TE_ORDER_FILLED, 1, NAN);
+	bytes = packed_piece(&p, &length);
+	ok(memcmp(bytes + length - sizeof(sound), sound, sizeof(sound)) == 0, "histograms come last");
+	bytes = resize(bytes, length + sizeof(twice));
+	for (int i = 0; i < 3; i++) {
+		memcpy(bytes + length - sizeof(sound), cases[i].tail, cases[i].length);
+		start(&into);
+		ok(te_performance_join(&into, bytes, length - sizeof(sound) + cases[i].length) == (i == 0),
+		   cases[i].what);
+		finish(&into);
+	}
+	free(bytes);
+	finish(&p);
+}
+
 int main(void)
 {
 	const char *what = NULL;
@@ -371,6 +405,7 @@ int main(void)
 	ok(what == NULL, "3000 sets of random trades: joined pieces are the whole, to the byte");
 	slippages();
 	hostile();
+	unwritten();
 
 	start(&p);
 	ok(te_performance_close(&p, 10, 1, NAN, NAN) && !te_performance_close(&p, 9, 1, NAN, NAN),
