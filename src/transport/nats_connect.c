@@ -405,6 +405,7 @@ static const char *name_settings(natsStatus s, const TeTransportConfig *c, bool 
 		return c->user != NULL ? ", check nats_username and nats_password_file"
 		                       : ", check nats_password_file";
 	case NATS_PROTOCOL_ERROR:
+	case NATS_CONNECTION_CLOSED:
 		/* With TLS 1.3 a client's certificate is judged after the handshake. */
 		if (tls)
 			return c->tls_cert_file != NULL ? ", check nats_cert_file"
