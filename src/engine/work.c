@@ -553,7 +553,7 @@ static bool attempt(TeWork *work, void (*action)(TeWork *work))
 	return done;
 }
 
-/* Nothing is decided by a cache that is known to be old; false: it stays so for now. */
+/* Nothing is decided by a cache that is known to be old; false: it is still old. */
 static bool be_fresh(TeWork *work)
 {
 	bool fresh = !te_cache_stale(work->context.cache) && !te_intake_stale(work->intake);
