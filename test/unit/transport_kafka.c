@@ -77,14 +77,14 @@ static void start_cluster(int brokers)
 {
 	static const char *const inputs[] = {"trading.predictions", "trading.market",
 	                                     "trading.executions"};
-	static const char *const outputs[] = {"trading.signals", "trading.commands"};
+	static const char *const outputs[] = {"trading.signals", "trading.commands", "trading.resent"};
 
 	cluster = NULL;
 	host = plain_client(RD_KAFKA_PRODUCER);
 	cluster = rd_kafka_mock_cluster_new(host, brokers);
 	for (int i = 0; i < 3; i++)
 		rd_kafka_mock_topic_create(cluster, inputs[i], PARTITIONS, brokers);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		rd_kafka_mock_topic_create(cluster, outputs[i], 3, brokers);
 	rd_kafka_mock_topic_create(cluster, "trading.control", 1, brokers);
 }
