@@ -831,8 +831,10 @@ static void test_security(void)
 	expect_failure(NULL, "/nowhere/password", "cannot read kafka_sasl_password_file: No such file",
 	               "a password file that isn't there");
 	/* The mock cluster speaks neither TLS nor SASL: it is refused, and nothing is told it. */
-	expect_failure(NULL, NULL, "SSL", "a broker without TLS");
-	expect_failure(NULL, file, "SSL", "a password isn't shown to a broker without TLS");
+	expect_failure(NULL, NULL,
+	               "check kafka_security_protocol and kafka_ca_file: ", "a broker without TLS");
+	expect_failure(NULL, file, "check kafka_security_protocol and kafka_ca_file: ",
+	               "a password isn't shown to a broker without TLS");
 	stop_cluster();
 	unlink(file);
 }
