@@ -29,6 +29,7 @@
 
 #define KEPT_MEMORY (16 * 1024 * 1024)  /* at the end of the heap, bytes */
 #define MAPPED_MEMORY (4 * 1024 * 1024) /* pieces from this size on are the kernel's again */
+#define MEMORY_ARENAS 2                 /* our own, and one for all other threads */
 
 /* How long a statement that needs the database for itself may have to wait for us. */
 #define DATABASE_CHECK_US INT64_C(1000000)
@@ -161,6 +162,8 @@ static void keep_freed_memory(void)
 {
 #ifdef __GLIBC__
 	(void)mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	/* Threads of the brokers' clients come and go, and would each keep an arena of their own. */
+	(void)mallopt(M_ARENA_MAX, MEMORY_ARENAS);
 	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_MEMORY);
 #endif
 }
