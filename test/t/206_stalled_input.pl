@@ -55,21 +55,26 @@ SQL
 
 # nats-server 2.9 takes a record of its own of more than 32 MB for damaged, and its consumer stops
 # there, although it has more.
-my $folder = PostgreSQL::Test::Utils::tempdir('large');
-append_to_file("$folder/large", 'x' x (40 * 1024 * 1024));
-$nats->te_nats_ok('', 'pub', 'trading.predictions._all._all', '--file', "$folder/large");
-$nats->publish($nats->batch);
+SKIP:
+{
+	my ($version) = `nats-server --version` =~ /v(\d+\.\d+)/;
+	skip "nats-server $version reads what it has stored", 1 if $version ne '2.9';
+	my $folder = PostgreSQL::Test::Utils::tempdir('large');
+	append_to_file("$folder/large", 'x' x (40 * 1024 * 1024));
+	$nats->te_nats_ok('', 'pub', 'trading.predictions._all._all', '--file', "$folder/large");
+	$nats->publish($nats->batch);
 
-wait_for($node, q{SELECT input_stalls FROM trading.stat_transports}, 1, 'nats: a stall is noticed');
-like(health($node), qr/^FAIL\|does not move since .*: [12] of nats are not applied$/, 'nats: trading.health() fails');
-is(stalls($node, 'nats'), 't|1', 'nats: trading.stat_transports says since when');
-is(value($node, 'SELECT state FROM trading.stat_transports'), 'ready', 'nats: the connection is well');
-is(logged($node, 'WARNING:  input of lane 0 from nats does not move'), 1, 'nats: the log warns once');
+	wait_for($node, q{SELECT input_stalls FROM trading.stat_transports}, 1, 'nats: a stall is noticed');
+	like(health($node), qr/^FAIL\|does not move since .*: [12] of nats are not applied$/, 'nats: trading.health() fails');
+	is(stalls($node, 'nats'), 't|1', 'nats: trading.stat_transports says since when');
+	is(value($node, 'SELECT state FROM trading.stat_transports'), 'ready', 'nats: the connection is well');
+	is(logged($node, 'WARNING:  input of lane 0 from nats does not move'), 1, 'nats: the log warns once');
 
-# Whatever comes next sets the consumer in motion, behind what it has left out: that is recorded.
-$nats->publish($nats->batch);
-stall_ends($node, 'nats', 'nats');
-is(value($node, q{SELECT source, from_seq, to_seq, reason FROM trading.input_gaps WHERE source = 'nats'}), 'nats|2|3|DISCARDED', 'nats: what the broker has left out is recorded');
+	# Whatever comes next sets the consumer in motion, behind what it has left out: that is recorded.
+	$nats->publish($nats->batch);
+	stall_ends($node, 'nats', 'nats');
+	is(value($node, q{SELECT source, from_seq, to_seq, reason FROM trading.input_gaps WHERE source = 'nats'}), 'nats|2|3|DISCARDED', 'nats: what the broker has left out is recorded');
+}
 
 if ($kafka)
 {

@@ -69,6 +69,8 @@ for my $round (1 .. $rounds)
 	my $part = 0.3 + rand(0.6);
 	cut($nats, $_, $part) for sort keys %last;
 	$nats->start;
+	# Since 2.10 nats-server may know how far it was, and goes on behind what it has lost.
+	my $goes_on = $nats->stream_info('trading_input')->{state}{last_seq} >= $last{trading_input};
 	# At once, before anybody has noticed: numbers of the stream are used again.
 	$nats->publish(map { $nats->batch } 1 .. 5);
 	wait_for($node, q{SELECT count(*) FROM trading.prediction_batches WHERE producer_seq = } . (40 + 5 * $round), 2,
@@ -76,7 +78,11 @@ for my $round (1 .. $rounds)
 	settled($node, $nats);
 	cmp_ok($nats->stream_info("trading_output_$_")->{state}{last_seq}, '>=', $last{"trading_output_$_"},
 		"lost tail, round $round: the outputs of lane $_ are published again") for 0, 1;
-	isnt(incarnations($node), $before, "lost tail, round $round: the stream counts as another one");
+	SKIP:
+	{
+		skip "lost tail, round $round: this nats-server uses no number twice", 1 if $goes_on;
+		isnt(incarnations($node), $before, "lost tail, round $round: the stream counts as another one");
+	}
 }
 proven('lost tails', $node, nats => $nats, input_complete => 0);
 is(value($node, q{SELECT count(*), min(producer_seq), max(producer_seq) FROM trading.prediction_batches WHERE lane = 0}),
