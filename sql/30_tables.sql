@@ -401,6 +401,8 @@ BEGIN
 		data_directory text NOT NULL,
 		adopt_requested boolean NOT NULL DEFAULT false,
 		predecessor_epoch bigint NOT NULL DEFAULT 0,
+		inherited_epoch bigint NOT NULL DEFAULT 0,
+		inherited_seq bigint NOT NULL DEFAULT 0,
 		adopted_at timestamptz NOT NULL DEFAULT now(),
 		adopted_by name NOT NULL DEFAULT session_user
 	);
@@ -414,6 +416,8 @@ BEGIN
 		'data_directory', 'of the cluster when it became the owner',
 		'adopt_requested', 'trading.adopt() was called; the worker begins an epoch above the broker''s and clears it',
 		'predecessor_epoch', 'epoch up to which all output at the brokers, whose ever, is behind us: the one before that which the last adoption began',
+		'inherited_epoch', 'epoch of the last output before that epoch which the last promotion of a standby began',
+		'inherited_seq', 'its number: what a broker has between it and the new epoch is of a primary that went on',
 		'adopted_at', 'when the owner became the owner',
 		'adopted_by', 'who made it so'));
 

@@ -414,7 +414,7 @@ BEGIN
 	INSERT INTO trading.lanes (lane, epoch, system_identifier, database_oid, timeline, data_directory)
 	SELECT n, COALESCE(new_epoch, 1), s.system_identifier, s.database_oid, s.timeline, s.data_directory
 	  FROM trading.this_system() AS s, generate_series(0, set_lanes.lanes - 1) AS n
-	    ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch;
+	    ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch, inherited_epoch = 0, inherited_seq = 0;
 END
 $$;
 COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: stops their workers, and lets the new ones go on from where all of them were, in a new epoch';

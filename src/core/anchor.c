@@ -194,6 +194,16 @@ static TeOutputJudgement judge_adopted(const TeOutputStored *stored, const TeOut
 	return j;
 }
 
+/*
+ * Is it of an earlier epoch, and not what our epoch was begun upon?  The primary, beside which a
+ * standby was promoted, wrote it.
+ */
+static bool is_of_outlived_primary(const TeOutputStored *stored, TePlace place)
+{
+	return stored->inherited.epoch > 0 && place.epoch < stored->last.epoch &&
+	       te_place_compare(place, stored->inherited) > 0;
+}
+
 TeOutputJudgement te_anchor_judge_output(const TeOutputStored *stored, const TeOutputSeen *seen)
 {
 	TeOutputJudgement j = {.outcome = TE_ANCHOR_OUTPUT_SAME, .has = seen->place};
@@ -209,7 +219,8 @@ TeOutputJudgement te_anchor_judge_output(const TeOutputStored *stored, const TeO
 		return judge_predecessor(stored);
 	if (strcmp(seen->installation, stored->installation) != 0)
 		return foreign("another installation writes to this lane's output stream");
-	if (te_place_compare(seen->place, stored->last) > 0)
+	if (te_place_compare(seen->place, stored->last) > 0 ||
+	    is_of_outlived_primary(stored, seen->place))
 		return foreign("the broker has output that this database doesn't know");
 	if (seen->hash == TE_HASH_OTHER)
 		return foreign("the broker has other content under an identity of this database");

@@ -62,6 +62,7 @@ TeOutputJudgement te_output_anchor_judge(TeOutQueue *queue, const TeOutputSide *
 		.last = te_out_queue_last(queue),
 		.oldest = read_oldest(queue, ours->lane),
 		.predecessor_epoch = ours->predecessor_epoch,
+		.inherited = ours->inherited,
 		.adopting = ours->adopting,
 	};
 	TeOutputJudgement j;

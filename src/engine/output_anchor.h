@@ -18,6 +18,7 @@ typedef struct TeOutputSide
 	int64 stream_created; /* of the stream that has it; 0: that is not known */
 	uint64 stream_seq;    /* its message there */
 	uint64 predecessor_epoch;
+	TePlace inherited;
 	bool adopting;
 } TeOutputSide;
 

@@ -46,6 +46,8 @@ static void read_lane(TeRow *row, void *arg)
 	r->owner->epoch = te_row_int(row, "epoch");
 	r->owner->adopting = te_row_bool(row, "adopt_requested");
 	r->owner->predecessor_epoch = te_row_int(row, "predecessor_epoch");
+	r->owner->inherited.epoch = (uint64_t)te_row_int(row, "inherited_epoch");
+	r->owner->inherited.seq = (uint64_t)te_row_int(row, "inherited_seq");
 	strlcpy(r->owner->installation, te_row_text(row, "installation"),
 	        sizeof(r->owner->installation));
 	r->system_identifier = te_row_int(row, "system_identifier");
@@ -79,7 +81,8 @@ void te_owner_read(int lane, TeOwner *owner)
 
 	*owner = (TeOwner){0};
 	te_query_each(
-		"SELECT l.epoch, l.adopt_requested, l.predecessor_epoch, l.system_identifier,"
+		"SELECT l.epoch, l.adopt_requested, l.predecessor_epoch, l.inherited_epoch,"
+		"       l.inherited_seq, l.system_identifier,"
 		"       l.database_oid::pg_catalog.int8 AS database_oid, l.timeline, l.data_directory,"
 		"       (SELECT pg_catalog.count(*) FROM trading.lanes AS n) AS lane_count,"
 		"       (SELECT i.installation_id::pg_catalog.text FROM trading.installation AS i) AS "
@@ -92,21 +95,24 @@ void te_owner_read(int lane, TeOwner *owner)
 	owner->ownership = compare(&recorded, owner->reason, sizeof(owner->reason));
 }
 
-void te_owner_settle(int lane, int64 epoch, int64 predecessor_epoch)
+void te_owner_settle(int lane, const TeOwner *owner)
 {
-	Oid types[] = {INT4OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, INT8OID};
+	Oid types[] = {INT4OID, INT8OID, INT8OID, INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID};
 	Datum values[] = {Int32GetDatum(lane),
-	                  Int64GetDatum(epoch),
+	                  Int64GetDatum(owner->epoch),
 	                  Int64GetDatum((int64)GetSystemIdentifier()),
 	                  Int64GetDatum((int64)MyDatabaseId),
 	                  Int32GetDatum((int32)GetWALInsertionTimeLine()),
 	                  CStringGetTextDatum(DataDir),
-	                  Int64GetDatum(predecessor_epoch)};
+	                  Int64GetDatum(owner->predecessor_epoch),
+	                  Int64GetDatum((int64)owner->inherited.epoch),
+	                  Int64GetDatum((int64)owner->inherited.seq)};
 	TeQueryArgs args = {lengthof(types), types, values, NULL};
 
 	if (te_query_run("UPDATE trading.lanes SET epoch = $2, system_identifier = $3,"
 	                 "       database_oid = $4::pg_catalog.oid, timeline = $5, data_directory = $6,"
-	                 "       adopt_requested = false, predecessor_epoch = $7"
+	                 "       adopt_requested = false, predecessor_epoch = $7,"
+	                 "       inherited_epoch = $8, inherited_seq = $9"
 	                 " WHERE lane OPERATOR(pg_catalog.=) $1",
 	                 &args) != 1)
 		elog(ERROR, "lane %d vanished", lane);

@@ -11,9 +11,12 @@
 
 #include "postgres.h"
 
+#include "core/route.h"
+
 typedef enum {
 	TE_OWNER_SAME,     /* go on */
-	TE_OWNER_PROMOTED, /* same cluster on a later timeline: go on if the broker isn't ahead of us */
+	TE_OWNER_PROMOTED, /* same cluster on a later timeline: go on in a new epoch, if the broker
+	                      isn't ahead of us */
 	TE_OWNER_FOREIGN   /* a copy: send nothing */
 } TeOwnership;
 
@@ -26,6 +29,7 @@ typedef struct TeOwner
 	bool adopting; /* trading.adopt() was called, the epoch above the broker's is still to be begun
 	                */
 	int64 predecessor_epoch; /* up to it all output, whose ever, is behind us */
+	TePlace inherited;       /* the last output of earlier epochs when the cluster was promoted */
 	char installation[40];
 } TeOwner;
 
@@ -39,7 +43,8 @@ extern bool te_owner_lock(int lane);
 /* Read and compare; in a transaction with SPI connected. */
 extern void te_owner_read(int lane, TeOwner *owner);
 
-/* Record this system as the owner, writing in "epoch"; in a transaction with SPI connected. */
-extern void te_owner_settle(int lane, int64 epoch, int64 predecessor_epoch);
+/* Record this system as the owner, with what "owner" has of epochs; in a transaction with SPI
+ * connected. */
+extern void te_owner_settle(int lane, const TeOwner *owner);
 
 #endif

@@ -181,6 +181,7 @@ static const char *judge(TePublisher *p, TeVia via, const TePublisherOwner *owne
 		.stream_created = via == TE_VIA_NATS ? p->stream_created : 0,
 		.stream_seq = p->stream_seq,
 		.predecessor_epoch = owner->predecessor_epoch,
+		.inherited = owner->inherited,
 		.adopting = owner->adopting,
 	};
 	TeOutputJudgement j = te_output_anchor_judge(p->queue, &side, anchor);
@@ -206,6 +207,7 @@ static const char *judge(TePublisher *p, TeVia via, const TePublisherOwner *owne
 		p->stream_seq = anchor->last_stream_seq;
 	}
 	outlet->anchored = true;
+	outlet->committed = last;
 	p->torn = false;
 	te_transport_resume_output(outlet->transport, anchor->last_stream_seq, now);
 	te_route_up(&p->route, via, j.has, now);
@@ -227,6 +229,8 @@ const char *te_publisher_heed(TePublisher *p, TeVia via, unsigned events,
 	}
 	if (events & TE_EVENT_DISCONNECTED)
 		te_route_down(&p->route, via, now);
+	if (events & TE_EVENT_RIVAL)
+		return pstrdup(te_transport_stats(transport)->last_error);
 	if ((events & TE_EVENT_OUTPUT_ANCHOR) && te_transport_output_anchor(transport) != NULL)
 		return judge(p, via, owner, now);
 	return NULL;

@@ -70,14 +70,15 @@ extern bool te_publisher_moved(const TePublisher *p);
 typedef struct TePublisherOwner
 {
 	uint64 predecessor_epoch; /* up to it all output, whose ever, is behind us */
+	TePlace inherited;        /* the last output of earlier epochs when the cluster was promoted */
 	bool adopting; /* the broker may be ahead, or its stream another installation's: an epoch above
 	                  its own follows */
 } TePublisherOwner;
 
 /*
- * Take note of a transport's events (TeTransportEvent).  Its output anchor is compared with ours;
- * when it shows that somebody else writes there, nothing is sent any more and the reason is
- * returned.
+ * Take note of a transport's events (TeTransportEvent).  Its output anchor is compared with ours.
+ * When it, or an answer to what was sent, shows that somebody else writes there, nothing is sent
+ * any more and the reason is returned.
  */
 extern const char *te_publisher_heed(TePublisher *p, TeVia via, unsigned events,
                                      const TePublisherOwner *owner, int64 now);

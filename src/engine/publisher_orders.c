@@ -152,6 +152,7 @@ static bool replace_too_large(TePublisher *p, TeVia via, const TeQueuedMessage *
 static TePublishResult hand_over(TePublisher *p, const TeRouteOrder *order,
                                  const TeQueuedMessage *queued, int64 now)
 {
+	const Outlet *outlet = &p->outlets[order->via];
 	char hash[TE_HASH_TEXT_SIZE];
 	TeOutputMessage message;
 	TePublishResult result;
@@ -159,7 +160,9 @@ static TePublishResult hand_over(TePublisher *p, const TeRouteOrder *order,
 	te_release_message(p->parts.lane, queued, &p->arena, hash, &message);
 	message.route_epoch = order->route_epoch;
 	message.backfill = order->backfill;
-	result = te_transport_publish(p->outlets[order->via].transport, &message, now);
+	message.maybe_sent = te_place_compare(queued->place, outlet->committed) <= 0 ||
+	                     te_place_compare(queued->place, p->route.peers[order->via].furthest) <= 0;
+	result = te_transport_publish(outlet->transport, &message, now);
 	if (result == TE_PUBLISH_BAD_ORDER)
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
 		        errmsg("the outbox of lane %d has a hole before message " UINT64_FORMAT

@@ -18,6 +18,7 @@ typedef struct Outlet
 {
 	TeTransport *transport; /* NULL: not configured */
 	bool anchored;          /* its anchor was found good once */
+	TePlace committed; /* when it was last: up to here the broker may have what it hasn't shown */
 } Outlet;
 
 struct TePublisher

@@ -157,10 +157,10 @@ static void begin_epoch(TeWork *work, int64 epoch)
 	work->context.memory->staged = *p;
 }
 
-static void settle(TeWork *work, int64 epoch)
+static void settle(TeWork *work)
 {
 	te_session_begin("taking over the lane");
-	te_owner_settle(work->context.lane, epoch, work->owner.predecessor_epoch);
+	te_owner_settle(work->context.lane, &work->owner);
 	te_session_commit();
 }
 
@@ -202,18 +202,35 @@ static int64 adopted_epoch(TeWork *work, int64 own)
 	return epoch;
 }
 
+/*
+ * That of a promoted standby.  Its primary may live: in one epoch both would write the same
+ * identities, each taking the broker's "I have that" for its own success.  With two, the broker
+ * refuses the second of them, and what it finds there tells it why.
+ */
+static int64 promoted_epoch(TeWork *work, int64 own)
+{
+	const TeLanePosition *p = &work->context.memory->committed;
+
+	if (p->out_seq > 0)
+		work->owner.inherited = (TePlace){(uint64_t)p->epoch, (uint64_t)p->out_seq};
+	return own + 1;
+}
+
 /* The lane is ours: by its row, or because the broker has nothing that we don't. */
 static void take_over(TeWork *work)
 {
-	int64 epoch = Max(work->owner.epoch, work->context.memory->committed.epoch);
+	TeOwner *owner = &work->owner;
 
-	if (work->owner.adopting)
-		epoch = adopted_epoch(work, epoch);
-	if (work->owner.adopting || work->owner.ownership != TE_OWNER_SAME)
-		settle(work, epoch);
-	begin_epoch(work, epoch);
-	work->owner.adopting = false;
-	work->owner.ownership = TE_OWNER_SAME;
+	owner->epoch = Max(owner->epoch, work->context.memory->committed.epoch);
+	if (owner->adopting)
+		owner->epoch = adopted_epoch(work, owner->epoch);
+	else if (owner->ownership == TE_OWNER_PROMOTED)
+		owner->epoch = promoted_epoch(work, owner->epoch);
+	if (owner->adopting || owner->ownership != TE_OWNER_SAME)
+		settle(work);
+	begin_epoch(work, owner->epoch);
+	owner->adopting = false;
+	owner->ownership = TE_OWNER_SAME;
 	work->settled = true;
 	report(work, NULL);
 }
@@ -331,7 +348,8 @@ static bool may_take_over(const TeWork *work)
 /* False when a broker shows that the lane isn't ours. */
 static bool handle_events(TeWork *work, const TeLinkEvents *events)
 {
-	TePublisherOwner owner = {(uint64)work->owner.predecessor_epoch, work->owner.adopting};
+	TePublisherOwner owner = {(uint64)work->owner.predecessor_epoch, work->owner.inherited,
+	                          work->owner.adopting};
 	const char *reason;
 
 	if (work->context.publisher == NULL)

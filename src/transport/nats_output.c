@@ -168,8 +168,12 @@ TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, 
 		te_nats_drop(n, now, "cannot publish: %s", natsStatus_GetText(s));
 		return TE_PUBLISH_NOT_READY;
 	}
-	*flight_at(out, out->next++) =
-		(TeNatsFlight){.epoch = message->epoch, .seq = message->seq, .sent_at = now};
+	*flight_at(out, out->next++) = (TeNatsFlight){
+		.epoch = message->epoch,
+		.seq = message->seq,
+		.sent_at = now,
+		.maybe_sent = message->maybe_sent,
+	};
 	out->last_epoch = message->epoch;
 	out->last_seq = message->seq;
 	n->stats.published++;
@@ -193,6 +197,17 @@ static void advance(TeNats *n)
 	}
 }
 
+/* Sent for the first time, and there before.  Its content may be ours or not: the identity isn't.
+ */
+static void note_rival(TeNats *n, const TeNatsFlight *flight, int64_t now)
+{
+	te_nats_drop(n, now,
+	             "another engine writes as this one: output %" PRIu64 "/%" PRIu64
+	             " was there before it was sent",
+	             flight->epoch, flight->seq);
+	n->events |= TE_EVENT_RIVAL;
+}
+
 void te_nats_output_ack(TeNats *n, uint64_t index, const char *data, size_t len, int64_t now)
 {
 	TeNatsOutput *out = &n->out;
@@ -208,6 +223,8 @@ void te_nats_output_ack(TeNats *n, uint64_t index, const char *data, size_t len,
 	           strcmp(ack.stream, n->output_spec.name) != 0) {
 		te_nats_drop(n, now, "output stored as %s:%" PRIu64 " instead of %s:%" PRIu64, ack.stream,
 		             ack.seq, n->output_spec.name, out->base_seq + index + 1);
+	} else if (ack.duplicate && !flight_at(out, index)->maybe_sent) {
+		note_rival(n, flight_at(out, index), now);
 	} else {
 		n->stats.duplicates += ack.duplicate;
 		flight_at(out, index)->acked = true;

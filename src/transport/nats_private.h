@@ -145,6 +145,7 @@ typedef struct TeNatsFlight
 {
 	uint64_t epoch, seq;
 	int64_t sent_at;
+	bool maybe_sent;
 	bool acked;
 } TeNatsFlight;
 

@@ -99,6 +99,7 @@ typedef enum {
 	TE_EVENT_INPUT = 1 << 5,         /* te_transport_next_input() has something */
 	TE_EVENT_ACKED = 1 << 6,         /* te_transport_acked() moved */
 	TE_EVENT_PROBED = 1 << 7,        /* te_transport_probe_result() is known */
+	TE_EVENT_RIVAL = 1 << 8,         /* another engine writes as this one; the last error tells */
 } TeTransportEvent;
 
 typedef enum {
@@ -247,6 +248,7 @@ typedef struct TeOutputMessage
 	const char *traceparent; /* or NULL */
 	uint64_t route_epoch;    /* under which it is sent; 0: none */
 	bool backfill;           /* another transport has had it before */
+	bool maybe_sent;         /* by us: before a restart, or over a connection that ended */
 } TeOutputMessage;
 
 /* What became of messages that were sent once more. */

@@ -104,7 +104,8 @@ $nats->wipe;
 $kafka->stop;
 $nats = TradingEngineNats->new('primary')->start;
 $kafka = TradingEngineKafka->new('primary')->start;
-# One lane: each is fought for by itself, so that of two each engine might get one.
+# One lane: each is fought for by itself, so that of two each engine might get one.  Whichever is
+# the first to be heard: the standby writes in an epoch of its own, so the broker refuses the other.
 $node = engine('primary', nats => $nats, lanes => 1, init => { allows_streaming => 1 }, conf => { $kafka->settings, quick_route() });
 company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
 company($node, 'north', users => ['nina'], strategy => \%strategy);
@@ -121,7 +122,6 @@ $node->wait_for_catchup($standby, 'replay');
 $standby->promote;
 predict_more();
 wait_until('one of them has given up', sub {
-	# As long as both send the same, the broker tells them that it has it.
 	predict_more();
 	my ($a, $b) = map { asked($_, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}) // '' } $node, $standby;
 	return ($a eq 'foreign') + ($b eq 'foreign') == 1;
@@ -132,8 +132,47 @@ note('heard is ' . $winner->name);
 settled($winner);
 proven('beside a promoted standby', $winner, nats => $nats, kafka => $kafka);
 like(value($loser, 'SELECT DISTINCT reason FROM trading.stat_workers'), qr/\S/, 'the other one says why it is silent');
-$standby->stop;
-$node->stop;
+$_->stop for $standby, $node;
+
+#----------------------------------------------------------------------
+# A copy that nothing tells from the original
+#----------------------------------------------------------------------
+
 $kafka->stop;
+$nats->stop;
+$nats = TradingEngineNats->new('twin')->start;
+$node = engine('original', nats => $nats, lanes => 1, init => { allows_streaming => 1 });
+company($node, 'north', users => ['nina'], strategy => \%strategy);
+$predictions = 0;
+predict_more();
+settled($node);
+$node->backup('twin');
+my $twin = PostgreSQL::Test::Cluster->new('twin');
+$twin->init_from_backup($node, 'twin');
+$twin->start;
+# As on a machine of its own, where the path is the same.
+value($twin, q{UPDATE trading.lanes SET data_directory = current_setting('data_directory')});
+$twin->restart;
+wait_for($twin, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}, 'running', 'the copy runs');
+# One at a time: of several under way, each could have the broker take one, and both were to stop.
+my %state;
+wait_until('one of them has given up', sub {
+	$nats->publish($nats->batch(company => 'north'));
+	$predictions++;
+	wait_until('both have decided', sub {
+		%state = map { $_->name => asked($_, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}) // '' } $node, $twin;
+		return (grep { $_ eq 'foreign' } values %state)
+		  || 2 == grep { (asked($_, 'SELECT count(*) FROM trading.prediction_batches') // '') eq "$predictions" } $node, $twin;
+	});
+	return grep { $_ eq 'foreign' } values %state;
+});
+($winner, $loser) = $state{ $node->name } eq 'foreign' ? ($twin, $node) : ($node, $twin);
+like(value($loser, 'SELECT reason FROM trading.stat_workers'), qr/^another engine writes as this one: output \d+\/\d+ was there before it was sent$/,
+	'it says why');
+is(value($winner, 'SELECT state FROM trading.stat_workers'), 'running', 'the other one runs');
+predict_more();
+settled($winner);
+proven('beside a copy of the same identity', $winner, nats => $nats);
+$_->stop for $twin, $node;
 $nats->stop;
 done_testing();

@@ -86,6 +86,28 @@ for my $round (1 .. rounds(2, 10))
 	proven("round $round", $standby, nats => $nats, kafka => $kafka, lost_epochs => 1, nats_complete => 0);
 	$node = $standby;
 }
+# One that has missed nothing goes on by itself, with what its primary could not send any more.
+$node->backup('heir');
+my $heir = PostgreSQL::Test::Cluster->new('heir');
+$heir->init_from_backup($node, 'heir', has_streaming => 1);
+$heir->start;
+my ($epoch, $last) = split /\|/, value($node, 'SELECT epoch, last_out_seq FROM trading.stat_workers WHERE lane = 0');
+$nats->pause;
+my $run = start_submitting($node);
+wait_for($node, "SELECT last_out_seq > $last + 3 FROM trading.stat_workers WHERE lane = 0", 't', 'what can not be sent is decided');
+finish_submitting($run);
+$node->wait_for_catchup($heir, 'replay');
+$node->stop('immediate');
+$heir->promote;
+$nats->resume;
+wait_for($heir, q{SELECT string_agg(state, ' ') FROM trading.stat_workers}, 'running running', 'one that has missed nothing runs');
+is(value($heir, 'SELECT epoch, inherited_epoch, inherited_seq > ' . ($last + 3) . ' FROM trading.lanes WHERE lane = 0'), $epoch + 1 . "|$epoch|t",
+	'in an epoch of its own, and knows where the one before ended');
+predict_more();
+settled($heir);
+wait_for_settled($heir);
+proven('after a promotion', $heir, nats => $nats, kafka => $kafka, lost_epochs => 1, nats_complete => 0);
+$node = $heir;
 is(value($node, 'SELECT count(*) - count(DISTINCT (lane, producer_seq)) FROM trading.prediction_batches WHERE producer_seq > 0'), 0,
 	'the input that was replayed took effect once');
 $node->stop;

@@ -284,6 +284,32 @@ static void foreign_outputs(void)
 	is_text(judge_output(), "FOREIGN", "but for what it writes in our epoch");
 }
 
+/* Epoch 3 was begun upon 2/100 when the cluster was promoted; its primary may live. */
+static void promoted(void)
+{
+	start_output();
+	stored.inherited = (TePlace){2, 100};
+	is_text(judge_output(), "SAME", "a promoted standby in its own epoch");
+	seen.place = (TePlace){2, 100};
+	is_text(judge_output(), "TAIL_LOST", "what it inherited");
+	ok(has(2, 100), "its own follows");
+	seen.place.seq = 101;
+	is_text(judge_output(), "FOREIGN", "what its primary wrote afterwards");
+	is_text(o.reason, "the broker has output that this database doesn't know", "it says so");
+	stored.inherited = (TePlace){1, 100};
+	seen.place = (TePlace){2, 1};
+	is_text(judge_output(), "FOREIGN", "or one that was promoted in between");
+	stored.predecessor_epoch = 2;
+	is_text(judge_output(), "TAIL_LOST", "all of which an adoption has settled");
+	ok(has(3, 0), "its own follows");
+	start_output();
+	stored.inherited = (TePlace){2, 100};
+	seen.place = stored.last = stored.cursor = (TePlace){2, 100};
+	is_text(judge_output(), "SAME", "before the new epoch's first message");
+	seen.place = (TePlace){2, 101};
+	is_text(judge_output(), "FOREIGN", "the primary may write, too");
+}
+
 static void adopting(void)
 {
 	start_output();
@@ -310,6 +336,7 @@ int main(void)
 	consumers();
 	outputs();
 	foreign_outputs();
+	promoted();
 	adopting();
 	return done_testing();
 }

@@ -405,6 +405,7 @@ typedef struct Caller
 	uint64_t lost_from, lost_to; /* of the last message that said so */
 
 	uint64_t publish_to, publish_next; /* outputs up to here; the next one */
+	uint64_t furthest;                 /* of those that were sent, on whatever connection */
 	uint64_t epoch;
 	size_t padding; /* bytes added to each output */
 	TeOutputAnchor last_output_anchor;
@@ -472,11 +473,15 @@ static inline TePublishResult caller_publish_one(Caller *c)
 	                     .epoch = c->epoch,
 	                     .seq = c->publish_next,
 	                     .hash = "abcdef0123456789",
-	                     .traceparent = NULL};
+	                     .traceparent = NULL,
+	                     .maybe_sent = c->publish_next <= c->furthest};
 	TePublishResult result = te_transport_publish(c->t, &m, now_us());
 
-	if (result == TE_PUBLISH_OK)
+	if (result == TE_PUBLISH_OK) {
 		c->publish_next++;
+		if (m.seq > c->furthest)
+			c->furthest = m.seq;
+	}
 	return result;
 }
 

@@ -169,6 +169,38 @@ static void test_route_headers(void)
 	te_transport_destroy(c.t);
 }
 
+/* Two engines of one identity, each of which the broker tells that it has what both send. */
+static void test_second_writer(void)
+{
+	Caller first, second;
+	uint64_t duplicates;
+
+	caller_init(&first, make_transport(&server, NULL));
+	caller_init(&second, make_transport(&server, NULL));
+	CALLER_UNTIL(&first, 10, caller_running(&first));
+	CALLER_UNTIL(&second, 10, caller_running(&second));
+	first.publish_to = first.publish_next;
+	CALLER_UNTIL(&first, 10, caller_acked(&first) == first.publish_to);
+	duplicates = te_transport_stats(second.t)->duplicates;
+	second.furthest = second.publish_to = second.publish_next;
+	CALLER_UNTIL(&second, 10, caller_acked(&second) == second.publish_to);
+	ok(te_transport_stats(second.t)->duplicates == duplicates + 1,
+	   "what may have been sent before is a repetition");
+
+	first.publish_to++;
+	CALLER_UNTIL(&first, 10, caller_acked(&first) == first.publish_to);
+	second.events = 0;
+	second.publish_to++;
+	CALLER_UNTIL(&second, 10, (second.events & TE_EVENT_RIVAL) != 0);
+	ok((second.events & TE_EVENT_DISCONNECTED) != 0 &&
+	       strncmp(te_transport_stats(second.t)->last_error,
+	               "another engine writes as this one: ", 35) == 0,
+	   "what was not is a rival's");
+	ok(caller_running(&first) && (first.events & TE_EVENT_RIVAL) == 0, "who was first goes on");
+	te_transport_destroy(first.t);
+	te_transport_destroy(second.t);
+}
+
 static void probe_until_known(Caller *c)
 {
 	c->events = 0;
@@ -224,6 +256,7 @@ int main(void)
 	test_threads();
 	test_order();
 	test_route_headers();
+	test_second_writer();
 	test_probe();
 	server_remove(&server);
 	nats_CloseAndWait(5000);
