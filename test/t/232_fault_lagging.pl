@@ -36,7 +36,7 @@ sub predict_more
 sub settled
 {
 	my ($engine) = @_;
-	wait_for($engine, 'SELECT min(n) FROM (SELECT count(DISTINCT producer_seq) AS n FROM trading.prediction_batches GROUP BY lane) AS c', $predictions,
+	wait_for($engine, 'SELECT min(n) FROM (SELECT count(DISTINCT producer_seq) AS n FROM trading.prediction_batches WHERE producer_seq > 0 GROUP BY lane) AS c', $predictions,
 		"all $predictions predictions are applied");
 	wait_for_settled($engine);
 	return;
