@@ -138,17 +138,21 @@ AS $$
 DECLARE
 	here record;
 	adopted integer;
-	running integer[] := '{}';
+	ours integer[] := '{}';
 BEGIN
 	IF adopt.lane IS NOT NULL AND NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.lane = adopt.lane) THEN
 		RAISE EXCEPTION 'there is no lane %', adopt.lane USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	-- What runs is ours already. Without the library preloaded, nothing does.
-	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
-		running := ARRAY(SELECT w.lane FROM trading.read_workers() AS w
-				  WHERE w.datname = current_database() AND w.state IN ('running', 'halted'));
-	END IF;
 	SELECT s.* INTO STRICT here FROM trading.this_system() AS s;
+	-- What runs is ours already, and so is what is about to run and that no broker has called foreign:
+	-- adopting it would give up what it hasn't sent. Without the library preloaded, nothing runs.
+	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
+		ours := ARRAY(SELECT w.lane FROM trading.read_workers() AS w JOIN trading.lanes AS l ON l.lane = w.lane
+			       WHERE w.datname = current_database()
+				 AND (w.state IN ('running', 'halted') OR w.state <> 'foreign' AND NOT l.adopt_requested
+					AND (l.system_identifier, l.database_oid, l.timeline, l.data_directory)
+					  = (here.system_identifier, here.database_oid, here.timeline, here.data_directory)));
+	END IF;
 	IF NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.system_identifier = here.system_identifier) THEN
 		-- Rows from another cluster carry its transaction ids, which mean nothing here.
 		-- Caches are built anew; what every lane has read goes, and the rest is read again.
@@ -166,12 +170,12 @@ BEGIN
 	   SET system_identifier = here.system_identifier, database_oid = here.database_oid,
 	       timeline = here.timeline, data_directory = here.data_directory,
 	       adopt_requested = true, adopted_at = now(), adopted_by = session_user
-	 WHERE (adopt.lane IS NULL OR l.lane = adopt.lane) AND l.lane <> ALL (running);
+	 WHERE (adopt.lane IS NULL OR l.lane = adopt.lane) AND l.lane <> ALL (ours);
 	GET DIAGNOSTICS adopted = ROW_COUNT;
 	RETURN adopted;
 END
 $$;
-COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all that don''t run; returns how many. Their workers begin an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
+COMMENT ON FUNCTION trading.adopt(integer) IS 'makes this installation the owner of a lane, or of all that aren''t its own; returns how many. Their workers begin an epoch above the broker''s. Call it on a restored copy only when the original is gone for good';
 
 CREATE FUNCTION trading.resend(lane integer, from_seq bigint, to_seq bigint, epoch bigint DEFAULT NULL,
 	OUT sent integer, OUT missing integer, OUT transport text)

@@ -45,5 +45,11 @@ submit($node, 'copy');
 wait_for($node, 'SELECT string_agg(prediction_id, chr(32) ORDER BY batch_no) FROM trading.signals', 'original copy',
 	'the next one reads what is submitted then, and nothing twice');
 
+is(value($node, 'SELECT trading.adopt()'), '0', 'what is ours can not be adopted');
+$node->append_conf('postgresql.conf', "trading_engine.route_dwell = '2min'\ntrading_engine.route_dwell_max = '1min'");
+$node->restart;
+wait_for($node, 'SELECT reason LIKE $$%route_dwell%$$ FROM trading.stat_workers', 't', 'also when its worker does not start');
+is(value($node, 'SELECT trading.adopt()'), '0', 'which would give up what it has not sent');
+
 $node->stop;
 done_testing();
