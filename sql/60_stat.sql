@@ -7,7 +7,7 @@ CREATE FUNCTION trading.read_workers(
 	OUT reason text, OUT failures integer, OUT retry_at timestamptz,
 	OUT epoch bigint, OUT batch_no bigint, OUT input_seq bigint, OUT input_pending bigint,
 	OUT last_out_seq bigint, OUT published_seq bigint, OUT acked_seq bigint, OUT in_flight bigint,
-	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint, OUT reserved bigint, OUT memory_lost bigint, OUT parked bigint,
+	OUT outbox_pending bigint, OUT strategies bigint, OUT cache_bytes bigint, OUT memory_bytes bigint, OUT pending_changes bigint, OUT breakers bigint, OUT symbols bigint, OUT reserved bigint, OUT memory_lost bigint, OUT parked bigint,
 	OUT last_input_at timestamptz, OUT last_batch_at timestamptz, OUT lane_clock timestamptz,
 	OUT batches bigint, OUT messages bigint, OUT predictions bigint, OUT evaluations bigint,
 	OUT signals bigint, OUT commands bigint, OUT executions bigint, OUT unknown_executions bigint, OUT ticks bigint, OUT bars bigint, OUT dead_letters bigint,
@@ -89,6 +89,7 @@ COMMENT ON COLUMN trading.stat_workers.acked_seq IS 'last output sequence up to 
 COMMENT ON COLUMN trading.stat_workers.outbox_pending IS 'messages committed and not yet acknowledged';
 COMMENT ON COLUMN trading.stat_workers.strategies IS 'strategies in the cache';
 COMMENT ON COLUMN trading.stat_workers.cache_bytes IS 'memory that strategies, accounts, users and reference data take in the cache';
+COMMENT ON COLUMN trading.stat_workers.memory_bytes IS 'memory that the worker has allocated and not freed, the cache included; the kernel has given it more, which is kept for what comes';
 COMMENT ON COLUMN trading.stat_workers.pending_changes IS 'users, companies and tiers that a change of many rows has still to bring into the cache; until it is 0, the lane decides by what was before';
 COMMENT ON COLUMN trading.stat_workers.breakers IS 'circuit breakers of the risk service that have seen failures of late';
 COMMENT ON COLUMN trading.stat_workers.symbols IS 'symbols with market state';

@@ -17,22 +17,19 @@
 #include "utils/wait_event.h"
 
 #include "engine/database.h"
+#include "engine/heap.h"
 #include "engine/latency.h"
 #include "engine/session.h"
 #include "engine/shmem.h"
 #include "engine/work.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
 #include <unistd.h>
-#endif
-
-#define KEPT_MEMORY (16 * 1024 * 1024)  /* at the end of the heap, bytes */
-#define MAPPED_MEMORY (4 * 1024 * 1024) /* pieces from this size on are the kernel's again */
-#define MEMORY_ARENAS 2                 /* our own, and one for all other threads */
 
 /* How long a statement that needs the database for itself may have to wait for us. */
 #define DATABASE_CHECK_US INT64_C(1000000)
+
+/* How often it is looked what memory is in use. */
+#define MEMORY_CHECK_US INT64_C(1000000)
 
 /* Connects to the slot's database as the worker role. */
 static void connect_lane(const TeLaneSlot *slot)
@@ -122,13 +119,17 @@ static void wait_for_adoption(TeLaneSlot *slot, TeWork *work)
 static void run_lane(TeLaneSlot *slot)
 {
 	TeWork *work = te_work_start(slot);
-	int64 check_at = 0;
+	int64 check_at = 0, memory_at = 0;
 
 	while (work != NULL) {
 		attend(slot, work);
 		if (te_monotonic_us() >= check_at) {
 			check_database(slot);
 			check_at = te_monotonic_us() + DATABASE_CHECK_US;
+		}
+		if (te_monotonic_us() >= memory_at) {
+			te_gauge(&slot->gauges.memory_bytes, te_heap_in_use() - te_work_kept_memory(work));
+			memory_at = te_monotonic_us() + MEMORY_CHECK_US;
 		}
 		if (!te_work_turn(work, check_at))
 			break;
@@ -155,20 +156,6 @@ static void end_of_error(TeLaneSlot *slot)
 }
 
 /*
- * What a batch allocates it frees again.  Left to itself, glibc gives the end of the heap back to
- * the kernel each time, and the next batch pays for page faults: a fifth of the worker's time.
- */
-static void keep_freed_memory(void)
-{
-#ifdef __GLIBC__
-	(void)mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
-	/* Threads of the brokers' clients come and go, and would each keep an arena of their own. */
-	(void)mallopt(M_ARENA_MAX, MEMORY_ARENAS);
-	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_MEMORY);
-#endif
-}
-
-/*
  * A thread may still be connecting: the handlers of exit(), by which OpenSSL frees what that thread
  * works with, would crash it, and all other backends with it.
  */
@@ -182,7 +169,7 @@ void te_lane_main(Datum main_arg)
 	TeLaneSlot *slot = te_shmem_attach_lane(DatumGetInt32(main_arg));
 
 	on_proc_exit(leave_at_once, 0); /* the first to be registered is the last to be called */
-	keep_freed_memory();
+	te_heap_settings();
 	connect_lane(slot);
 	te_session_init();
 	PG_TRY();

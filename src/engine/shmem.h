@@ -89,6 +89,7 @@ typedef enum { TE_LANE_STATES(TE_LANE_STATE_MEMBER) TE_LANE_STATE_COUNT } TeLane
 	X(outbox_pending)  /* committed messages not acknowledged */                                   \
 	X(strategies)      /* in the cache */                                                          \
 	X(cache_bytes)     /* memory of the cache */                                                   \
+	X(memory_bytes)    /* allocated and not freed, by all of the worker */                         \
 	X(pending_changes) /* units that a change of many rows has still to bring into it */           \
 	X(breakers)        /* of the risk service, that aren't idle */                                 \
 	X(symbols)         /* with market state */                                                     \

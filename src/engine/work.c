@@ -617,6 +617,11 @@ static void show(TeWork *work)
 	te_intake_watch(work->intake, te_monotonic_us());
 }
 
+int64 te_work_kept_memory(const TeWork *work)
+{
+	return (int64)(work->arena.reserved + work->release_arena.reserved);
+}
+
 bool te_work_turn(TeWork *work, int64 until_us)
 {
 	TeLinkEvents events;

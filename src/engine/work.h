@@ -23,6 +23,9 @@ extern TeWork *te_work_start(TeLaneSlot *slot);
  */
 extern bool te_work_turn(TeWork *work, int64 until_us);
 
+/* Bytes that are kept for batches to come: what the largest so far took. */
+extern int64 te_work_kept_memory(const TeWork *work);
+
 /*
  * The configuration was read anew: go by it.  What contradicts itself is not taken.  False when
  * settings have changed that need a new start.
