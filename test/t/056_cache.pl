@@ -170,6 +170,7 @@ SQL
 my $all = $bulk + 2;
 wait_for($node, "SELECT strategies || ' ' || pending_changes FROM trading.stat_workers", "$all 0", 'all of them are in the cache');
 cmp_ok(value($node, 'SELECT cache_bytes / strategies FROM trading.stat_workers'), '<=', 400, 'at most 400 bytes each');
+wait_for($node, 'SELECT memory_bytes > cache_bytes FROM trading.stat_workers', 't', 'they are a part of what the worker has in use');
 
 # Versions of the strategies that decided, e.g. "1:100": each prediction has a hundred signals.
 my $versions = q{
