@@ -146,28 +146,41 @@ static natsStatus send_message(const TeNats *n, const TeOutputMessage *message)
 	return s;
 }
 
-TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
+TePublishResult te_nats_send_output(TeNats *n, const TeOutputMessage *message,
+                                    natsStatus (*send)(const TeNats *, const TeOutputMessage *),
+                                    int64_t now)
 {
-	TeNats *n = (TeNats *)t;
-	TeNatsOutput *out = &n->out;
 	natsStatus s;
 
-	if (!out->resumed)
-		return TE_PUBLISH_NOT_READY;
-	if (!follows(out, message))
-		return TE_PUBLISH_BAD_ORDER;
-	if (out->next - out->oldest >= out->capacity ||
-	    natsConnection_Buffered(n->link->nc) >= n->config->output_buffer_bytes)
+	if (natsConnection_Buffered(n->link->nc) >= n->config->output_buffer_bytes)
 		return TE_PUBLISH_FULL;
 	if (message->len > (size_t)n->link->max_payload)
 		return TE_PUBLISH_TOO_LARGE;
-	s = send_message(n, message);
+	s = send(n, message);
 	if (s == NATS_MAX_PAYLOAD)
 		return TE_PUBLISH_TOO_LARGE;
 	if (s != NATS_OK) {
 		te_nats_drop(n, now, "cannot publish: %s", natsStatus_GetText(s));
 		return TE_PUBLISH_NOT_READY;
 	}
+	return TE_PUBLISH_OK;
+}
+
+TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now)
+{
+	TeNats *n = (TeNats *)t;
+	TeNatsOutput *out = &n->out;
+	TePublishResult result;
+
+	if (!out->resumed)
+		return TE_PUBLISH_NOT_READY;
+	if (!follows(out, message))
+		return TE_PUBLISH_BAD_ORDER;
+	if (out->next - out->oldest >= out->capacity)
+		return TE_PUBLISH_FULL;
+	result = te_nats_send_output(n, message, send_message, now);
+	if (result != TE_PUBLISH_OK)
+		return result;
 	*flight_at(out, out->next++) = (TeNatsFlight){
 		.epoch = message->epoch,
 		.seq = message->seq,

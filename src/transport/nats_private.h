@@ -288,6 +288,10 @@ int64_t te_nats_output_deadline(const TeNats *n);
 const TeOutputAnchor *te_nats_output_anchor(const TeTransport *t);
 void te_nats_resume_output(TeTransport *t, uint64_t last_stream_seq, int64_t now);
 TePublishResult te_nats_publish(TeTransport *t, const TeOutputMessage *message, int64_t now);
+/* Hand it to libnats by "send", if there is room for it. */
+TePublishResult te_nats_send_output(TeNats *n, const TeOutputMessage *message,
+                                    natsStatus (*send)(const TeNats *, const TeOutputMessage *),
+                                    int64_t now);
 natsStatus te_nats_set_identity(natsMsg *msg, const TeNats *n, const TeOutputMessage *message);
 TeOutputCursor te_nats_acked(const TeTransport *t);
 

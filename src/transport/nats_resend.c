@@ -59,21 +59,13 @@ static natsStatus send_message(const TeNats *n, const TeOutputMessage *message)
 TePublishResult te_nats_resend(TeTransport *t, const TeOutputMessage *message, int64_t now)
 {
 	TeNats *n = (TeNats *)t;
-	natsStatus s;
+	TePublishResult result;
 
 	if (n->stats.state != TE_TRANSPORT_READY)
 		return TE_PUBLISH_NOT_READY;
-	if (natsConnection_Buffered(n->link->nc) >= n->config->output_buffer_bytes)
-		return TE_PUBLISH_FULL;
-	if (message->len > (size_t)n->link->max_payload)
-		return TE_PUBLISH_TOO_LARGE;
-	s = send_message(n, message);
-	if (s == NATS_MAX_PAYLOAD)
-		return TE_PUBLISH_TOO_LARGE;
-	if (s != NATS_OK) {
-		te_nats_drop(n, now, "cannot publish: %s", natsStatus_GetText(s));
-		return TE_PUBLISH_NOT_READY;
-	}
+	result = te_nats_send_output(n, message, send_message, now);
+	if (result != TE_PUBLISH_OK)
+		return result;
 	n->resend.open = true;
 	n->resend.asking = false;
 	return TE_PUBLISH_OK;

@@ -20,13 +20,7 @@ seeded();
 my $nats = TradingEngineNats->new('toggling')->start;
 my $link = $nats->proxy;
 my $kafka = TradingEngineKafka->new('toggling')->start;
-my $node = engine('toggling', nats => $nats, lanes => 2, conf => {
-	'trading_engine.nats_url' => "'" . $link->url . "'",
-	$kafka->settings, quick_route() });
-tenants_that_trade($node);
-wait_until('both transports are ready', sub {
-	(asked($node, q{SELECT count(*) FROM trading.stat_transports WHERE state = 'ready'}) // 0) == 4 });
-wait_for_route($node, 'NATS', 'output begins on NATS');
+my $node = engine_with_link('toggling', $nats, $link, $kafka);
 my @workers = worker_pids($node);
 my $dwell = full() ? 30 : 2;
 

@@ -23,7 +23,7 @@ use Time::HiRes qw(sleep time);
 use TradingEngine;
 
 our @EXPORT = qw(full rounds within seeded proven violations consumed quick_route
-  tenants_that_trade start_submitting finish_submitting wait_for_route route_state seconds_to_route longest_pause on_kafka
+  tenants_that_trade engine_with_link start_submitting finish_submitting wait_for_route route_state seconds_to_route longest_pause on_kafka
   wait_for_settled own_memory kill_server);
 
 my $sql = dirname(Cwd::abs_path(__FILE__)) . '/faults.sql';
@@ -165,6 +165,20 @@ sub tenants_that_trade
 	company($node, 'north', users => ['nina'], strategy => \%strategy);
 	$node->safe_psql('postgres', q{INSERT INTO trading.producers (company_id, producer_id) VALUES ('_all', 'load')});
 	return;
+}
+
+# An engine of two lanes that trade, with Kafka and, by a link that can be cut, NATS.
+sub engine_with_link
+{
+	my ($name, $nats, $link, $kafka) = @_;
+	my $node = engine($name, nats => $nats, lanes => 2, conf => {
+		'trading_engine.nats_url' => "'" . $link->url . "'",
+		$kafka->settings, quick_route() });
+	tenants_that_trade($node);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_for($node, q{SELECT count(*) FROM trading.stat_transports WHERE state = 'ready'}, 4, 'both transports are ready');
+	wait_for_route($node, 'NATS', 'output begins on NATS');
+	return $node;
 }
 
 # Predictions by SQL, whatever becomes of the brokers: a batch every so many seconds after the one
