@@ -485,6 +485,7 @@ static bool run_batch(TeWork *work)
 {
 	TeBatch batch;
 	bool volatile stored = false;
+	int64 batch_no;
 
 	MemoryContextReset(work->batch_memory);
 	te_arena_reset(&work->arena);
@@ -510,11 +511,12 @@ static bool run_batch(TeWork *work)
 		return false;
 	}
 	batch_committed(work);
+	batch_no = work->context.memory->committed.batch_no; /* the publisher may store others */
 	if (batch.steps > 0 || work->halted || work->troubled)
 		report(work, NULL);
 	if (work->context.publisher != NULL)
 		te_publisher_run(work->context.publisher, te_monotonic_us());
-	te_notify_batch(&batch, work->context.memory->committed.batch_no);
+	te_notify_batch(&batch, batch_no);
 	return te_intake_taken(work->intake) > 0 || te_intake_more(work->intake);
 }
 

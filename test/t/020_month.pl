@@ -146,9 +146,10 @@ for my $round (1 .. 20)
 		. "WHERE (company_id, user_id, strategy_id) = ('fund', 'eve', 's1')");
 	$nats->publish($nats->batch(generated_at => $at + $round * 1_000_000,
 		predictions => [ $nats->prediction(prediction_id => "update-$round") ]));
+	# A later update would govern it, too, if it came before the decision.
+	wait_for_input($node, $nats);
 	push @expected, sprintf '%d|%d', $round, $round + 2 if $threshold < 0.9;
 }
-wait_for_input($node, $nats);
 is(value($node, q{SELECT substring(prediction_id FROM 8), strategy_version FROM trading.signals
 	WHERE prediction_id LIKE 'update-%' AND (company_id, user_id, strategy_id) = ('fund', 'eve', 's1')
 	ORDER BY substring(prediction_id FROM 8)::int}),
