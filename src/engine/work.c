@@ -27,6 +27,7 @@
 #include "engine/results.h"
 #include "engine/session.h"
 #include "engine/settings.h"
+#include "engine/takeover.h"
 #include "engine/work.h"
 #include "sql/sqltime.h"
 
@@ -49,12 +50,6 @@
 /* Partitions and counts are looked after so often. */
 #define UPKEEP_US INT64_C(10000000)
 #define PARTITIONS_US INT64_C(3600000000)
-
-/* Input by SQL waits so long for a broker that can't be reached at the start. */
-#define ANCHOR_PATIENCE_US INT64_C(5000000)
-
-/* Room for the epochs of a broker that can't be asked; each adoption takes one. */
-#define UNSEEN_EPOCHS 1000
 
 struct TeWork
 {
@@ -157,13 +152,6 @@ static void begin_epoch(TeWork *work, int64 epoch)
 	work->context.memory->staged = *p;
 }
 
-static void settle(TeWork *work)
-{
-	te_session_begin("taking over the lane");
-	te_owner_settle(work->context.lane, &work->owner);
-	te_session_commit();
-}
-
 /* Somebody has to look after a lane in which something is missing that must not be skipped. */
 static void report(TeWork *work, const char *reason)
 {
@@ -184,53 +172,13 @@ static void report_trouble(TeWork *work, const char *message)
 	work->troubled = true;
 }
 
-/*
- * The epoch of an adopted lane: above its own, and above those at the brokers.  One that couldn't
- * be reached shows its own later, which then lies below, too: all before this epoch is behind us.
- */
-static int64 adopted_epoch(TeWork *work, int64 own)
-{
-	TePublisher *publisher = work->context.publisher;
-	int64 epoch = own + 1;
-
-	if (publisher == NULL)
-		return epoch;
-	epoch = Max(epoch, (int64)te_publisher_broker_epoch(publisher) + 1);
-	if (te_publisher_anchored(publisher) < te_publisher_configured(publisher))
-		epoch += UNSEEN_EPOCHS;
-	work->owner.predecessor_epoch = epoch - 1;
-	return epoch;
-}
-
-/*
- * That of a promoted standby.  Its primary may live: in one epoch both would write the same
- * identities, each taking the broker's "I have that" for its own success.  With two, the broker
- * refuses the second of them, and what it finds there tells it why.
- */
-static int64 promoted_epoch(TeWork *work, int64 own)
-{
-	const TeLanePosition *p = &work->context.memory->committed;
-
-	if (p->out_seq > 0)
-		work->owner.inherited = (TePlace){(uint64_t)p->epoch, (uint64_t)p->out_seq};
-	return own + 1;
-}
-
 /* The lane is ours: by its row, or because the broker has nothing that we don't. */
 static void take_over(TeWork *work)
 {
-	TeOwner *owner = &work->owner;
+	TeLaneContext *c = &work->context;
 
-	owner->epoch = Max(owner->epoch, work->context.memory->committed.epoch);
-	if (owner->adopting)
-		owner->epoch = adopted_epoch(work, owner->epoch);
-	else if (owner->ownership == TE_OWNER_PROMOTED)
-		owner->epoch = promoted_epoch(work, owner->epoch);
-	if (owner->adopting || owner->ownership != TE_OWNER_SAME)
-		settle(work);
-	begin_epoch(work, owner->epoch);
-	owner->adopting = false;
-	owner->ownership = TE_OWNER_SAME;
+	te_takeover(c->lane, &work->owner, c->publisher, &c->memory->committed);
+	begin_epoch(work, work->owner.epoch);
 	work->settled = true;
 	report(work, NULL);
 }
@@ -326,25 +274,6 @@ bool te_work_adopted(TeLaneSlot *slot)
  * Broker events
  *----------------------------------------------------------------------*/
 
-/*
- * Is the lane ours beyond doubt?  That of a promoted standby is when every broker has shown where
- * its output ends; one that can't be reached for some time is not waited for, and stops the lane
- * later if it has what this database doesn't know.  Only when none can be reached it waits, unless
- * somebody has said that the lane is ours.
- */
-static bool may_take_over(const TeWork *work)
-{
-	const TePublisher *publisher = work->context.publisher;
-	int anchored = te_publisher_anchored(publisher);
-	bool patient = te_monotonic_us() - work->started_at <= ANCHOR_PATIENCE_US;
-
-	if (work->owner.adopting)
-		return anchored == te_publisher_configured(publisher) || !patient;
-	if (work->owner.ownership == TE_OWNER_SAME)
-		return anchored > 0 || !patient; /* input by SQL doesn't wait for a broker that is down */
-	return anchored == te_publisher_configured(publisher) || (anchored > 0 && !patient);
-}
-
 /* False when a broker shows that the lane isn't ours. */
 static bool handle_events(TeWork *work, const TeLinkEvents *events)
 {
@@ -364,7 +293,8 @@ static bool handle_events(TeWork *work, const TeLinkEvents *events)
 			return false;
 		}
 	}
-	if (!work->settled && may_take_over(work))
+	if (!work->settled && te_takeover_is_due(&work->owner, work->context.publisher,
+	                                         te_monotonic_us() - work->started_at))
 		take_over(work);
 	if (work->settled)
 		te_intake_resume(work->intake);
