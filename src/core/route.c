@@ -177,7 +177,8 @@ static void switch_to(TeRoute *r, TeVia via, TeTime now)
 		kafka->acked = later(kafka->acked, nats->acked);
 		kafka->sent = kafka->acked;
 		kafka->mark_count = 0;
-	}
+	} else
+		r->record.cut = later(r->record.cut, kafka->furthest);
 	if (r->record.via == via && r->record.route_epoch > 0)
 		return;
 	r->marker = (TeRouteMarker){
@@ -286,9 +287,9 @@ void te_route_init(TeRoute *r, const TeRouteSettings *s, const TeRouteRecord *st
 			.sent = cursors->acked[via],
 			.furthest = cursors->released,
 		};
-	/* Unless Kafka was in use, it has nothing that is behind its cursor. */
+	/* Unless Kafka was in use, it has nothing behind what it was handed when it last was. */
 	if (r->record.via == TE_VIA_NATS)
-		r->peers[TE_VIA_KAFKA].furthest = cursors->acked[TE_VIA_KAFKA];
+		r->peers[TE_VIA_KAFKA].furthest = later(cursors->acked[TE_VIA_KAFKA], r->record.cut);
 	if (was == TE_ROUTE_KAFKA || was == TE_ROUTE_HALF_OPEN || was == TE_ROUTE_DRAIN_BACK) {
 		/* The segment on Kafka goes on; its marker may have been lost. */
 		r->marker = (TeRouteMarker){
@@ -369,9 +370,13 @@ void te_route_acked(TeRoute *r, TeVia via, TePlace place, TeTime now)
 
 void te_route_refused(TeRoute *r, TeVia via, TeTime now)
 {
-	r->peers[via].stalled = true;
-	if (via == TE_VIA_NATS && r->record.state == TE_ROUTE_NATS)
-		te_route_go_suspect(r, TE_ROUTE_CAUSE_REFUSED, now);
+	/* From Kafka the way leads back by itself. */
+	if (via != TE_VIA_NATS || !te_route_is_well(r, TE_VIA_KAFKA))
+		return;
+	if (r->record.state == TE_ROUTE_NATS)
+		te_route_go_kafka(r, TE_ROUTE_CAUSE_REFUSED, now);
+	else if (r->record.state == TE_ROUTE_DRAIN_BACK)
+		te_route_give_up_draining(r, TE_ROUTE_CAUSE_REFUSED, now);
 	te_route_tick(r, now);
 }
 

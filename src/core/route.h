@@ -108,7 +108,7 @@ typedef struct TeRouteRecord
 	TeRouteCause cause;
 	TeVia via;    /* that messages of this route epoch take */
 	TePlace from; /* the first message of the route epoch is behind this place */
-	TePlace cut;  /* DRAIN_BACK: the last that went to Kafka */
+	TePlace cut;  /* the last that Kafka was handed, while it isn't sent to; DRAIN_BACK's end */
 	TeTime dwell; /* in force */
 } TeRouteRecord;
 
@@ -195,7 +195,7 @@ extern void te_route_down(TeRoute *r, TeVia via, TeTime now);
 /* Everything up to here is acknowledged.  May come late, repeated, for an older connection. */
 extern void te_route_acked(TeRoute *r, TeVia via, TePlace place, TeTime now);
 
-/* The broker answered with an error. */
+/* It is too small for what comes next, which the other one may have: that must stay as it is. */
 extern void te_route_refused(TeRoute *r, TeVia via, TeTime now);
 
 /* A probe of NATS was answered (publish to a subject of its own, acknowledged) or not. */

@@ -90,6 +90,9 @@ extern int te_publisher_anchored(const TePublisher *p);
 /* Do what the route orders; outside of a transaction. */
 extern void te_publisher_run(TePublisher *p, int64 now);
 
+/* What keeps output from a broker until somebody looks after it; NULL: nothing. */
+extern const char *te_publisher_trouble(const TePublisher *p);
+
 /* When it has to run although nothing happens (monotonic). */
 extern int64 te_publisher_due(const TePublisher *p);
 

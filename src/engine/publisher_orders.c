@@ -85,7 +85,6 @@ static bool report_torn(TePublisher *p, TePlace after)
 	               p->parts.lane, after.epoch, after.seq),
 	        errhint("Restore the rows, or call trading.adopt(%d) to go on in a new epoch.",
 	                p->parts.lane));
-	te_lane_report(p->slot, TE_LANE_RUNNING, "the outbox lacks what the broker hasn't got");
 	return false;
 }
 
@@ -124,9 +123,10 @@ static bool may_be_elsewhere(const TePublisher *p, TeVia via, TePlace place)
 
 /*
  * A record takes the place of what is larger than the broker takes, though it was released: no
- * broker has it.  Where the other one may have it, output waits until that one can be asked.
+ * broker has it.  Where the other one may have it, output waits until that one can be asked, or
+ * goes on that way.
  */
-static bool replace_too_large(TePublisher *p, TeVia via, const TeQueuedMessage *queued)
+static bool replace_too_large(TePublisher *p, TeVia via, const TeQueuedMessage *queued, int64 now)
 {
 	TeGapFill fill = {queued->place, TE_GAP_FILL_TOO_LARGE};
 	bool waits = may_be_elsewhere(p, via, queued->place);
@@ -143,10 +143,27 @@ static bool replace_too_large(TePublisher *p, TeVia via, const TeQueuedMessage *
 		                      queued->frame->message_len),
 			errhint("Let the brokers take larger messages."));
 	p->oversize = queued->place;
+	p->oversize_via = via;
+	p->oversize_waits = waits;
 	if (!waits)
 		return store_release(p, p->route.released, &fill, 1);
-	te_lane_report(p->slot, TE_LANE_RUNNING, "the next message is larger than the broker takes");
+	te_route_refused(&p->route, via, now);
 	return false;
+}
+
+const char *te_publisher_trouble(const TePublisher *p)
+{
+	static const char *const too_large[TE_VIA_COUNT] = {
+		"an output is larger than NATS takes, and Kafka may have it",
+		"an output is larger than Kafka takes, and NATS may have it",
+	};
+
+	if (p->torn)
+		return "the outbox lacks what the broker hasn't got";
+	/* Whichever is too small: NATS gets everything in the end. */
+	if (p->oversize_waits && te_place_compare(p->route.peers[TE_VIA_NATS].acked, p->oversize) < 0)
+		return too_large[p->oversize_via];
+	return NULL;
 }
 
 static TePublishResult hand_over(TePublisher *p, const TeRouteOrder *order,
@@ -212,7 +229,7 @@ static bool send(TePublisher *p, const TeRouteOrder *order, int64 now)
 			return false;
 		result = hand_over(p, order, &m, now);
 		if (result == TE_PUBLISH_TOO_LARGE && m.replaced == TE_GAP_FILL_NONE)
-			return replace_too_large(p, order->via, &m);
+			return replace_too_large(p, order->via, &m, now);
 		if (result != TE_PUBLISH_OK)
 			return false;
 		note_sent(p, order->via, &m, now);

@@ -37,7 +37,9 @@ struct TePublisher
 	bool torn;        /* what comes next is lost; until the next anchor there is nothing to send */
 	bool busy;        /* there was more to do than one turn takes */
 	TePlace oversize; /* a message that a broker is too small for, told last */
-	bool held;        /* what is next to be released waits for the end of a transaction */
+	TeVia oversize_via;
+	bool oversize_waits; /* the other one may have it, so it can't be replaced */
+	bool held;           /* what is next to be released waits for the end of a transaction */
 	int64 ran_at, retry_at, retry_delay;
 	bool probing;   /* of NATS while it has nothing to acknowledge */
 	int64 probe_at; /* when the next of these is due */

@@ -67,7 +67,8 @@ struct TeWork
 	bool troubled;               /* a reason is shown that something failed for */
 	char failure[TE_REASON_MAX]; /* of the last attempt() that failed */
 
-	char *contradiction; /* of settings that were not taken at a reload; NULL: none were */
+	char *contradiction;        /* of settings that were not taken at a reload; NULL: none were */
+	const char *output_trouble; /* what the publisher waits for; NULL: nothing */
 
 	/* After a failure. */
 	int64 retry_at, retry_delay;
@@ -158,11 +159,26 @@ static void report(TeWork *work, const char *reason)
 	const char *halt = te_intake_halt(work->intake);
 
 	te_lane_report(work->context.slot, halt ? TE_LANE_HALTED : TE_LANE_RUNNING,
-	               halt     ? halt
-	               : reason ? reason
-	                        : work->contradiction);
+	               halt                  ? halt
+	               : reason              ? reason
+	               : work->contradiction ? work->contradiction
+	                                     : work->output_trouble);
 	work->halted = halt != NULL;
 	work->troubled = false;
+}
+
+/* Send what can be sent, and say what keeps output back. */
+static void publish(TeWork *work)
+{
+	const char *trouble;
+
+	te_publisher_run(work->context.publisher, te_monotonic_us());
+	trouble = te_publisher_trouble(work->context.publisher);
+	if (trouble == work->output_trouble)
+		return;
+	work->output_trouble = trouble;
+	if (!work->troubled)
+		report(work, NULL);
 }
 
 /* Until something of the same kind succeeds. */
@@ -445,7 +461,7 @@ static bool run_batch(TeWork *work)
 	if (batch.steps > 0 || work->halted || work->troubled)
 		report(work, NULL);
 	if (work->context.publisher != NULL)
-		te_publisher_run(work->context.publisher, te_monotonic_us());
+		publish(work);
 	te_notify_batch(&batch, batch_no);
 	return te_intake_taken(work->intake) > 0 || te_intake_more(work->intake);
 }
@@ -586,7 +602,7 @@ bool te_work_turn(TeWork *work, int64 until_us)
 		}
 		if (work->context.publisher != NULL) {
 			if (work->settled)
-				te_publisher_run(work->context.publisher, te_monotonic_us());
+				publish(work);
 		} else if (te_holds_changed(work->holds))
 			te_holds_read(work->holds, work->context.memory->committed.epoch,
 			              work->context.memory->committed.out_seq);

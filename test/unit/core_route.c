@@ -269,13 +269,61 @@ static void suspects(void)
 	   "what was unknown is repeated");
 	ok(route.record.route_epoch == 1, "that is no switch");
 
-	te_route_refused(&route, TE_VIA_NATS, now);
-	is_text(cause(), "REFUSED", "an error is trouble too");
 	on_nats();
 	te_route_probed(&route, false, now);
 	is_text(state(), "NATS", "one failed probe isn't");
 	te_route_probed(&route, false, now);
 	is_text(cause(), "PROBES_FAILED", "two are");
+}
+
+/* A broker that is too small for a message which the other one may have. */
+static void refuses(void)
+{
+	TeTime dwell;
+
+	on_nats();
+	te_route_down(&route, TE_VIA_KAFKA, now);
+	te_route_refused(&route, TE_VIA_NATS, now);
+	is_text(state(), "NATS", "where NATS is too small and Kafka is away, output waits");
+	te_route_up(&route, TE_VIA_KAFKA, place(10), now);
+	te_route_refused(&route, TE_VIA_NATS, now);
+	is_text(state(), "KAFKA", "when it is there, output goes on that way");
+	is_text(cause(), "REFUSED", "and says why");
+
+	on_kafka();
+	te_route_refused(&route, TE_VIA_KAFKA, now);
+	is_text(state(), "KAFKA", "where Kafka is too small, output waits for the return");
+	te_route_up(&route, TE_VIA_NATS, place(10), now);
+	acknowledging[TE_VIA_NATS] = false;
+	dwell = route.record.dwell;
+	for (int i = 0; i < 2000 && route.record.state != TE_ROUTE_DRAIN_BACK; i++)
+		pass(50 * MSEC);
+	te_route_refused(&route, TE_VIA_NATS, now);
+	is_text(state(), "KAFKA", "a NATS that is too small ends a return at once");
+	ok(route.record.dwell == 2 * dwell, "the next one comes later");
+}
+
+/* What Kafka was handed, and said nothing to, is known to the next worker. */
+static void handed_to_kafka(void)
+{
+	TeRouteRecord stored;
+	TeRouteCursors cursors;
+
+	on_kafka();
+	acknowledging[TE_VIA_KAFKA] = false;
+	te_route_committed(&route, place(25));
+	work();
+	ok(sent_kafka == 25, "Kafka is handed messages");
+	pass(6 * SEC);
+	te_route_up(&route, TE_VIA_NATS, place(10), now);
+	te_route_tick(&route, now);
+	is_text(state(), "NATS", "and is left because it says nothing");
+	stored = route.record;
+	cursors = te_route_cursors(&route);
+	ok(cursors.acked[TE_VIA_KAFKA].seq == 20, "its cursor stays where it was");
+	te_route_init(&route, &settings, &stored, &cursors, place(25), 1, now);
+	ok(route.peers[TE_VIA_KAFKA].furthest.seq == 25,
+	   "after a restart it may still have all that it was handed");
 }
 
 /* The oldest counts, though newer acknowledgements come. */
@@ -590,6 +638,8 @@ int main(void)
 	starts();
 	windows();
 	suspects();
+	refuses();
+	handed_to_kafka();
 	trickles();
 	hangs();
 	fails_over();

@@ -756,8 +756,6 @@ static void take_acks(int via)
 		if (a.connection != engine->connection[via] || engine->connection[via] == 0)
 			continue;
 		if (a.refused) {
-			te_route_refused(&engine->route, (TeVia)via, w->now);
-			observe(&engine->route);
 			disconnect(via);
 			return;
 		}
