@@ -140,6 +140,11 @@ endef
 $(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
 $(filter-out $(O)/bin/te_nats $(O)/bin/tcp_proxy,$(TOOL_PROGRAMS)): TE_LIBS += $(shell pkg-config --libs rdkafka 2>/dev/null)
 
+# Loaded into a test's server.
+$(O)/bin/decoder_fault.so: test/tools/decoder_fault/decoder_fault.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 $(TE_WARNINGS) $(TE_INCLUDES) -fPIC -shared -o $@ $< -ldl
+
 $(TOOL_PROGRAMS):
 	@mkdir -p $(@D)
 	$(LINK)
@@ -169,7 +174,7 @@ endif
 
 proto: $(PROTO_C)
 units: $(UNIT_PROGRAMS)
-tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAMS)
+tools: $(TOOL_PROGRAMS) $(DEMO_PROGRAMS) $(O)/bin/decoder_fault.so
 benchmarks: $(BENCH_PROGRAMS)
 programs: units tools benchmarks
 everything: all programs
