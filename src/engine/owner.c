@@ -93,6 +93,8 @@ void te_owner_read(int lane, TeOwner *owner)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		        errmsg("lane %d is not in trading.lanes", lane));
 	owner->ownership = compare(&recorded, owner->reason, sizeof(owner->reason));
+	/* A standby that was promoted has the request from its primary, and nobody has asked it. */
+	owner->adopting = owner->adopting && owner->ownership == TE_OWNER_SAME;
 }
 
 void te_owner_settle(int lane, const TeOwner *owner)

@@ -283,7 +283,7 @@ bool te_work_adopted(TeLaneSlot *slot)
 	te_session_begin("waiting for trading.adopt()");
 	te_owner_read(slot->lane, &owner);
 	te_session_commit();
-	return owner.adopting && owner.ownership != TE_OWNER_FOREIGN;
+	return owner.adopting;
 }
 
 /*----------------------------------------------------------------------
