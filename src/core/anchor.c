@@ -196,7 +196,7 @@ static TeOutputJudgement judge_adopted(const TeOutputStored *stored, const TeOut
 
 /*
  * Is it of an earlier epoch, and not what our epoch was begun upon?  The primary, beside which a
- * standby was promoted, wrote it.
+ * standby was promoted, wrote it, or another engine that went on in the epoch that ours has left.
  */
 static bool is_of_outlived_primary(const TeOutputStored *stored, TePlace place)
 {

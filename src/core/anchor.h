@@ -105,7 +105,7 @@ typedef struct TeOutputStored
 	TePlace last;               /* committed */
 	TePlace oldest;             /* right before the first message that the outbox still has */
 	uint64_t predecessor_epoch; /* up to it all output, whose ever, is behind us; 0: none is */
-	TePlace inherited;          /* the last of earlier epochs when the cluster was promoted */
+	TePlace inherited;          /* where the epochs before ours ended; epoch 0: that isn't known */
 	bool adopting;              /* a new epoch above everybody's is about to begin */
 } TeOutputStored;
 

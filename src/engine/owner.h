@@ -29,7 +29,7 @@ typedef struct TeOwner
 	bool adopting; /* trading.adopt() was called, the epoch above the broker's is still to be begun
 	                */
 	int64 predecessor_epoch; /* up to it all output, whose ever, is behind us */
-	TePlace inherited;       /* the last output of earlier epochs when the cluster was promoted */
+	TePlace inherited;       /* where the epochs before ours ended; epoch 0: that isn't known */
 	char installation[40];
 } TeOwner;
 

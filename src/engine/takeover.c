@@ -31,6 +31,7 @@ bool te_takeover_is_due(const TeOwner *owner, const TePublisher *publisher, int6
 static void begin_adopted(TeOwner *owner, const TePublisher *publisher)
 {
 	owner->epoch++;
+	owner->inherited = (TePlace){0, 0};
 	if (publisher == NULL)
 		return;
 	owner->epoch = Max(owner->epoch, (int64)te_publisher_broker_epoch(publisher) + 1);
@@ -42,13 +43,16 @@ static void begin_adopted(TeOwner *owner, const TePublisher *publisher)
 /*
  * That of a promoted standby.  Its primary may live: in one epoch both would write the same
  * identities, each taking the broker's "I have that" for its own success.  With two, the broker
- * refuses the second of them, and what it finds there tells it why.
+ * refuses the second of them, and what it finds there tells it why.  Of an epoch without output
+ * nothing is inherited, so that the primary's first message in it shows the primary.
  */
 static void begin_promoted(TeOwner *owner, const TeLanePosition *committed)
 {
-	owner->epoch++;
-	if (committed->out_seq > 0)
+	if (committed->out_seq > 0 && committed->epoch > owner->predecessor_epoch)
 		owner->inherited = (TePlace){(uint64_t)committed->epoch, (uint64_t)committed->out_seq};
+	else if (owner->inherited.epoch == 0)
+		owner->inherited = (TePlace){(uint64_t)owner->epoch, 0};
+	owner->epoch++;
 }
 
 static void settle(int lane, const TeOwner *owner)
