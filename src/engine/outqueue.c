@@ -160,6 +160,12 @@ void te_out_queue_add(TeOutQueue *queue, int64 epoch, const TeBatchFrames *frame
 		push(queue, make_batch(queue, epoch, frames));
 }
 
+/* The list ends before it: the first batch is read from the table, as after a restart. */
+void te_out_queue_begin_epoch(TeOutQueue *queue, int64 epoch)
+{
+	queue->last = (TePlace){(uint64_t)epoch, 0};
+}
+
 void te_out_queue_forget(TeOutQueue *queue, TePlace place, TeOutFreed freed, void *arg)
 {
 	QueuedBatch *b;

@@ -58,6 +58,9 @@ typedef struct TeOutQueue TeOutQueue;
 /* "last" is the last message committed; nothing is in memory yet. */
 extern TeOutQueue *te_out_queue_create(int lane, TePlace last, MemoryContext parent);
 
+/* What is committed from here on is of a later epoch, which has nothing yet. */
+extern void te_out_queue_begin_epoch(TeOutQueue *queue, int64 epoch);
+
 /* The next committed piece.  Copies what it keeps. */
 extern void te_out_queue_add(TeOutQueue *queue, int64 epoch, const TeBatchFrames *frames);
 

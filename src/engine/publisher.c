@@ -106,6 +106,12 @@ TeOutputPlaces te_publisher_stage(TePublisher *p, int64 epoch, const List *frame
 	return p->staged;
 }
 
+void te_publisher_begin_epoch(TePublisher *p, int64 epoch)
+{
+	te_out_queue_begin_epoch(p->queue, epoch);
+	te_route_committed(&p->route, te_out_queue_last(p->queue));
+}
+
 void te_publisher_committed(TePublisher *p, int64 epoch, const List *frames)
 {
 	ListCell *cell;
@@ -220,6 +226,7 @@ const char *te_publisher_heed(TePublisher *p, TeVia via, unsigned events,
 {
 	TeTransport *transport = p->outlets[via].transport;
 
+	p->inherited = owner->inherited;
 	/* What was acknowledged before the anchor was judged may have been lost since. */
 	if ((events & TE_EVENT_ACKED) && p->route.peers[via].up)
 		heed_acknowledgements(p, via, now);
@@ -313,5 +320,9 @@ int64 te_publisher_pending(const TePublisher *p)
 	TePlace acked = te_place_compare(nats->acked, kafka->acked) > 0 ? nats->acked : kafka->acked;
 	TePlace last = te_out_queue_last(p->queue);
 
-	return te_place_compare(acked, last) < 0 ? (int64)distance(acked, last) : 0;
+	if (te_place_compare(acked, last) >= 0)
+		return 0;
+	if (te_place_compare(acked, p->inherited) < 0 && te_place_compare(p->inherited, last) < 0)
+		return (int64)(distance(acked, p->inherited) + distance(p->inherited, last));
+	return (int64)distance(acked, last);
 }

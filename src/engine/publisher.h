@@ -56,6 +56,9 @@ extern void te_publisher_configure(TePublisher *p, int64 now);
  */
 extern TeOutputPlaces te_publisher_stage(TePublisher *p, int64 epoch, const List *frames);
 
+/* The lane writes in a later epoch from here on: it follows when the one before is sent. */
+extern void te_publisher_begin_epoch(TePublisher *p, int64 epoch);
+
 /* It is committed.  Copies what it keeps of the frames. */
 extern void te_publisher_committed(TePublisher *p, int64 epoch, const List *frames);
 
@@ -70,7 +73,7 @@ extern bool te_publisher_moved(const TePublisher *p);
 typedef struct TePublisherOwner
 {
 	uint64 predecessor_epoch; /* up to it all output, whose ever, is behind us */
-	TePlace inherited;        /* the last output of earlier epochs when the cluster was promoted */
+	TePlace inherited;        /* where the epochs before ours ended; epoch 0: that isn't known */
 	bool adopting; /* the broker may be ahead, or its stream another installation's: an epoch above
 	                  its own follows */
 } TePublisherOwner;

@@ -151,6 +151,8 @@ static void begin_epoch(TeWork *work, int64 epoch)
 	p->epoch = epoch;
 	p->out_seq = 0;
 	work->context.memory->staged = *p;
+	if (work->context.publisher != NULL)
+		te_publisher_begin_epoch(work->context.publisher, epoch);
 }
 
 /* Somebody has to look after a lane in which something is missing that must not be skipped. */
