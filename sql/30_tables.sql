@@ -416,8 +416,8 @@ BEGIN
 		'data_directory', 'of the cluster when it became the owner',
 		'adopt_requested', 'trading.adopt() was called; the worker begins an epoch above the broker''s and clears it',
 		'predecessor_epoch', 'epoch up to which all output at the brokers, whose ever, is behind us: the one before that which the last adoption began',
-		'inherited_epoch', 'epoch of the last output before that epoch which the last promotion of a standby began',
-		'inherited_seq', 'its number: what a broker has between it and the new epoch is of a primary that went on',
+		'inherited_epoch', 'epoch of the last output before that epoch which a promotion or trading.set_lanes() began; 0: that isn''t known',
+		'inherited_seq', 'its number: what a broker has between it and the new epoch is of another engine that went on',
 		'adopted_at', 'when the owner became the owner',
 		'adopted_by', 'who made it so'));
 

@@ -147,11 +147,11 @@ BEGIN
 	-- What runs is ours already, and so is what is about to run and that no broker has called foreign:
 	-- adopting it would give up what it hasn't sent. Without the library preloaded, nothing runs.
 	IF current_setting('trading_engine.max_lanes', true) IS NOT NULL THEN
-		ours := ARRAY(SELECT w.lane FROM trading.read_workers() AS w JOIN trading.lanes AS l ON l.lane = w.lane
-			       WHERE w.datname = current_database()
-				 AND (w.state IN ('running', 'halted') OR w.state <> 'foreign' AND NOT l.adopt_requested
-					AND (l.system_identifier, l.database_oid, l.timeline, l.data_directory)
-					  = (here.system_identifier, here.database_oid, here.timeline, here.data_directory)));
+		ours := ARRAY(SELECT l.lane FROM trading.lanes AS l
+				LEFT JOIN trading.read_workers() AS w ON w.datname = current_database() AND w.lane = l.lane
+			       WHERE w.state IN ('running', 'halted') OR w.state IS DISTINCT FROM 'foreign' AND NOT l.adopt_requested
+				 AND (l.system_identifier, l.database_oid, l.timeline, l.data_directory)
+				   = (here.system_identifier, here.database_oid, here.timeline, here.data_directory));
 	END IF;
 	IF NOT EXISTS (SELECT FROM trading.lanes AS l WHERE l.system_identifier = here.system_identifier) THEN
 		-- Rows from another cluster carry its transaction ids, which mean nothing here.
@@ -296,7 +296,7 @@ DECLARE
 	positions jsonb;
 BEGIN
 	FOR lane IN
-		SELECT l.lane, b.* FROM trading.lanes AS l
+		SELECT l.lane, l.inherited_epoch, l.inherited_seq, b.* FROM trading.lanes AS l
 		  LEFT JOIN LATERAL (SELECT n.epoch, n.last_out_seq, n.publish_epoch, n.publish_seq,
 					    CASE WHEN n.input_time IS NOT NULL THEN n.input_created END AS input_created,
 					    CASE WHEN n.input_time IS NOT NULL THEN n.input_seq END AS input_seq, n.inbox_snapshot
@@ -326,8 +326,10 @@ BEGIN
 					first_seq, lane.lane, COALESCE(lane.input_seq, 0)),
 				      HINT = 'Stop the producers, wait until every lane has read everything, and try again.';
 		END IF;
-		IF concat(current_setting('trading_engine.nats_url', true), current_setting('trading_engine.kafka_brokers', true)) <> '' AND lane.last_out_seq > 0
-			AND (SELECT (a.epoch, a.seq) FROM trading.acknowledged_output(lane.lane, 'infinity') AS a) < (lane.epoch, lane.last_out_seq)
+		IF concat(current_setting('trading_engine.nats_url', true), current_setting('trading_engine.kafka_brokers', true)) <> ''
+			AND (SELECT lane.last_out_seq > 0 AND (a.epoch, a.seq) < (lane.epoch, lane.last_out_seq)
+				 OR lane.inherited_seq > 0 AND (a.epoch, a.seq) < (lane.inherited_epoch, lane.inherited_seq)
+			       FROM trading.acknowledged_output(lane.lane, 'infinity') AS a)
 		THEN
 			RAISE EXCEPTION 'lane % has messages that the broker hasn''t acknowledged', lane.lane
 				USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -396,15 +398,20 @@ CREATE FUNCTION trading.set_lanes(lanes integer) RETURNS void
 AS $$
 DECLARE
 	new_epoch bigint;
+	called_foreign boolean;
 BEGIN
 	IF set_lanes.lanes IS NULL OR set_lanes.lanes NOT BETWEEN 1 AND 1024 THEN
 		RAISE EXCEPTION 'the number of lanes must be between 1 and 1024' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	called_foreign := current_setting('trading_engine.max_lanes', true) IS NOT NULL
+		AND EXISTS (SELECT FROM trading.read_workers() AS w WHERE w.datname = current_database() AND w.state = 'foreign');
 	PERFORM trading.stop_lanes();
 	LOCK TABLE trading.lanes IN ACCESS EXCLUSIVE MODE;
 	LOCK TABLE trading.inbox IN SHARE ROW EXCLUSIVE MODE; -- whoever is submitting comes before or after
-	IF EXISTS (SELECT FROM trading.lanes AS l WHERE l.adopt_requested
-		OR (l.system_identifier, l.database_oid) IS DISTINCT FROM (SELECT (s.system_identifier, s.database_oid) FROM trading.this_system() AS s))
+	-- A lane that isn't ours beyond doubt would go on in another epoch, beside the engine whose it is.
+	IF called_foreign OR EXISTS (SELECT FROM trading.lanes AS l WHERE l.adopt_requested
+		OR (l.system_identifier, l.database_oid, l.timeline, l.data_directory)
+		   IS DISTINCT FROM (SELECT (s.system_identifier, s.database_oid, s.timeline, s.data_directory) FROM trading.this_system() AS s))
 	THEN
 		RAISE EXCEPTION 'the lanes belong to another installation'
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'See trading.adopt().';
@@ -412,13 +419,17 @@ BEGIN
 	SELECT GREATEST(max(l.epoch), (SELECT max(b.epoch) FROM trading.batches AS b)) + 1 INTO new_epoch FROM trading.lanes AS l;
 	IF EXISTS (SELECT FROM trading.batches) THEN
 		PERFORM trading.check_drained();
+		UPDATE trading.lanes AS l SET inherited_epoch = b.epoch, inherited_seq = b.last_out_seq
+		  FROM (SELECT i.lane, n.* FROM trading.lanes AS i,
+			       LATERAL (SELECT b.epoch, b.last_out_seq FROM trading.batches AS b WHERE b.lane = i.lane ORDER BY b.batch_no DESC LIMIT 1) AS n) AS b
+		 WHERE b.lane = l.lane AND b.last_out_seq > 0 AND b.epoch > l.predecessor_epoch;
 		PERFORM trading.hand_over_state(set_lanes.lanes, new_epoch);
 	END IF;
 	DELETE FROM trading.lanes AS l WHERE l.lane >= set_lanes.lanes;
 	INSERT INTO trading.lanes (lane, epoch, system_identifier, database_oid, timeline, data_directory)
 	SELECT n, COALESCE(new_epoch, 1), s.system_identifier, s.database_oid, s.timeline, s.data_directory
 	  FROM trading.this_system() AS s, generate_series(0, set_lanes.lanes - 1) AS n
-	    ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch, inherited_epoch = 0, inherited_seq = 0;
+	    ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch;
 END
 $$;
 COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: stops their workers, and lets the new ones go on from where all of them were, in a new epoch';
