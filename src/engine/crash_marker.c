@@ -11,10 +11,14 @@
 #include "engine/crash_marker.h"
 #include "transport/transport.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "pgstat.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #define MAGIC 0x54454d32 /* of this layout */
 
@@ -22,6 +26,9 @@
 #define MOST_KILLS 3
 
 #define STACK_SIZE 65536
+
+/* Of database and lane.  Left out of base backups: it is about this process on this machine. */
+#define FILE_NAME "trading_engine.%u.%d"
 
 typedef enum { STATE_PEACE, STATE_UNDER_WAY, STATE_FAULT } State;
 
@@ -78,8 +85,7 @@ static Record *map_file(int lane)
 	Record *record = MAP_FAILED;
 	int fd;
 
-	/* Left out of base backups: it is about this process on this machine. */
-	snprintf(path, sizeof(path), "%s/trading_engine.%u.%d", PG_STAT_TMP_DIR, MyDatabaseId, lane);
+	snprintf(path, sizeof(path), PG_STAT_TMP_DIR "/" FILE_NAME, MyDatabaseId, lane);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	/* A mapped hole that the disk has no room for would end the worker by a signal. */
 	if (fd >= 0 && (errno = posix_fallocate(fd, 0, sizeof(Record))) == 0)
@@ -176,4 +182,61 @@ void te_crash_marker_end(TeCrashMarker *marker, bool stored, int messages)
 			marker->is_guilty = marker->is_suspect = false;
 	}
 	marker->giving_up = false;
+}
+
+/* A file that some lane has, or had. */
+typedef struct LaneFile
+{
+	Oid dboid;
+	int lane;
+} LaneFile;
+
+static List *list_files(void)
+{
+	DIR *dir = AllocateDir(PG_STAT_TMP_DIR);
+	struct dirent *entry;
+	List *files = NIL;
+	LaneFile file;
+	int length;
+
+	while ((entry = ReadDirExtended(dir, PG_STAT_TMP_DIR, LOG)) != NULL) {
+		length = 0;
+		if (sscanf(entry->d_name, FILE_NAME "%n", &file.dboid, &file.lane, &length) == 2 &&
+		    entry->d_name[length] == '\0')
+			files = lappend(files, memcpy(palloc(sizeof(file)), &file, sizeof(file)));
+	}
+	if (dir != NULL)
+		FreeDir(dir);
+	return files;
+}
+
+static void remove_file(const LaneFile *file)
+{
+	char path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), PG_STAT_TMP_DIR "/" FILE_NAME, file->dboid, file->lane);
+	if (unlink(path) != 0 && errno != ENOENT)
+		ereport(LOG, errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path));
+}
+
+void te_crash_marker_remove_strays(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "trading_engine crash markers",
+	                                              ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	/* Before the transaction: it sees the database of every file that is there now. */
+	List *files = list_files();
+	ListCell *cell;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	foreach (cell, files) {
+		const LaneFile *file = lfirst(cell);
+
+		if (!SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(file->dboid)))
+			remove_file(file);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }

@@ -44,4 +44,7 @@ extern void te_crash_marker_give_up(TeCrashMarker *marker);
 /* Nothing is under way: the batch was stored, or has failed in an orderly way. */
 extern void te_crash_marker_end(TeCrashMarker *marker, bool stored, int messages);
 
+/* For the launcher: remove the files of databases that are no more.  Outside of a transaction. */
+extern void te_crash_marker_remove_strays(void);
+
 #endif

@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "engine/crash_marker.h"
 #include "engine/database.h"
 #include "engine/guc.h"
 #include "engine/spawn.h"
@@ -29,6 +30,7 @@
 
 static HTAB *known_databases;
 static TimestampTz look_at; /* when pg_database is read again */
+static bool strays = true;  /* a database may have left files behind */
 static BackgroundWorkerHandle *probe_handle;
 static TimestampTz probe_started;
 
@@ -114,9 +116,10 @@ static void forget_missing(TimestampTz now)
 		TeDatabaseSlot *shared;
 
 		if (!db->listed) {
-			if (release_database(db->dboid))
+			if (release_database(db->dboid)) {
 				hash_search(known_databases, &db->dboid, HASH_REMOVE, NULL);
-			else
+				strays = true;
+			} else
 				look_at = TimestampTzPlusMilliseconds(now, LOCKED_RETRY_MS);
 			continue;
 		}
@@ -174,6 +177,9 @@ static void look_at_databases(TimestampTz now)
 	look_at = TimestampTzPlusMilliseconds(now, te_guc_launcher_naptime * 1000L);
 	forget_missing(now);
 	release_strangers();
+	if (strays)
+		te_crash_marker_remove_strays();
+	strays = false;
 }
 
 /* Takes what other sessions want to be looked at. */

@@ -6,6 +6,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TradingEngine;
+use TradingEngineRun;
 
 my $lanes_running = "SELECT count(*) FROM trading.stat_workers WHERE state IN ('running', 'foreign') "
   . "AND datname = current_database()";
@@ -125,6 +126,18 @@ $node->safe_psql('postgres', 'DROP DATABASE second WITH (FORCE)');
 wait_in($node, 'postgres', "SELECT count(*) FROM trading.stat_workers WHERE datname IS DISTINCT FROM 'postgres'", 0,
 	'DROP DATABASE WITH (FORCE) takes the workers with it');
 is($node->safe_psql('postgres', $lanes_running), 2, 'the other database is not touched');
+
+# The files of lanes, by database and lane, without those of this database.
+my $folder = $node->data_dir . '/pg_stat_tmp';
+my $this = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'postgres'});
+sub files { return join ' ', sort grep { !/^$this\./ } map { m{/trading_engine\.([^/]+)$} } glob "$folder/trading_engine.*"; }
+wait_until('dropped databases leave no files', sub { files() eq '' });
+ok(-e "$folder/trading_engine.$this.$_", "lane $_ of the other has its own") for 0, 1;
+append_to_file("$folder/trading_engine.$_", '') for '4294967295.0', '1.12', '1.0.x', 'other';
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'trading_engine launcher'});
+wait_until('a launcher that starts removes what was left before', sub { files() !~ /4294967295/ });
+is(files(), '1.0.x 1.12 other', 'and nothing else');
+unlink map { "$folder/trading_engine.$_" } '1.12', '1.0.x', 'other';
 
 $node->append_conf('postgresql.conf', "trading_engine.databases = 'elsewhere'");
 $node->reload;
