@@ -1,4 +1,4 @@
-# Every SQL statement of README.md, of some pages in doc/ and of doc/examples works as it is written, and the pages that
+# Every SQL statement of README.md, of the pages in doc/ and of doc/examples works as it is written, and the pages that
 # are made from the declarations in the code are up to date.
 use strict;
 use warnings;
@@ -52,7 +52,7 @@ sub run
 		return $err;
 	}
 	is($status, 0, $name) or diag($err);
-	settle($node) if $text =~ /trading\.submit/;
+	settle($node) if $text =~ /trading\.(submit|report_execution)/;
 	return $out;
 }
 
@@ -84,8 +84,9 @@ for my $block (@readme)
 is($node->safe_psql('trading', "SELECT signal_type, order_type, entry_price, stop_loss, take_profit, position_size, max_loss, outcome
 	FROM trading.signals WHERE prediction_id = 'first'"), 'BUY|LIMIT|1.0997|1.0977|1.1037|0.25|50|SIGNAL', 'the first signal');
 
-for my $page ('operations', 'rates', 'history', 'explain', 'replay', 'what_if', 'performance', 'adjustment', 'statistics')
+sub run_page
 {
+	my ($node, $page) = @_;
 	for my $block (blocks("$top/doc/$page.md"))
 	{
 		my ($line, $role, $text, $shown) = @$block;
@@ -93,7 +94,14 @@ for my $page ('operations', 'rates', 'history', 'explain', 'replay', 'what_if', 
 		# Explanations are shown in full.
 		is(timeless($out), timeless($shown), "doc/$page.md shows what line $line gives") if $page eq 'explain' && defined $shown;
 	}
+	return;
 }
+
+# What examples of their own are about comes from the first; the last have signals and tenants of their own.
+my @first = qw(operations rates history explain replay what_if performance adjustment statistics);
+my @last = qw(executions schema);
+is(join(' ', sort map { m{([^/]+)\.md$} } grep { blocks($_) } glob "$top/doc/*.md"), join(' ', sort @first, @last), 'no page with examples is left out');
+run_page($node, $_) for @first;
 
 # Examples of their own, each in a transaction of its own making, in the order of their names.
 my @examples = sort glob "$top/doc/examples/*.sql";
@@ -109,6 +117,10 @@ for my $file (@examples)
 	next unless $text =~ /^-- gives: (.*)$/m;
 	is((split /\n/, $out)[-1], $1, "doc/examples/$name gives what it says");
 }
+
+run_page($node, $_) for @last;
+is($node->safe_psql('trading', q{SELECT state, filled, average_price, profit FROM trading.trades WHERE symbol = 'GBPUSD'}), 'CLOSED|0.25|1.24982|95', 'the trade of doc/executions.md');
+is($node->safe_psql('trading', 'SELECT count(*) FROM trading.effective_strategies', extra_params => [ '-U', 'dina' ]), 2, 'the tenant of doc/schema.md');
 
 # Tables that are made, not written.
 for my $page ('parameters', 'settings')
