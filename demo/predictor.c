@@ -1,28 +1,9 @@
 /*
  * predictor.c - a stand-in for the model service.
  *
- *	predictor [OPTION...] [SYMBOL...]
- *
- *	--file FILE     bars of the (one) symbol, CSV, may be gzipped; without it every
- *	                symbol follows a made-up market (EURUSD, GBPUSD, USDJPY)
- *	--seed N        of the made-up markets (1)
- *	--start TIME    begin of the made-up markets, RFC 3339 (2025-01-06T00:00:00Z), or "now"
- *	--bars N        stop after so many bars
- *	--skip N        publish nothing of the first bars, as somebody else has
- *	--speed X       history X times as fast as it was; 60 is a minute per second
- *	--rate X        X bars per second; with neither, as fast as the broker takes them
- *	--seconds X     stop after this time
- *	--ticks N       prices published per bar: 0, 1 (close) or 4 (open, low, high, close; 4)
- *	--url URL       broker (nats://127.0.0.1:4222)
- *	--prefix P      of subjects (trading)
- *	--producer ID   (predictor)
- *	--epoch N       of the producer (microseconds since 1970, now)
- *	--patience X    seconds without an acknowledgement before giving up (60)
- *	--print         write the predictions to standard output instead, a line each
- *
- * After each bar of each symbol the ensemble of models.c predicts the price a quarter
- * of an hour ahead.  What is published depends on the bars alone: the same input and
- * epoch give the same messages.
+ * predictor --help lists the options.  After each bar of each symbol the ensemble of models.c
+ * predicts the price a quarter of an hour ahead.  What is published depends on the bars alone: the
+ * same input and epoch give the same messages.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -62,8 +43,33 @@ static void usage_error(const char *what, const char *value) __attribute__((nore
 
 static void usage_error(const char *what, const char *value)
 {
-	fprintf(stderr, "predictor: %s: \"%s\"\n", what, value);
+	fprintf(stderr, "predictor: %s: \"%s\"; --help lists the options\n", what, value);
 	exit(2);
+}
+
+static void help(void)
+{
+	puts("predictor - a stand-in for the model service\n"
+	     "\n"
+	     "  predictor [OPTION...] [SYMBOL...]\n"
+	     "\n"
+	     "  --file FILE     bars of the (one) symbol, CSV, may be gzipped; without it every\n"
+	     "                  symbol follows a made-up market (EURUSD, GBPUSD, USDJPY)\n"
+	     "  --seed N        of the made-up markets (1)\n"
+	     "  --start TIME    begin of the made-up markets (2025-01-06T00:00:00Z), or \"now\"\n"
+	     "  --bars N        stop after so many bars\n"
+	     "  --skip N        publish nothing of the first bars, as somebody else has\n"
+	     "  --speed X       history X times as fast as it was; 60 is a minute per second\n"
+	     "  --rate X        X bars per second; with neither, as fast as the broker takes them\n"
+	     "  --seconds X     stop after this time\n"
+	     "  --ticks N       prices per bar: 0, 1 (close) or 4 (open, low, high, close; 4)\n"
+	     "  --url URL       broker (nats://127.0.0.1:4222)\n"
+	     "  --prefix P      of subjects (trading)\n"
+	     "  --producer ID   (predictor)\n"
+	     "  --epoch N       of the producer (microseconds since 1970, now)\n"
+	     "  --patience X    seconds without an acknowledgement before giving up (60)\n"
+	     "  --print         write the predictions to standard output instead, a line each\n"
+	     "  --help          this");
 }
 
 static double monotonic_seconds(void)
@@ -120,7 +126,8 @@ static void read_options(Options *o, int argc, char **argv)
 		PRODUCER,
 		EPOCH,
 		PATIENCE,
-		PRINT
+		PRINT,
+		HELP
 	};
 	static const struct option names[] = {
 		{"file", required_argument, NULL, FILE_NAME},
@@ -138,6 +145,7 @@ static void read_options(Options *o, int argc, char **argv)
 		{"epoch", required_argument, NULL, EPOCH},
 		{"patience", required_argument, NULL, PATIENCE},
 		{"print", no_argument, NULL, PRINT},
+		{"help", no_argument, NULL, HELP},
 		{NULL, 0, NULL, 0},
 	};
 	int option, index = 0;
@@ -193,6 +201,9 @@ static void read_options(Options *o, int argc, char **argv)
 		case PRINT:
 			o->print = true;
 			break;
+		case HELP:
+			help();
+			exit(0);
 		default:
 			exit(2);
 		}

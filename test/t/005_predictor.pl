@@ -31,6 +31,7 @@ sub predictor
 	return ('predictor', '--url', $nats->url, @arguments);
 }
 
+program_help_ok($_) for 'predictor', 'te_nats';
 make_stream('one', 'one.>');
 make_stream('two', 'two.>');
 

@@ -1,29 +1,7 @@
 /*
  * te_nats.c - a NATS client for tests and the demo: publish, dump, wait, check.
  *
- *	te_nats [--url URL] COMMAND ...
- *
- *	pub SUBJECT [--hex HEX | --file FILE | --text TEXT] [--id ID] [--core]
- *		publish one message (default: standard input), print the acknowledgement
- *	pub-json
- *		publish one message per line of standard input, see common/message.h
- *	sub SUBJECT [--count N] [--seconds S]
- *		print messages as they come, as JSON lines
- *	stream-info STREAM
- *	stream-dump STREAM [--from SEQ] [--hex]
- *		every message of a stream as JSON lines; with its bytes
- *	stream-check STREAM
- *		what a careful consumer would find, see common/check.h
- *	wait STREAM COUNT [--seconds S]
- *		until a stream holds that many messages
- *	js-api SUBJECT [JSON]
- *		one request to the broker's API, its answer on standard output
- *	load SYMBOL[,SYMBOL] --rate N --count N [--batch N] [--company C] [--user U]
- *		publish generated predictions at a steady rate, see common/load.h
- *
- * Exit status 0: done; 1: it failed, or the check found something; 2: usage.
- * The URL is also taken from NATS_URL, a file of credentials from NATS_CREDS, a certificate and its
- * key from NATS_CERT and NATS_KEY.
+ * te_nats --help lists the commands.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,19 +13,38 @@ const char *const program_name = "te_nats";
 
 static const struct Command
 {
-	const char *name;
-	int (*run)(Client *client, Arguments *arguments);
+	const char *name, *arguments, *purpose;
+	int (*run)(Client *client, Arguments *arguments_left);
 } commands[] = {
-	{"pub", command_pub},
-	{"pub-json", command_pub_json},
-	{"sub", command_sub},
-	{"stream-info", command_stream_info},
-	{"stream-dump", command_stream_dump},
-	{"stream-check", command_stream_check},
-	{"wait", command_wait},
-	{"js-api", command_js_api},
-	{"load", command_load},
+	{"pub", "SUBJECT [--hex HEX | --file FILE | --text TEXT] [--id ID] [--core]",
+     "publish one message (default: standard input), print the acknowledgement", command_pub},
+	{"pub-json", "", "publish one message per line of standard input, see common/message.h",
+     command_pub_json},
+	{"sub", "SUBJECT [--count N] [--seconds S]", "print messages as they come, as JSON lines",
+     command_sub},
+	{"stream-info", "STREAM", "what the broker says about a stream", command_stream_info},
+	{"stream-dump", "STREAM [--from SEQ] [--hex]",
+     "every message of a stream as JSON lines; with its bytes", command_stream_dump},
+	{"stream-check", "STREAM", "what a careful consumer would find, see common/check.h",
+     command_stream_check},
+	{"wait", "STREAM COUNT [--seconds S]", "until a stream holds that many messages", command_wait},
+	{"js-api", "SUBJECT [JSON]", "one request to the broker's API, its answer", command_js_api},
+	{"load", "SYMBOL[,SYMBOL] --rate N --count N [--batch N] [--company C] [--user U]",
+     "publish generated predictions at a steady rate, see common/load.h", command_load},
 };
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void help(void)
+{
+	puts("te_nats - a NATS client for tests: publish, dump, wait, check.\n\n"
+	     "  te_nats [--url URL] COMMAND ...\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		printf("  %s %s\n        %s\n", commands[i].name, commands[i].arguments,
+		       commands[i].purpose);
+	puts("\nExit status 0: done; 1: it failed, or the check found something; 2: usage.\n"
+	     "The URL is also taken from NATS_URL, a file of credentials from NATS_CREDS, a\n"
+	     "certificate and its key from NATS_CERT and NATS_KEY.");
+}
 
 int command_stream_info(Client *client, Arguments *arguments)
 {
@@ -102,13 +99,18 @@ int command_wait(Client *client, Arguments *arguments)
 int main(int count, char **values)
 {
 	Arguments arguments = {count - 1, values + 1};
-	const char *url = take_option(&arguments, "url");
-	const char *name = take_argument(&arguments, "COMMAND");
 	Client client = {NULL, NULL};
+	const char *url, *name;
 
+	if (take_flag(&arguments, "help")) {
+		help();
+		return 0;
+	}
+	url = take_option(&arguments, "url");
+	name = take_argument(&arguments, "COMMAND");
 	if (url == NULL && (url = getenv("NATS_URL")) == NULL)
 		url = NATS_DEFAULT_URL;
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+	for (size_t i = 0; i < COMMANDS; i++) {
 		int status;
 
 		if (strcmp(commands[i].name, name) != 0)
@@ -119,5 +121,5 @@ int main(int count, char **values)
 		close_client(&client);
 		return status;
 	}
-	usage_error("there is no command \"%s\"", name);
+	usage_error("there is no command \"%s\"; --help lists them", name);
 }
