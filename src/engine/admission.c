@@ -162,7 +162,7 @@ bool te_admission_is_new(TeBatch *batch, const TeArrival *a)
 
 	if (!te_memory_seen(batch->lane->memory, key_of(a), &stored))
 		return true;
-	te_count(&batch->lane->slot->counters.duplicates, 1);
+	batch->counts.duplicates++;
 	return false;
 }
 
@@ -305,23 +305,22 @@ static void refuse(TeBatch *batch, TeArrival *a, const char *detail)
 /* A message that has no effect.  What is read again was dealt with when it came first. */
 static void note_verdict(TeBatch *batch, TeArrival *a, TeAdmitVerdict verdict)
 {
-	TeLaneCounters *counters = &batch->lane->slot->counters;
 
 	te_batch_note_read(batch, &a->input);
 	if (a->input.repeat)
 		return;
 	switch (verdict) {
 	case TE_ADMIT_STALE:
-		te_count(&counters->stale, 1);
+		batch->counts.stale++;
 		break;
 	case TE_ADMIT_DUPLICATE:
-		te_count(&counters->duplicates, 1);
+		batch->counts.duplicates++;
 		break;
 	case TE_ADMIT_LATE:
-		te_count(&counters->late, 1);
+		batch->counts.late++;
 		break;
 	default:
-		te_count(&counters->conflicts, 1);
+		batch->counts.conflicts++;
 		refuse(batch, a, "was used for other content");
 	}
 }

@@ -99,7 +99,7 @@ static void add_dead_row(TeBatch *batch, TeRows *rows, const TeInput *input, con
 	if (prediction_index >= 0)
 		te_rows_set(rows, row, TE_DEAD_LETTER_prediction_index, Int32GetDatum(prediction_index));
 	te_rows_set_bytes(rows, row, TE_DEAD_LETTER_message, input->data, input->len);
-	te_count(&batch->lane->slot->counters.dead_letters, 1);
+	batch->counts.dead_letters++;
 }
 
 static void add_dead_letter(TeBatch *batch, const TeInput *input, const Sender *sender,
@@ -138,7 +138,7 @@ void te_batch_add_gap(TeBatch *batch, const TeBatchGap *gap)
 	te_rows_set(rows, row, TE_GAP_from_seq, Int64GetDatum((int64)gap->from));
 	te_rows_set(rows, row, TE_GAP_to_seq, Int64GetDatum((int64)gap->to));
 	te_rows_set_text(rows, row, TE_GAP_reason, gap->reason);
-	te_count(&batch->lane->slot->counters.gaps, 1);
+	batch->counts.gaps++;
 }
 
 /*----------------------------------------------------------------------
@@ -260,7 +260,7 @@ void te_batch_apply(TeBatch *batch, TeArrival *a)
 		keep_poison(batch, a, TE_WIRE_STORE_FAILED, batch->poison);
 	else if (a->fault.code == TE_WIRE_OK && act(batch, a, &a->fault)) {
 		te_admission_remember(batch, a);
-		te_count(&batch->lane->slot->counters.messages, 1);
+		batch->counts.messages++;
 	} else
 		te_batch_turn_away(batch, a);
 }
@@ -315,7 +315,7 @@ bool te_batch_add(TeBatch *batch, const TeInput *input)
 
 	if (is_foreign(batch, input)) {
 		te_batch_note_read(batch, input);
-		te_count(&batch->lane->slot->counters.dropped, 1);
+		batch->counts.dropped++;
 	} else {
 		a = palloc0(sizeof(TeArrival));
 		a->input = *input;
@@ -500,6 +500,20 @@ void te_batch_discard(const TeLaneContext *lane)
 	te_candidates_reset(lane->candidates);
 }
 
+static void count_committed(TeBatch *batch)
+{
+	TeLaneCounters *counters = &batch->lane->slot->counters;
+
+	batch->counts.batches = 1;
+	batch->counts.predictions = (uint64)batch->predictions;
+	batch->counts.signals = (uint64)batch->signals;
+#define ADD_COUNT(name) te_count(&counters->name, batch->counts.name);
+	TE_LANE_COUNTERS(ADD_COUNT)
+#undef ADD_COUNT
+	for (int i = 0; i < TE_OUTCOME_COUNT; i++)
+		te_count(&counters->outcomes[i], batch->counts.outcomes[i]);
+}
+
 void te_batch_store(TeBatch *batch, const char *inbox_snapshot)
 {
 	TeLaneSlot *slot = batch->lane->slot;
@@ -510,6 +524,7 @@ void te_batch_store(TeBatch *batch, const char *inbox_snapshot)
 	add_batch_row(batch, inbox_snapshot);
 	te_assess_record(batch);
 	te_store_commit(&batch->rows, &slot->latencies, store_results, batch);
+	count_committed(batch);
 	MemoryContextSwitchTo(old);
 	te_memory_apply(batch->lane->memory);
 	te_waiting_settle(batch->lane->waiting);
@@ -522,7 +537,4 @@ void te_batch_store(TeBatch *batch, const char *inbox_snapshot)
 	if (batch->messages > 0)
 		te_latency_record_many(&slot->latencies, TE_LATENCY_READ_TO_COMMIT, batch->message_read_at,
 		                       batch->messages, te_monotonic_us());
-	te_count(&slot->counters.batches, 1);
-	te_count(&slot->counters.predictions, batch->predictions);
-	te_count(&slot->counters.signals, batch->signals);
 }

@@ -61,6 +61,15 @@ typedef struct TeInput
 	                            company, user and id, joined by '/' */
 } TeInput;
 
+/* What its counters are raised by when the batch is committed; an attempt counts nothing. */
+typedef struct TeBatchCounts
+{
+#define TE_BATCH_COUNT(name) uint64 name;
+	TE_LANE_COUNTERS(TE_BATCH_COUNT)
+#undef TE_BATCH_COUNT
+	uint64 outcomes[TE_OUTCOME_COUNT];
+} TeBatchCounts;
+
 typedef struct TeBatch
 {
 	const TeLaneContext *lane;
@@ -86,6 +95,7 @@ typedef struct TeBatch
 	List *frames;              /* of TeBatchFrames */
 	List *notices;             /* of TeNotice: notify.h */
 	struct TeResults *results; /* of executions; NULL: there are none */
+	TeBatchCounts counts;
 } TeBatch;
 
 /* An empty batch; context and arena are reset by the caller between batches. */

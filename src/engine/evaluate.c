@@ -39,7 +39,7 @@ static void record_bar(TeBatch *batch, const char *symbol, const TeBar *bar)
 	te_rows_set_double(rows, row, TE_BAR_high, bar->high);
 	te_rows_set_double(rows, row, TE_BAR_low, bar->low);
 	te_rows_set_double(rows, row, TE_BAR_close, bar->close);
-	te_count(&batch->lane->slot->counters.bars, 1);
+	batch->counts.bars++;
 }
 
 static void record_condition(TeBatch *batch, const char *symbol, const TeMarketState *state,
@@ -116,7 +116,7 @@ bool te_evaluate_tick(TeBatch *batch, const TeSubject *subject, const TeTick *ti
 		                    "is more than a second in the future");
 	m->staged.clock = te_lane_clock(m->staged.clock, tick->at);
 	take_price(batch, tick->symbol, tick->at, tick->price);
-	te_count(&batch->lane->slot->counters.ticks, 1);
+	batch->counts.ticks++;
 	return true;
 }
 
@@ -139,7 +139,7 @@ typedef struct Question
 static void count_decision(TeBatch *batch, const TeCachedStrategy *s, const TeDecision *d)
 {
 	te_counts_decision(batch->lane->counts, te_cache_tally(batch->lane->cache, s), d);
-	te_count(&batch->lane->slot->counters.outcomes[d->outcome], 1);
+	batch->counts.outcomes[d->outcome]++;
 }
 
 /* Make a candidate independent of the visit; what it then points to lasts until the batch ends. */
@@ -178,7 +178,7 @@ static void take_candidate(TeCandidate *c, const Question *q, const TeCachedStra
 	if (c->decision.outcome == TE_OUTCOME_SIGNAL)
 		te_policy_apply(te_cache_policy(lane->cache), lane->exposure, c);
 	if (c->assessment.cancelled && c->assessment.cancellation == TE_RISK_NOTE_NEWS_MISSING)
-		te_count(&lane->slot->counters.news_missing, 1);
+		batch->counts.news_missing++;
 	te_exposure_take(lane->exposure, c);
 	te_candidates_keep(lane->candidates);
 	batch->signals++;
@@ -203,7 +203,6 @@ static void decide(const TeCachedStrategy *s, void *arg)
 	Question *q = arg;
 	TeEvaluation *e = q->evaluation;
 	TeBatch *batch = e->batch;
-	TeLaneCounters *counters = &batch->lane->slot->counters;
 	TeCandidate *c = te_candidates_next(batch->lane->candidates);
 
 	te_exposure_account(batch->lane->exposure, s, &c->account);
@@ -220,9 +219,9 @@ static void decide(const TeCachedStrategy *s, void *arg)
 	if (!te_known(c->account.conversion_rate))
 		c->account.conversion_rate = te_recorded_rate(e->rates, c->account.currency);
 	te_decide(&c->in, &c->decision);
-	te_count(&counters->evaluations, 1);
+	batch->counts.evaluations++;
 	if (c->decision.rule_failed)
-		te_count(&counters->rule_errors, 1);
+		batch->counts.rule_errors++;
 	if (c->decision.outcome == TE_OUTCOME_SIGNAL || c->decision.outcome == TE_OUTCOME_HOLD)
 		take_candidate(c, q, s);
 	else

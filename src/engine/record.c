@@ -311,7 +311,7 @@ void te_record_candidate(TeBatch *batch, const TeCandidate *c)
 		out_seq = add_frame(batch, c, &record, TE_SUBJECT_SIGNALS, te_encode_signal);
 		if (is_commanded(c)) {
 			command_seq = add_frame(batch, c, &record, TE_SUBJECT_COMMANDS, te_encode_command);
-			te_count(&batch->lane->slot->counters.commands, 1);
+			batch->counts.commands++;
 		}
 	}
 	add_row(batch, c, out_seq, command_seq);

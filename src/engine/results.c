@@ -53,7 +53,7 @@ bool te_results_take(TeBatch *batch, const TeInput *input,
 	};
 	batch->results->reports = lappend(batch->results->reports, r);
 	batch->executions++;
-	te_count(&batch->lane->slot->counters.executions, 1);
+	batch->counts.executions++;
 	return true;
 }
 
@@ -77,15 +77,14 @@ static TeKey id_key(const TeExecutionReport *told)
 /* A conflicting report is kept as a dead letter, and counted where its id is. */
 static void note_old(TeBatch *batch, TeRows *dead, TeReport *r, const uint8_t *stored_hash)
 {
-	TeLaneCounters *counters = &batch->lane->slot->counters;
 	TeWireError err = {0};
 
 	r->old = true;
 	if (memcmp(r->told->content_hash, stored_hash, TE_SHA256_BYTES) == 0) {
-		te_count(&counters->duplicates, 1);
+		batch->counts.duplicates++;
 		return;
 	}
-	te_count(&counters->conflicts, 1);
+	batch->counts.conflicts++;
 	r->conflicts++;
 	(void)te_wire_fail(&err, TE_WIRE_CONFLICT, "execution_id", "was used for other content");
 	te_batch_dead_letter(batch, dead, &r->input, r->told->company_id, r->told->user_id,
@@ -156,7 +155,7 @@ static void find_trade(TeBatch *batch, TeReport *r)
 	else
 		r->trade = t;
 	if (r->flag != NULL)
-		te_count(&batch->lane->slot->counters.unknown_executions, 1);
+		batch->counts.unknown_executions++;
 }
 
 static void find_trades(TeBatch *batch)

@@ -42,6 +42,11 @@ sub position { return value($node, 'SELECT done, resume FROM trading.input_posit
 # some, too.
 sub rows { return { map { $_ => value($node, "SELECT count(*) FROM trading.$_" . ($_ eq 'batches' ? ' WHERE messages > 0' : '')) } @_ }; }
 
+# What the lane counts; of what it also stores, as its tables have it.
+sub counted { return value($node, 'SELECT messages, predictions, evaluations, ticks, duplicates, stale, late, conflicts, signals, bars, dead_letters, gaps, executions FROM trading.stat_workers'); }
+my $counts = 'SELECT signals, bars, dead_letters, gaps, executions FROM trading.stat_workers';
+sub stored { return value($node, 'SELECT ' . join ', ', map { "(SELECT count(*) FROM trading.$_)" } qw(signals market_bars dead_letters input_gaps executions)); }
+
 sub wait_for_errors
 {
 	my ($more) = @_;
@@ -69,7 +74,7 @@ sub fail_and_store
 	my ($place, $made, $memory, @messages) = @_;
 	my ($table, $how) = @$place;
 	my $name = $how =~ /CONSTRAINT/ ? 'the end' : $table;
-	my ($before, $stood, $remembered) = (rows(keys %$made), position(), value($node, $memory));
+	my ($before, $stood, $remembered, $counted) = (rows(keys %$made), position(), value($node, $memory), counted());
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
 	# Held back until all of it is there, so that it is one batch.
@@ -82,10 +87,12 @@ sub fail_and_store
 	is_deeply(rows(keys %$made), $before, "fails at $name: the tables are as they were");
 	is(position(), $stood, "fails at $name: nothing counts as read");
 	is(value($node, $memory), $remembered, "fails at $name: nor is anything remembered");
+	is(counted(), $counted, "fails at $name: nor counted");
 	pull('planted', $table);
 	wait_for_input($node, $nats);
 	my $now = rows(keys %$made);
 	is_deeply({ map { $_ => $now->{$_} - $before->{$_} } keys %$now }, $made, "after $name: each thing once");
+	wait_for($node, $counts, stored(), "after $name: and counted so");
 	return $name;
 }
 
