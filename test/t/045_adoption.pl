@@ -48,6 +48,7 @@ wait_for($node, 'SELECT string_agg(prediction_id, chr(32) ORDER BY batch_no) FRO
 is(value($node, 'SELECT trading.adopt()'), '0', 'what is ours can not be adopted');
 $node->append_conf('postgresql.conf', "trading_engine.route_dwell = '2min'\ntrading_engine.route_dwell_max = '1min'");
 $node->restart;
+is(value($node, 'SELECT trading.adopt()'), '0', 'right after a start neither');
 wait_for($node, 'SELECT reason LIKE $$%route_dwell%$$ FROM trading.stat_workers', 't', 'also when its worker does not start');
 is(value($node, 'SELECT trading.adopt()'), '0', 'which would give up what it has not sent');
 

@@ -11,7 +11,9 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 use TradingEngine;
 use TradingEngineFaults;
+use TradingEngineKafka;
 use TradingEngineNats;
+use TradingEngineReplay;
 use TradingEngineRun;
 
 my %strategy = (allowed_regimes => "trading.enum_labels('regime')", max_prediction_age_ms => 600000, signal_ttl_seconds => 3600);
@@ -36,7 +38,7 @@ sub primary
 {
 	my ($name, %o) = @_;
 	my $nats = TradingEngineNats->new("broker" . ++$brokers)->start;
-	my $node = engine($name, nats => $nats, lanes => $o{lanes} // 1, init => { allows_streaming => 1 });
+	my $node = engine($name, nats => $nats, lanes => $o{lanes} // 1, init => { allows_streaming => 1 }, conf => $o{conf} // {});
 	company($node, 'acme', users => ['ann'], strategy => \%strategy);
 	return ($node, $nats);
 }
@@ -61,6 +63,7 @@ sub promote
 }
 
 sub runs { my ($node) = @_; return wait_for($node, q{SELECT string_agg(DISTINCT state, ' ') FROM trading.stat_workers}, 'running', $node->name . ' runs'); }
+sub takes { my ($node, $states, $what) = @_; return wait_for($node, "SELECT state ~ '^($states)\$' FROM trading.lane_output", 't', $what); }
 sub heard { my ($nats, $number) = @_; return wait_until("$number messages at the broker", sub { $nats->messages('trading_output_0') == $number }); }
 
 # The first is heard, the second decides the same, finds out and is silent.
@@ -96,7 +99,11 @@ sub ended { $_->stop for @_; return; }
 
 	($node, $nats) = primary('silent2');
 	$standby = standby($node, 'heir2');
+	# As if the primary were about to be adopted: nobody has asked that of the standby.
+	value($node, 'UPDATE trading.lanes SET adopt_requested = true');
 	promote($node, $standby);
+	value($node, 'UPDATE trading.lanes SET adopt_requested = false');
+	is(value($standby, 'SELECT predecessor_epoch, adopt_requested FROM trading.lanes'), '0|f', 'its primary\'s request is not the standby\'s');
 	first_is_heard($standby, $node, $nats, 'a silent lane, the standby first');
 	ended($standby, $node, $nats);
 }
@@ -175,8 +182,43 @@ sub ended { $_->stop for @_; return; }
 	is(value($fourth, 'SELECT l.epoch - l.inherited_epoch FROM trading.lanes AS l'), '2', 'an epoch without output is nothing to inherit');
 	submit($fourth);
 	heard($nats, 2 + 2 * $backlog);
+	replay_is_live($fourth, 'replay over three promotions');
 	proven('after promotions in a row', $fourth, nats => $nats);
 	ended($fourth, $nats);
+}
+
+#----------------------------------------------------------------------
+# Output that goes to Kafka
+#----------------------------------------------------------------------
+
+SKIP:
+{
+	skip TradingEngineKafka::missing(), 1 if TradingEngineKafka::missing();
+	my $kafka = TradingEngineKafka->new('promotions')->start;
+	my ($node, $nats) = primary('by_kafka', conf => { $kafka->settings, quick_route() });
+	submit($node);
+	heard($nats, 1);
+	my $standby = standby($node, 'by_kafka2');
+	$nats->pause;
+	takes($node, 'KAFKA|HALF_OPEN', 'without NATS, the primary sends to Kafka');
+	submit($node) for 1 .. 5;
+	decided($node);
+	wait_until('Kafka has it', sub { $kafka->messages('trading.signals') >= 5 });
+	$node->wait_for_catchup($standby, 'replay');
+	$node->stop('immediate');
+	$standby->promote;
+	runs($standby);
+	submit($standby) for 1 .. 5;
+	decided($standby);
+	wait_until('Kafka has that, too', sub { $kafka->messages('trading.signals') >= 10 });
+	takes($standby, 'KAFKA|HALF_OPEN', 'by the same way as the primary');
+	$nats->resume;
+	takes($standby, 'NATS', 'NATS is back');
+	heard($nats, 11);
+	proven('after a promotion on Kafka', $standby, nats => $nats, kafka => $kafka);
+	is(value($standby, 'SELECT count(*) FROM (SELECT route_epoch, lag(route_epoch) OVER (PARTITION BY lane ORDER BY version) AS before FROM trading.routes) AS r WHERE route_epoch < before'), '0',
+		'route epochs go on');
+	ended($standby, $nats, $kafka);
 }
 
 done_testing();

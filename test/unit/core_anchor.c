@@ -302,6 +302,9 @@ static void promoted(void)
 	stored.predecessor_epoch = 2;
 	is_text(judge_output(), "TAIL_LOST", "all of which an adoption has settled");
 	ok(has(3, 0), "its own follows");
+	stored.predecessor_epoch = 0;
+	stored.inherited = (TePlace){2, 0};
+	is_text(judge_output(), "FOREIGN", "or one whose first message came when nothing was inherited");
 	start_output();
 	stored.inherited = (TePlace){2, 100};
 	seen.place = stored.last = stored.cursor = (TePlace){2, 100};
