@@ -1,13 +1,15 @@
 # Kafka with TLS, SCRAM and client certificates: the engine works with each; whatever is wrong is
 # said, in the log and in a view, by the name of its setting, and is over as soon as it is mended;
 # and no secret is ever shown.  The mock cluster speaks neither TLS nor SASL: with it only what is
-# found before, and that nothing is sent to a broker that isn't the right one.
+# found before, and that nothing is sent to a broker that isn't the right one.  Whose certificate has
+# expired is found in the handshake, before Kafka's protocol: with openssl's server.
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::Bin;
 
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -62,6 +64,23 @@ sub fails
 works('as it should be');
 
 my $folder = $kafka->{folder};
+$kafka->make_certificates if $mock;
+# The second is no Kafka either, but nothing is wrong with its certificate.
+for my $server ([ 'server.old.pem', ', check kafka_security_protocol and kafka_ca_file: .*certificate verify failed', 'a server whose certificate has expired' ],
+	[ 'server.pem', '(?!,)', 'a server that says nothing' ])
+{
+	my ($certificate, $complaint, $name) = @$server;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $said = '';
+	my $run = IPC::Run::start([ 'openssl', 's_server', '-accept', "127.0.0.1:$port", '-cert', "$folder/$certificate", '-key', "$folder/server.key" ],
+		'<', \undef, '>', \$said, '2>', \$said);
+	fails("cannot connect to 127.0.0.1:$port$complaint", $name, 'trading_engine.kafka_brokers' => "'127.0.0.1:$port'", 'trading_engine.kafka_security_protocol' => 'ssl',
+		'trading_engine.kafka_ca_file' => "'$folder/ca.pem'");
+	$run->kill_kill;
+}
+with('trading_engine.kafka_security_protocol' => 'plaintext', 'trading_engine.kafka_ca_file' => "''", $kafka->settings);
+works('the right server');
+
 my $password = spew("$folder/engine.password", "open-sesame\n");
 my $kept = "trading_engine.kafka_sasl_password_file";
 if ($mock)

@@ -101,7 +101,7 @@ sub write_file
 }
 
 # Two certificate authorities; of the first the server's certificate, with its key in one file, and
-# the engine's, one of them for the past; of the other a stranger's.
+# the engine's, one of each for the past; of the other a stranger's.
 sub make_certificates
 {
 	my ($self) = @_;
@@ -111,6 +111,7 @@ sub make_certificates
 		openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
 		printf 'subjectAltName=IP:127.0.0.1' > san
 		openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem
+		openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -extfile san -out server.old.pem
 		cat server.key server.pem ca.pem > keystore.pem
 		openssl req -newkey rsa:2048 -nodes -subj /CN=engine -keyout engine.key -out engine.csr
 		openssl x509 -req -in engine.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out engine.pem
