@@ -397,6 +397,7 @@ CREATE FUNCTION trading.set_lanes(lanes integer) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s'
 AS $$
 DECLARE
+	here record;
 	new_epoch bigint;
 	called_foreign boolean;
 BEGIN
@@ -409,12 +410,17 @@ BEGIN
 	LOCK TABLE trading.lanes IN ACCESS EXCLUSIVE MODE;
 	LOCK TABLE trading.inbox IN SHARE ROW EXCLUSIVE MODE; -- whoever is submitting comes before or after
 	-- A lane that isn't ours beyond doubt would go on in another epoch, beside the engine whose it is.
+	SELECT s.* INTO STRICT here FROM trading.this_system() AS s;
 	IF called_foreign OR EXISTS (SELECT FROM trading.lanes AS l WHERE l.adopt_requested
-		OR (l.system_identifier, l.database_oid, l.timeline, l.data_directory)
-		   IS DISTINCT FROM (SELECT (s.system_identifier, s.database_oid, s.timeline, s.data_directory) FROM trading.this_system() AS s))
+		OR (l.system_identifier, l.database_oid) <> (here.system_identifier, here.database_oid)
+		OR l.timeline >= here.timeline AND l.data_directory <> here.data_directory)
 	THEN
 		RAISE EXCEPTION 'the lanes belong to another installation'
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'See trading.adopt().';
+	END IF;
+	IF EXISTS (SELECT FROM trading.lanes AS l WHERE l.timeline < here.timeline) THEN
+		RAISE EXCEPTION 'the lanes haven''t run since the cluster was promoted or recovered'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Wait until they run, and try again: trading.stat_workers says what they wait for.';
 	END IF;
 	SELECT GREATEST(max(l.epoch), (SELECT max(b.epoch) FROM trading.batches AS b)) + 1 INTO new_epoch FROM trading.lanes AS l;
 	IF EXISTS (SELECT FROM trading.batches) THEN

@@ -155,7 +155,9 @@ sub ended { $_->stop for @_; return; }
 	$node->wait_for_catchup($second, 'replay');
 	$node->stop('immediate');
 	$second->promote;
-	is(value($second, 'SELECT pg_is_in_recovery()'), 'f', 'promoted without a broker');
+	wait_for($second, q{SELECT state FROM trading.stat_workers}, 'starting', 'promoted without a broker, the lane waits');
+	my (undef, undef, $error) = $second->psql('postgres', 'SELECT trading.set_lanes(2)');
+	like($error, qr/the lanes haven't run since the cluster was promoted/, 'and can not be cut anew, which would give up what waits');
 	$nats->resume;
 	runs($second);
 	heard($nats, 1 + $backlog);

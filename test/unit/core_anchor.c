@@ -304,7 +304,8 @@ static void promoted(void)
 	ok(has(3, 0), "its own follows");
 	stored.predecessor_epoch = 0;
 	stored.inherited = (TePlace){2, 0};
-	is_text(judge_output(), "FOREIGN", "or one whose first message came when nothing was inherited");
+	is_text(judge_output(), "FOREIGN",
+	        "or one whose first message came when nothing was inherited");
 	start_output();
 	stored.inherited = (TePlace){2, 100};
 	seen.place = stored.last = stored.cursor = (TePlace){2, 100};
