@@ -186,6 +186,14 @@ sub ended { $_->stop for @_; return; }
 	heard($nats, 2 + 2 * $backlog);
 	replay_is_live($fourth, 'replay over three promotions');
 	proven('after promotions in a row', $fourth, nats => $nats);
+
+	# As if the broker were away since two messages before the end of the epoch that it has inherited.
+	$nats->pause;
+	value($fourth, q{UPDATE trading.batches AS b SET publish_epoch = l.inherited_epoch, publish_seq = l.inherited_seq - 2 FROM trading.lanes AS l
+		WHERE b.batch_no = (SELECT max(batch_no) FROM trading.batches)});
+	my ($pid) = worker_pids($fourth);
+	value($fourth, "SELECT pg_terminate_backend($pid)");
+	wait_for($fourth, "SELECT state, outbox_pending - last_out_seq FROM trading.stat_workers WHERE pid <> $pid", 'running|2', 'what waits of two epochs is counted');
 	ended($fourth, $nats);
 }
 
