@@ -33,7 +33,7 @@ struct TePublisher
 	int64 stream_created; /* of NATS' output stream, and where the cursor is in it */
 	uint64 stream_seq;
 	TePlace inherited; /* where the epochs before ours ended */
-	TePlace deciding; /* released by the batch that is being stored; else that of the route */
+	TePlace deciding;  /* released by the batch that is being stored; else that of the route */
 	uint64 broker_epoch;
 	bool torn;        /* what comes next is lost; until the next anchor there is nothing to send */
 	bool busy;        /* there was more to do than one turn takes */
