@@ -498,6 +498,7 @@ void te_batch_discard(const TeLaneContext *lane)
 	te_waiting_settle(lane->waiting);
 	te_exposure_discard(lane->exposure);
 	te_candidates_reset(lane->candidates);
+	te_counts_discard(lane->counts);
 }
 
 static void count_committed(TeBatch *batch)
@@ -512,6 +513,7 @@ static void count_committed(TeBatch *batch)
 #undef ADD_COUNT
 	for (int i = 0; i < TE_OUTCOME_COUNT; i++)
 		te_count(&counters->outcomes[i], batch->counts.outcomes[i]);
+	te_counts_apply(batch->lane->counts);
 }
 
 void te_batch_store(TeBatch *batch, const char *inbox_snapshot)

@@ -15,6 +15,8 @@
 #define CONFIDENCES 101 /* hundredths, rounded down */
 #define CONFIDENCE_SLACK 1e-9
 
+#define STAGED_ROOM 1024 /* at first */
+
 typedef struct ConfidenceCounts
 {
 	char key[2 * (TE_ID_MAX + 1) + TE_SYMBOL_MAX + 1]; /* company, user and symbol, joined by '/' */
@@ -26,6 +28,10 @@ struct TeCounts
 	int lane;
 	TimestampTz minute; /* that is being counted; 0: nothing was counted yet */
 	HTAB *confidences;
+
+	/* What the batch adds one to, once it is committed. */
+	uint32 **staged;
+	Size staged_count, staged_room;
 };
 
 static const TeColumnSpec decision_columns[] = {
@@ -71,21 +77,25 @@ TeCounts *te_counts_create(int lane)
 
 	counts->lane = lane;
 	counts->confidences = hash_create("confidences", 64, &control, HASH_ELEM | HASH_STRINGS);
+	counts->staged_room = STAGED_ROOM;
+	counts->staged = MemoryContextAlloc(TopMemoryContext, STAGED_ROOM * sizeof(uint32 *));
 	return counts;
 }
 
-static void start_counting(TeCounts *counts)
+static inline void stage(TeCounts *counts, uint32 *count)
 {
-	if (counts->minute == 0)
-		counts->minute = this_minute();
+	if (counts->staged_count == counts->staged_room) {
+		counts->staged = repalloc_huge(counts->staged, 2 * counts->staged_room * sizeof(uint32 *));
+		counts->staged_room *= 2;
+	}
+	counts->staged[counts->staged_count++] = count;
 }
 
 void te_counts_decision(TeCounts *counts, TeTally *tally, const TeDecision *decision)
 {
-	start_counting(counts);
-	tally->counts[decision->outcome]++;
+	stage(counts, &tally->counts[decision->outcome]);
 	if (decision->rule_failed)
-		tally->rule_errors++;
+		stage(counts, &tally->rule_errors);
 }
 
 void te_counts_prediction(TeCounts *counts, const char *company_id, const char *user_id,
@@ -95,13 +105,26 @@ void te_counts_prediction(TeCounts *counts, const char *company_id, const char *
 	char key[sizeof(c->key)];
 	bool found;
 
-	start_counting(counts);
 	snprintf(key, sizeof(key), "%s/%s/%s", company_id, user_id, symbol);
 	c = hash_search(counts->confidences, key, HASH_ENTER, &found);
 	if (!found)
 		memset(c->counts, 0, sizeof(c->counts));
 	/* 0.29 * 100 is a little less than 29. */
-	c->counts[(int)(confidence * 100 + CONFIDENCE_SLACK)]++;
+	stage(counts, &c->counts[(int)(confidence * 100 + CONFIDENCE_SLACK)]);
+}
+
+void te_counts_apply(TeCounts *counts)
+{
+	if (counts->staged_count > 0 && counts->minute == 0)
+		counts->minute = this_minute();
+	for (Size i = 0; i < counts->staged_count; i++)
+		(*counts->staged[i])++;
+	counts->staged_count = 0;
+}
+
+void te_counts_discard(TeCounts *counts)
+{
+	counts->staged_count = 0;
 }
 
 bool te_counts_due(const TeCounts *counts)

@@ -151,6 +151,15 @@ is(value($node, 'SELECT count(*) - count(DISTINCT signal_id) FROM trading.signal
 wait_for_output($node, $nats);
 streams_match_table($node, $nats, 'at the end');
 
+# What is counted by the minute is written when the worker makes way for one with other settings.
+my $decided = value($node, 'SELECT evaluations, predictions FROM trading.stat_workers');
+my ($pid) = worker_pids($node);
+configure($node, 'trading_engine.publish_window' => 500);
+$node->reload;
+wait_for($node, "SELECT state FROM trading.stat_workers WHERE pid <> $pid", 'running', 'another worker runs');
+is(value($node, 'SELECT (SELECT sum(decisions) FROM trading.decision_counts), (SELECT sum(predictions) FROM trading.confidence_counts)'), $decided,
+	'what failed is not counted by the minute either');
+
 $node->stop;
 $nats->stop;
 done_testing();
