@@ -21,17 +21,15 @@ system(<<"SHELL") == 0 or die "no certificates\n" . slurp_file("$folder/log");
 cd '$folder' && exec >log 2>&1 && set -e
 for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=\$ca -keyout \$ca.key -out \$ca.pem; done
 printf 'subjectAltName=DNS:localhost' >names
-touch index
-printf '[ca]\\ndatabase=index\\nrand_serial=yes\\nnew_certs_dir=.\\ndefault_md=sha256\\nunique_subject=no\\npolicy=p\\n[p]\\ncommonName=supplied\\n' >ca.conf
 for name in server engine tester; do
 	subject=\$name
 	[ \$name != server ] || subject=localhost
 	openssl req -newkey rsa:2048 -nodes -subj /CN=\$subject -keyout \$name.key -out \$name.csr
 	openssl x509 -req -in \$name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out \$name.pem
-	openssl ca -batch -config ca.conf -name ca -cert ca.pem -keyfile ca.key -in \$name.csr -extfile names -startdate 20200101000000Z -enddate 20200102000000Z -out \$name.old.pem
 done
 cp server.pem in_use.pem
 SHELL
+expired($folder, $_, '-extfile', 'names') for qw(server engine tester);
 $ENV{SSL_CERT_FILE} = "$folder/ca.pem"; # of what the test itself does
 @ENV{qw(NATS_CERT NATS_KEY)} = ("$folder/tester.pem", "$folder/tester.key");
 

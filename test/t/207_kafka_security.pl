@@ -122,7 +122,7 @@ else
 	my %file = map { $_ => spew("$folder/engine_in_use.$_", slurp_file("$folder/engine.$_")) } qw(pem key);
 	with($kafka->certificate_settings, 'trading_engine.kafka_cert_file' => "'$file{pem}'", 'trading_engine.kafka_key_file' => "'$file{key}'");
 	works('a client certificate');
-	spew($file{pem}, slurp_file("$folder/old.pem"));
+	spew($file{pem}, slurp_file("$folder/engine.old.pem"));
 	fails('the certificate in kafka_cert_file expired at', 'an old certificate');
 	spew($file{pem}, slurp_file("$folder/server.pem"));
 	fails('the key in kafka_key_file is not that of the certificate in kafka_cert_file', 'another certificate');

@@ -26,6 +26,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use TradingEngineNkeys ();
 
 my @running;
 
@@ -106,17 +107,17 @@ sub make_certificates
 {
 	my ($self) = @_;
 	my $folder = $self->{folder};
-	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "cd '$folder' && {
+	PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "cd '$folder' && { set -e
 		for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=\$ca -keyout \$ca.key -out \$ca.pem; done
 		openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
 		printf 'subjectAltName=IP:127.0.0.1' > san
 		openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem
-		openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -extfile san -out server.old.pem
 		cat server.key server.pem ca.pem > keystore.pem
 		openssl req -newkey rsa:2048 -nodes -subj /CN=engine -keyout engine.key -out engine.csr
 		openssl x509 -req -in engine.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out engine.pem
-		openssl x509 -req -in engine.csr -CA other.pem -CAkey other.key -CAcreateserial -days 2 -out stranger.pem
-		openssl x509 -req -in engine.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -out old.pem; } > openssl.log 2>&1");
+		openssl x509 -req -in engine.csr -CA other.pem -CAkey other.key -CAcreateserial -days 2 -out stranger.pem; } > openssl.log 2>&1");
+	TradingEngineNkeys::expired($folder, 'server', '-extfile', 'san');
+	TradingEngineNkeys::expired($folder, 'engine');
 	return;
 }
 

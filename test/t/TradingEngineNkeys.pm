@@ -1,9 +1,11 @@
-# TradingEngineNkeys - NKeys and JWTs of NATS for a test, made with the openssl program.
+# TradingEngineNkeys - NKeys and JWTs of NATS, and certificates of the past, for a test, made with the
+# openssl program.
 #
 #	my $operator = nkey('operator');                 # seed, public, and what signs with it
 #	my $account = nkey('account');
 #	my $jwt = jwt($operator, $account, 'account', limits => { ... });
 #	spew($file, creds($user_jwt, $user));            # a file of credentials
+#	expired($folder, 'server', '-extfile', 'names');  # server.csr becomes server.old.pem, by ca.pem and ca.key
 #
 # An NKey is base32 over a type byte, the 32 bytes of an Ed25519 key, and a CRC-16; a seed has two
 # type bytes.  A JWT is signed by the key of whoever issues it.
@@ -18,7 +20,7 @@ use JSON::PP;
 use MIME::Base64 ();
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(nkey jwt creds spew);
+our @EXPORT = qw(nkey jwt creds spew expired);
 
 my %types = (operator => 14 << 3, account => 0, user => 20 << 3);
 my $seed_type = 18 << 3;
@@ -103,6 +105,27 @@ sub jwt
 			nats => { type => $type, version => 2, %nats } });
 	my $unsigned = spew("$issuer->{file}.unsigned", $text);
 	return "$text." . base64url(slurp_command("openssl pkeyutl -sign -inkey '$issuer->{file}' -rawin -in '$unsigned'"));
+}
+
+# Certificates that had expired long ago.  Only "openssl ca" makes them with every version of openssl.
+sub expired
+{
+	my ($folder, $name, @options) = @_;
+	spew("$folder/ca.conf", <<'CONF');
+[ca]
+database=index
+rand_serial=yes
+new_certs_dir=.
+default_md=sha256
+unique_subject=no
+policy=p
+[p]
+commonName=supplied
+CONF
+	system("cd '$folder' && touch index && openssl ca -batch -config ca.conf -name ca -cert ca.pem -keyfile ca.key -in $name.csr @options "
+		. "-startdate 20200101000000Z -enddate 20200102000000Z -out $name.old.pem >expired.log 2>&1") == 0
+	  or die "no expired certificate\n" . slurp_file("$folder/expired.log");
+	return;
 }
 
 # A file of credentials, as nsc writes it.
