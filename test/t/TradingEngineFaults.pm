@@ -210,12 +210,12 @@ sub finish_submitting
 	return;
 }
 
-# States of the lanes' outputs, by lane.
+# States of the lanes' outputs, by lane: of those that there are.
 sub route_state
 {
 	my ($node) = @_;
 	return asked($node, q{SELECT string_agg(state, ' ' ORDER BY lane) FROM (
-		SELECT DISTINCT ON (lane) lane, state FROM trading.routes ORDER BY lane, version DESC) AS r}) // '';
+		SELECT DISTINCT ON (r.lane) r.lane, r.state FROM trading.routes AS r JOIN trading.lanes USING (lane) ORDER BY r.lane, r.version DESC) AS r}) // '';
 }
 
 # Wait until every lane's output is in one of the states (a regular expression).
