@@ -75,7 +75,7 @@ wait_in($node, 'postgres', "SELECT count(*) FROM trading.stat_workers WHERE lane
 	1, 'the new launcher looks after the lanes of the old one');
 
 kill_worker($node, 1);
-ok($node->poll_query_until('postgres', $lanes_running, 2), 'lanes are back after kill -9 of one and the crash restart');
+wait_for($node, $lanes_running, 2, 'lanes are back after kill -9 of one and the crash restart');
 
 # --- number of lanes ------------------------------------------------------------------
 

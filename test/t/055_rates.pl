@@ -147,7 +147,7 @@ wait_for_lanes($node);
 %counted = ();
 is(decided(), 'SIGNAL 0.5 1', 'prices are there again after a restart');
 my $killed = kill_worker($node, 0);
-$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM trading.stat_workers WHERE pid <> $killed") or die "no worker comes back\n";
+comes_true($node, "count(*) = 1 FROM trading.stat_workers WHERE pid <> $killed") or die "no worker comes back\n";
 %counted = ();
 is(decided(), 'SIGNAL 0.5 1', 'and after a kill');
 $now += 300 * $second + 1;

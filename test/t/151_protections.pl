@@ -74,7 +74,7 @@ sub trade
 sub crash
 {
 	my $was = kill_worker($node, 0);
-	$node->poll_query_until('postgres', "SELECT state = 'running' AND pid <> $was FROM trading.stat_workers") or die 'no recovery';
+	comes_true($node, "state = 'running' AND pid <> $was FROM trading.stat_workers") or die 'no recovery';
 	return;
 }
 

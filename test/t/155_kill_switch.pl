@@ -217,7 +217,7 @@ clean('under load');
 	my %halted = halt('acme/bob');
 	kill_worker($node, $lane{acme});
 	$nats->start;
-	$node->poll_query_until('postgres', 'SELECT true') or die 'no recovery';
+	comes_true($node, 'true') or die 'no recovery';
 	wait_for_lanes($node);
 	all_sent('the lanes are back after a crash');
 	is(left_above(\%halted, sub { $_[0]{user} eq 'bob' }), 0, 'a crash lets nothing of the scope through');
@@ -348,7 +348,7 @@ is(receivers($id), $everybody, 'everything');
 sub recovered
 {
 	my ($worker) = @_;
-	$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM trading.stat_workers WHERE state = 'running' AND pid <> $worker") or die 'no recovery';
+	comes_true($node, "count(*) = 2 FROM trading.stat_workers WHERE state = 'running' AND pid <> $worker") or die 'no recovery';
 	return;
 }
 

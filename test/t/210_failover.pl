@@ -195,7 +195,7 @@ sub killed_in
 		value($node, "SELECT count(*) FROM trading.routes WHERE lane = 0 AND version > $version AND state = '$state'") > 0 });
 	my $killed = kill_worker($node, 0);
 	# The server goes down a moment later.
-	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $killed") or die 'no recovery';
+	comes_true($node, "count(*) = 0 FROM pg_stat_activity WHERE pid = $killed") or die 'no recovery';
 	wait_for_lanes($node);
 	return;
 }

@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use TradingEngineNats;
 
-our @EXPORT = qw(engine configure company wait_for wait_for_lanes value asked shared_folder
+our @EXPORT = qw(engine configure company wait_for comes_true wait_for_lanes value asked shared_folder
   worker_pids kill_worker streams_match_table);
 
 # The folder with data/ and vectors/, or undef.
@@ -98,6 +98,20 @@ sub wait_for
 		sleep 0.05;
 	} while (time() < $end);
 	is($out // "error: $err", $expected, $name);
+	return 0;
+}
+
+# Wait until a condition is true, also while the server isn't there: poll_query_until may end by a
+# broken pipe then.
+sub comes_true
+{
+	my ($node, $condition) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	while (time() < $end)
+	{
+		return 1 if (asked($node, "SELECT $condition") // '') eq 't';
+		sleep 0.05;
+	}
 	return 0;
 }
 
