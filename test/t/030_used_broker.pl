@@ -20,7 +20,7 @@ sub submit
 sub started
 {
 	my ($name, $nats) = @_;
-	my $node = engine($name, nats => $nats, lanes => 1);
+	my $node = engine($name, nats => $nats, lanes => 1, used_broker => 1);
 	company($node, 'acme', strategy => { allowed_regimes => "'{UNKNOWN}'", max_prediction_age_ms => 600000 });
 	return $node;
 }

@@ -63,7 +63,7 @@ is_deeply([ map { $_->{sha256} } @after[0, 1] ], [ map { $_->{sha256} } @before 
 is(value($node, 'SELECT sent, missing, transport FROM trading.resend(0, 1, 4)'), '4|0|NATS', 'and it can be sent again');
 
 # Somebody else's output.
-my $other = engine('other', conf => { 'trading_engine.nats_url' => "'" . $nats->url . "'", 'trading_engine.subject_prefix' => "'desk.eu'",
+my $other = engine('other', used_broker => 1, conf => { 'trading_engine.nats_url' => "'" . $nats->url . "'", 'trading_engine.subject_prefix' => "'desk.eu'",
 	'trading_engine.input_stream' => "'desk_in'", 'trading_engine.output_stream' => "'desk_out'" }, lanes => 1);
 wait_for($other, 'SELECT state FROM trading.stat_workers', 'foreign', 'two databases with the same names: one is foreign');
 use_names($other, 'other');

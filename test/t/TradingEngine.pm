@@ -28,7 +28,8 @@ sub shared_folder
 }
 
 # A running cluster with the extension in database postgres.  Options: nats (its broker; none: SQL
-# only), conf (settings), extension (0: don't create it), preload (0: leave it out), lanes, init,
+# only), conf (settings), extension (0: don't create it), preload (0: leave it out), lanes, used_broker
+# (1: lanes are there from the start, for a broker with output of another database), init,
 # repeats (0: tiers keep their duplicate window and number of positions; else like predictions, as
 # most tests send them, become as many signals).
 sub engine
@@ -48,11 +49,13 @@ sub engine
 	$node->start;
 	if ($o{extension} // 1)
 	{
-		$node->safe_psql('postgres', 'CREATE EXTENSION trading_engine');
+		# On a broker that has somebody else's output, lanes are foreign before they can be cut anew.
+		my $lanes = $o{used_broker} ? "SELECT trading.set_lanes($o{lanes});" : '';
+		$node->safe_psql('postgres', "BEGIN; CREATE EXTENSION trading_engine; $lanes COMMIT");
 		$node->safe_psql('postgres', 'DELETE FROM trading.instrument_sessions') unless $o{sessions};
 		$node->safe_psql('postgres', 'UPDATE trading.tiers SET duplicate_window_seconds = 0, max_position_count = 10000')
 		  if $o{repeats} // 1;
-		$node->safe_psql('postgres', "SELECT trading.set_lanes($o{lanes})") if defined $o{lanes};
+		$node->safe_psql('postgres', "SELECT trading.set_lanes($o{lanes})") if defined $o{lanes} && !$o{used_broker};
 		wait_for_lanes($node) if $o{preload} // 1;
 		wait_for_streams($node) if $o{nats} && $o{nats}{pid};
 	}
