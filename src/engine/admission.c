@@ -305,7 +305,6 @@ static void refuse(TeBatch *batch, TeArrival *a, const char *detail)
 /* A message that has no effect.  What is read again was dealt with when it came first. */
 static void note_verdict(TeBatch *batch, TeArrival *a, TeAdmitVerdict verdict)
 {
-
 	te_batch_note_read(batch, &a->input);
 	if (a->input.repeat)
 		return;

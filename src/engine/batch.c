@@ -508,11 +508,15 @@ static void count_committed(TeBatch *batch)
 	batch->counts.batches = 1;
 	batch->counts.predictions = (uint64)batch->predictions;
 	batch->counts.signals = (uint64)batch->signals;
-#define ADD_COUNT(name) te_count(&counters->name, batch->counts.name);
+	/* Most are zero, and an atomic addition isn't free. */
+#define ADD_COUNT(name)                                                                            \
+	if (batch->counts.name > 0)                                                                    \
+		te_count(&counters->name, batch->counts.name);
 	TE_LANE_COUNTERS(ADD_COUNT)
 #undef ADD_COUNT
 	for (int i = 0; i < TE_OUTCOME_COUNT; i++)
-		te_count(&counters->outcomes[i], batch->counts.outcomes[i]);
+		if (batch->counts.outcomes[i] > 0)
+			te_count(&counters->outcomes[i], batch->counts.outcomes[i]);
 	te_counts_apply(batch->lane->counts);
 }
 
