@@ -179,11 +179,8 @@ replay_is_live($node, 'changes');
 # Restarts, and another number of lanes
 #----------------------------------------------------------------------
 
-my $killed = kill_worker($node, 0);
-wait_until('the lanes have other workers', sub {
-	my ($status, $pids) = $node->psql('postgres', q{SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type = 'trading_engine lane'});
-	return defined $status && $status == 0 && $pids =~ /^\d+ \d+$/ && $pids !~ /\b$killed\b/;
-});
+kill_worker($node, 0);
+wait_for_lanes($node);
 publish_to('_all', '_all');
 wait_for_input($node, $nats);
 change(qq{UPDATE trading.strategies SET min_confidence_threshold = 0.66 WHERE $gus});

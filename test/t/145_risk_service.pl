@@ -354,8 +354,7 @@ stop_service();
 is(outcome(signal(0.2)), 'ERROR_FALLBACK 0.2', 'what was known of a company counts when the service is gone');
 is(outcome(signal(0, 'birch')), 'ERROR_FALLBACK RISK_REJECTED', 'each has its own');
 kill_worker($node, 0);
-$node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trading.stat_transports})
-  or die "the lane does not come back\n";
+comes_true($node, q{bool_and(state = 'ready') FROM trading.stat_transports}) or die "the lane does not come back\n";
 $s = signal(0.2);
 is(outcome($s), 'ERROR_FALLBACK 0.2', 'a new worker knows it, too');
 cmp_ok(abs($s->{stop_loss} - 1.099), '<', 1e-9, 'the stop as well');

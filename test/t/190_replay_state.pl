@@ -31,7 +31,7 @@ sub count_of { my ($outcome) = @_; return value($node, "SELECT COALESCE(sum($out
 my @input = ('--start', '2012-02-01T00:00:00Z', '--bars', 5000, '--seed', 4, 'GBPUSD');
 my $run = start_prediction($nats, @input);
 wait_until('the lanes are under way', sub { value($node, 'SELECT count(*) FROM trading.batches') > 20 });
-my $killed = kill_worker($node, 0);
+kill_worker($node, 0);
 finish_prediction($run);
 wait_for_input($node, $nats, 300);
 

@@ -18,7 +18,7 @@ use Time::HiRes qw(sleep time);
 use TradingEngineNats;
 
 our @EXPORT = qw(engine configure company wait_for comes_true wait_for_lanes value asked shared_folder
-  worker_pids kill_worker streams_match_table);
+  worker_pids wait_for_end kill_worker streams_match_table);
 
 # The folder with data/ and vectors/, or undef.
 sub shared_folder
@@ -76,9 +76,9 @@ sub value { my ($node, $sql) = @_; return $node->safe_psql('postgres', $sql); }
 # standard input, which psql doesn't read when it has no connection.
 sub asked
 {
-	my ($node, $sql, $error) = @_;
+	my ($node, $sql, $error, $database) = @_;
 	my ($out, $err) = ('', '');
-	IPC::Run::run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ],
+	IPC::Run::run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database // 'postgres'), '-c', $sql ],
 		'<', \undef, '>', \$out, '2>', \$err);
 	$$error = $err if $error;
 	return undef if $? != 0;
@@ -122,17 +122,17 @@ sub comes_true
 sub wait_for_lanes
 {
 	my ($node, $database, $seconds) = @_;
-	$database //= 'postgres';
 	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
 	my ($lanes, $workers) = ('?', '?');
 	while (time() < $end)
 	{
-		(undef, $lanes) = $node->psql($database, 'SELECT count(*) FROM trading.lanes');
-		$workers = scalar worker_pids($node, $database);
-		return if ($lanes // '') ne '' && $lanes > 0 && $workers == $lanes;
+		my $found = asked($node, q{SELECT count(*), (SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND backend_type = 'trading_engine lane') FROM trading.lanes}, undef, $database);
+		($lanes, $workers) = split /\|/, $found if defined $found;
+		return if $lanes ne '?' && $lanes > 0 && $workers == $lanes;
 		sleep 0.05;
 	}
-	die "$workers workers for $lanes lanes of database $database\n";
+	die "$workers workers for $lanes lanes of database " . ($database // 'postgres') . "\n";
 }
 
 # Every lane that isn't foreign has found or made its streams.
@@ -160,13 +160,28 @@ sub worker_pids
 	return split /\n/, $pids;
 }
 
-# kill -9 a lane's worker; PostgreSQL restarts itself, as after any crash of a process.
+# Wait until processes of servers are gone: their postmaster knows, if it lives.
+sub wait_for_end
+{
+	my (@pids) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	while (grep { kill 0, $_ } @pids)
+	{
+		die "processes @pids don't end\n" if time() > $end;
+		sleep 0.01;
+	}
+	return;
+}
+
+# kill -9 a lane's worker; PostgreSQL restarts itself, as after any crash of a process.  It has begun
+# to when this returns, so that an answer to a query is one of afterwards.
 sub kill_worker
 {
 	my ($node, $lane) = @_;
 	my @pids = worker_pids($node);
 	die "no worker for lane $lane" unless defined $pids[$lane];
 	kill 'KILL', $pids[$lane];
+	wait_for_end($pids[$lane]);
 	return $pids[$lane];
 }
 

@@ -299,12 +299,7 @@ sub kill_server
 	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
 	$node->kill9;
 	kill 'KILL', @children;
-	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
-	while (grep { kill 0, $_ } @children)
-	{
-		die "processes of a killed server are still there\n" if time() > $end;
-		sleep 0.05;
-	}
+	wait_for_end(@children);
 	return;
 }
 
