@@ -38,11 +38,10 @@ sub decided
 	%f = (symbol => 'EURUSD', price => 1.1, direction => 'BUY', %f);
 	my ($id, $batch) = ('p' . ++$predictions, 'b' . ++$batches);
 	my $target = $f{price} * ($f{direction} eq 'BUY' ? 1.01 : 0.99);
-	my $before = sql('SELECT COALESCE(sum(messages), 0) FROM trading.stat_workers');
 	sql("SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '$user', 'batch_id', '$batch', 'producer_id', 'model', "
 		  . "'generated_at', to_timestamp($now / 1e6), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', '$id', 'symbol', '$f{symbol}', "
 		  . "'current_price', $f{price}, 'predicted_price', $target, 'direction', '$f{direction}', 'confidence', 0.9, 'generated_at', to_timestamp($now / 1e6)))))");
-	$node->poll_query_until('postgres', "SELECT sum(messages) > $before FROM trading.stat_workers") or die 'not decided';
+	comes_true($node, "EXISTS (SELECT FROM trading.prediction_batches WHERE batch_id = '$batch')") or die 'not decided';
 	($newest) = split /\|/, sql("SELECT signal_id FROM trading.signals WHERE prediction_id = '$id'");
 	return sql("SELECT CASE outcome WHEN 'SIGNAL' THEN 'SIGNAL' ELSE COALESCE(cancellation_reason, outcome) END FROM trading.signals WHERE prediction_id = '$id'");
 }

@@ -20,7 +20,7 @@ sub health { my ($node, $check) = @_; return value($node, "SELECT status || ': '
 my $node = engine('plain');
 is(value($node, q{SELECT string_agg(job, ' ') FROM trading.jobs WHERE job NOT IN ('rollup', 'score', 'weigh')}), 'partitions retention measure adjust', 'jobs are listed');
 like(health($node, 'job measure'), qr/^WARN: never run/, 'jobs that never run show');
-is(health($node, 'lane 0'), 'OK: running', 'a lane that runs is fine');
+wait_for($node, q{SELECT status || ': ' || detail FROM trading.health() WHERE "check" = 'lane 0'}, 'OK: running', 'a lane that runs is fine');
 is(health($node, 'nats of lane 0'), 'WARN: not configured: input comes by SQL alone, and signals stay in their table', 'no broker is worth a word');
 is(health($node, 'partitions'), 'OK: made until tomorrow or later', 'partitions are there');
 
@@ -56,7 +56,8 @@ wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 
 is(value($node, q{SELECT last_status FROM trading.jobs WHERE job = 'measure'}), 'RUNNING', 'a run is seen while it goes on');
 $node->safe_psql('postgres', q{CALL trading.run_job('measure')});
 like(value($node, q{SELECT status || ' ' || result FROM trading.job_runs ORDER BY run_id DESC LIMIT 1}), qr/^SKIPPED process \d+ is still running it$/, 'it is not run twice at once');
-$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CALL%'});
+# Told that it ends, psql is gone before the session is.
+is(value($node, q{SELECT pg_terminate_backend(pid, 180000) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CALL%'}), 't', 'its session ends');
 $run->finish;
 like(health($node, 'job measure'), qr/^FAIL: LOST at .*: its session ended$/, 'a run whose session is gone is lost');
 $locker->query_safe('ROLLBACK');

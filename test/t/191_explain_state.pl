@@ -27,20 +27,10 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 my $now = sql("SELECT extract(epoch FROM timestamptz '2026-03-04 12:00Z')");
 my ($batches, $reports) = (0, 0);
 
-sub decided_all
-{
-	my ($before) = @_;
-	$node->poll_query_until('postgres', "SELECT sum(messages) > $before FROM trading.stat_workers") or die 'not decided';
-	return;
-}
-
-sub messages { return sql('SELECT COALESCE(sum(messages), 0) FROM trading.stat_workers'); }
-
 # A message of predictions [id, price, direction] for a user; waits until it is decided.
 sub submit
 {
 	my ($user, @list) = @_;
-	my $before = messages();
 	my $batch = 'b' . ++$batches;
 	sql("SELECT trading.submit(jsonb_build_object('company_id', 'acme', 'user_id', '$user', 'batch_id', '$batch', 'producer_id', 'model', "
 		  . "'generated_at', to_timestamp($now), 'predictions', jsonb_build_array(" . join(', ', map {
@@ -48,7 +38,7 @@ sub submit
 			my $target = $price * ($direction eq 'BUY' ? 1.01 : 0.99);
 			"jsonb_build_object('prediction_id', '$id', 'symbol', 'EURUSD', 'current_price', $price, 'predicted_price', $target, "
 			  . "'direction', '$direction', 'confidence', 0.9, 'generated_at', to_timestamp($now))" } @list) . ')))');
-	decided_all($before);
+	comes_true($node, "EXISTS (SELECT FROM trading.prediction_batches WHERE batch_id = '$batch')") or die 'not decided';
 	return;
 }
 

@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use TradingEngineNats;
 
-our @EXPORT = qw(engine configure company wait_for comes_true wait_for_lanes value asked shared_folder
+our @EXPORT = qw(engine configure company wait_for wait_for_log comes_true wait_for_lanes value asked shared_folder
   worker_pids wait_for_end kill_worker streams_match_table);
 
 # The folder with data/ and vectors/, or undef.
@@ -104,6 +104,24 @@ sub wait_for
 	return 0;
 }
 
+# Wait until a server's log, from an offset on, matches so many times (1), and make it a test: what it writes about
+# may be seen before it is written.
+sub wait_for_log
+{
+	my ($node, $pattern, $name, %o) = @_;
+	my $times = $o{times} // 1;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $found = 0;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	do
+	{
+		$found = () = slurp_file($node->logfile, $o{offset} // 0) =~ /$pattern/g;
+		return pass($name) if $found == $times;
+		sleep 0.05;
+	} while ($found < $times && time() < $end);
+	return is($found, $times, "$name: $pattern");
+}
+
 # Wait until a condition is true, also while the server isn't there: poll_query_until may end by a
 # broken pipe then.
 sub comes_true
@@ -118,7 +136,7 @@ sub comes_true
 	return 0;
 }
 
-# Every lane of a database has a worker that has reached its loop.
+# Every lane of a database has a worker.
 sub wait_for_lanes
 {
 	my ($node, $database, $seconds) = @_;
@@ -139,8 +157,8 @@ sub wait_for_lanes
 sub wait_for_streams
 {
 	my ($node) = @_;
-	$node->poll_query_until('postgres', q{
-		SELECT NOT EXISTS (
+	comes_true($node, q{
+		NOT EXISTS (
 			SELECT FROM trading.lanes AS l
 			  LEFT JOIN trading.stat_workers AS w ON w.lane = l.lane AND w.datname = current_database()
 			  LEFT JOIN trading.stat_transports AS t ON t.lane = l.lane AND t.datname = current_database()
