@@ -17,6 +17,16 @@ my $node = engine('performance', nats => $nats, lanes => 2, conf => { 'trading_e
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
+# A session beside the others, whose statements it doesn't have to be given: to be finished.
+sub session
+{
+	my ($statements) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir('session') . '/sql';
+	append_to_file($file, $statements);
+	return IPC::Run::start([ $node->installed_command('psql'), '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $file ],
+		'<', \undef, '>', '/dev/null');
+}
+
 #----------------------------------------------------------------------
 # Trades
 #----------------------------------------------------------------------
@@ -52,11 +62,13 @@ sql(q{
 	$$;
 
 	-- A late execution changes what a trade made and when; some are opened again, some are gone.
-	CREATE FUNCTION change_trades(share float8) RETURNS void LANGUAGE sql AS $$
+	-- Of several writers each has its trades, as lanes do.
+	CREATE FUNCTION change_trades(share float8, writer integer DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
 		UPDATE trading.trades SET state = 'CLOSED', filled = 1, closed = 1, profit = COALESCE(profit, 0) - 1.5,
-			closed_at = decided_at + random() * interval '4 days', r_multiple = NULL WHERE random() < share;
-		UPDATE trading.trades SET state = 'OPEN', closed = 0 WHERE state = 'CLOSED' AND random() < share / 2;
-		DELETE FROM trading.trades WHERE random() < share / 3;
+			closed_at = decided_at + random() * interval '4 days', r_multiple = NULL
+		 WHERE random() < share AND (hashtext(signal_id::text) & 1 = writer) IS NOT FALSE;
+		UPDATE trading.trades SET state = 'OPEN', closed = 0 WHERE state = 'CLOSED' AND random() < share / 2 AND (hashtext(signal_id::text) & 1 = writer) IS NOT FALSE;
+		DELETE FROM trading.trades WHERE random() < share / 3 AND (hashtext(signal_id::text) & 1 = writer) IS NOT FALSE;
 	$$;
 
 	-- The same figures once more, from the trades alone and with what SQL has.
@@ -202,8 +214,8 @@ is(sql(q{
 # Writers and several roll_up at the same time.
 {
 	my @sessions = map { my $n = $_;
-		my ($in, $out, $err) = ($n < 2 ? 'SELECT trading.roll_up();' x 12 : join('', map { "SELECT setseed(0.$n$_); SELECT make_trades(15), change_trades(0.003);" } 1 .. 9), '', '');
-		IPC::Run::start([ $node->installed_command('psql'), '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err); } 0 .. 3;
+		session($n < 2 ? "SELECT trading.roll_up();\n" x 12
+			: join '', map { "SELECT setseed(0.$n$_);\nSELECT make_trades(15), change_trades(0.003, $n & 1);\n" } 1 .. 9) } 0 .. 3;
 	my $failed = grep { !$_->finish } @sessions;
 	is($failed, 0, 'nobody who writes trades or rolls up fails');
 	is(sql('SELECT disagreements()'), 'many', 'what they leave agrees with plain SQL');
@@ -257,8 +269,7 @@ send_own() for 1, 2;
 # In small slices, by two at a time, one of which is killed or rolls back.
 for my $round (1 .. 4)
 {
-	my ($in, $out, $err) = ('BEGIN; SELECT trading.score_predictions(150); ROLLBACK; SELECT trading.score_predictions(150); SELECT pg_terminate_backend(pg_backend_pid());', '', '');
-	my $other = IPC::Run::start([ $node->installed_command('psql'), '-XqAt', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err);
+	my $other = session("BEGIN;\nSELECT trading.score_predictions(150);\nROLLBACK;\nSELECT trading.score_predictions(150);\nSELECT pg_terminate_backend(pg_backend_pid());\n");
 	sql('SELECT trading.score_predictions(100)');
 	$other->finish;
 }

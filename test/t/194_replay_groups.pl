@@ -6,11 +6,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
-use IPC::Run;
 use Test::More;
 use TradingEngine;
 use TradingEngineNats;
 use TradingEngineReplay;
+use TradingEngineRisk;
 
 my $nats = TradingEngineNats->new('groups')->start;
 my $node = engine('groups', nats => $nats, lanes => 1, repeats => 0, conf => { 'trading_engine.clock' => 'input',
@@ -31,23 +31,29 @@ SELECT 'acme', 'u' || n, 'main', 0.65, 0.1, $values FROM generate_series(1, 5200
  UNION ALL SELECT 'acme', 'ann', s, 0.7, 0.1, $values FROM unnest('{second,third}'::text[]) AS s;
 SQL
 wait_for($node, "SELECT strategies || ' ' || pending_changes FROM trading.stat_workers", '5203 0', 'all strategies are in the cache');
-my ($log, $service) = ('');
-$service = IPC::Run::start([ 'risk_service', '--url', $nats->url, '--quiet' ], '<', \undef, '>', \$log, '2>&1');
-IPC::Run::pump($service) until $log =~ /listening/;
+use_service($nats);
 
-# Monday noon; two predictions of which the second says the same as the first.
+# Monday noon; two predictions of which the second says the same as the first.  A risk service that isn't given
+# the processor may not answer five thousand questions in a second: then once more, when all of that has expired.
 my $noon = 1767614400;
-$nats->publish($nats->batch(generated_at => $noon * 1_000_000,
-	predictions => [ map { $nats->prediction(prediction_id => $_, confidence => 0.9) } qw(p1 p2) ]));
-wait_for($node, 'SELECT input_seq FROM trading.batches ORDER BY batch_no DESC LIMIT 1', $nats->messages('trading_input'), 'the predictions are read', 300);
-IPC::Run::signal($service, 'TERM');
-IPC::Run::finish($service);
+my $try = 0;
+my $of_try;
+do
+{
+	$try++;
+	$of_try = "prediction_id IN ('p1', 'p2') AND generated_at = to_timestamp($noon)";
+	$nats->publish($nats->batch(generated_at => $noon * 1_000_000,
+		predictions => [ map { $nats->prediction(prediction_id => $_, confidence => 0.9) } qw(p1 p2) ]));
+	wait_for($node, 'SELECT input_seq FROM trading.batches ORDER BY batch_no DESC LIMIT 1', $nats->messages('trading_input'), 'the predictions are read', 300);
+	$noon += 86400;
+} until (value($node, "SELECT count(*) FROM trading.signals WHERE $of_try AND risk_status <> 'ASSESSED'") == 0 || $try == 10);
+stop_service();
 
-is(value($node, "SELECT count(DISTINCT batch_no), count(*) FROM trading.signals WHERE prediction_id = 'p1'"), '1|5203', 'a batch of more than one group');
-is(value($node, q{SELECT string_agg(strategy_id || ' ' || prediction_id || ' ' || outcome || ' ' || (ordinal / 5000), ', ' ORDER BY ordinal) FROM trading.signals WHERE user_id = 'ann'}),
+is(value($node, "SELECT count(DISTINCT batch_no), count(*) FROM trading.signals WHERE $of_try AND prediction_id = 'p1'"), '1|5203', 'a batch of more than one group');
+is(value($node, qq{SELECT string_agg(strategy_id || ' ' || prediction_id || ' ' || outcome || ' ' || (ordinal / 5000), ', ' ORDER BY ordinal) FROM trading.signals WHERE user_id = 'ann' AND $of_try}),
 	'main p1 RISK_REJECTED 0, second p1 SIGNAL 1, third p1 SIGNAL 1, main p2 RISK_REJECTED 1',
 	'what was turned down is no longer there for the next group, and can be said again');
-is(value($node, q{SELECT string_agg(trading.decision_inputs(inputs) #>> '{account,open_positions}', ' ' ORDER BY ordinal) FROM trading.signals WHERE user_id = 'ann'}),
+is(value($node, qq{SELECT string_agg(trading.decision_inputs(inputs) #>> '{account,open_positions}', ' ' ORDER BY ordinal) FROM trading.signals WHERE user_id = 'ann' AND $of_try}),
 	'0 0 1 2', 'open positions as each of them saw them');
 replay_is_live($node, 'two groups');
 is(differences($node, q{user_id = 'ann'}, company_id => q{'acme'}, user_id => q{'ann'}), '0|0', 'of one user alone');
