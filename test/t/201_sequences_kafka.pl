@@ -22,7 +22,7 @@ my $node = engine('both', nats => $nats, lanes => 1, conf => {
 	'trading_engine.restart_delay' => '100ms',
 	$kafka->settings,
 	'trading_engine.gap_request_after' => 100,
-	'trading_engine.gap_wait' => 60000,
+	'trading_engine.gap_wait' => 600000,
 });
 company($node, 'acme', users => ['ann'],
 	strategy => { max_prediction_age_ms => 86400000, allowed_regimes => "trading.enum_labels('regime')" });
@@ -87,12 +87,7 @@ wait_for($node, q{SELECT string_agg(concat_ws(' ', source, input_seq, reason), '
 
 $nats->publish(message(7));
 my $request;
-for (1 .. 200)
-{
-	($request) = grep { $_->{envelope}{payload}{from} == 6 } eval { $kafka->dump('trading.control') };
-	last if $request;
-	select undef, undef, undef, 0.1;
-}
+wait_until('it is asked for', sub { ($request) = grep { $_->{envelope}{payload}{from} == 6 } eval { $kafka->dump('trading.control') }; return $request });
 is($request->{key}, 'model', 'Kafka\'s control topic has the requests for what is missing, by producer');
 is_deeply([ @{ $request->{envelope}{payload} }{qw(producer_id from to)} ], [ 'model', 6, 6 ], 'they say what')
   or diag(explain($request));
@@ -161,6 +156,9 @@ is(value($node, 'SELECT count(*) FROM trading.dead_letters'), 2, 'and no dead le
 #----------------------------------------------------------------------
 
 wait_for($node, 'SELECT bool_and(done = resume) FROM trading.input_positions', 't', 'nothing waits');
+# Repetitions may be behind what has taken effect.
+wait_for_input($node, $nats);
+wait_for($node, q{SELECT sum(done) FROM trading.input_positions WHERE source ~ '^kafka:trading.predictions/'}, $kafka->messages('trading.predictions'), 'nor is anything unread');
 wait_for_output($node, $nats);
 my $duplicates = value($node, 'SELECT duplicates FROM trading.stat_workers');
 value($node, 'SELECT trading.set_lanes(2)');

@@ -67,7 +67,7 @@ wait_for($node, signals_of('pound'), 1, 'and takes effect');
 $nats->publish($pound);
 wait_for_input($node, $nats);
 is(value($node, signals_of('pound')), 1, 'a repeat of it has none');
-is(value($node, 'SELECT sum(duplicates) FROM trading.stat_workers'), 1, 'and is counted');
+wait_for($node, 'SELECT sum(duplicates) FROM trading.stat_workers', 1, 'and is counted');
 
 # What can't be.
 like((retry('00000000-0000-0000-0000-000000000000'))[2], qr/there is no dead letter/, 'an unknown id is an error');

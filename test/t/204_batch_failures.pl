@@ -74,6 +74,7 @@ sub fail_and_store
 	my ($place, $made, $memory, @messages) = @_;
 	my ($table, $how) = @$place;
 	my $name = $how =~ /CONSTRAINT/ ? 'the end' : $table;
+	wait_until('all is counted', sub { (asked($node, $counts) // '') eq stored() });
 	my ($before, $stood, $remembered, $counted) = (rows(keys %$made), position(), value($node, $memory), counted());
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
@@ -106,7 +107,7 @@ for my $place (places(\%predicted, 'signals'))
 	$at += 600_000_000;
 	my $name = fail_and_store($place, \%predicted, 'SELECT parked, reserved FROM trading.stat_workers',
 		$nats->tick(at => $at), batch(1), batch(3), { subject => 'trading.predictions.acme._all', hex => '00' });
-	is(value($node, 'SELECT parked FROM trading.stat_workers'), 1, "after $name: one waits");
+	wait_for($node, 'SELECT parked FROM trading.stat_workers', 1, "after $name: one waits");
 	$nats->publish(batch(2));
 	wait_for($node, "SELECT string_agg(producer_seq::text, ' ' ORDER BY batch_no, position) FROM trading.prediction_batches WHERE producer_epoch = " . ($epoch + $round),
 		'1 2 3', "after $name: sequences go on");
