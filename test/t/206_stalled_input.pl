@@ -24,24 +24,22 @@ sub stalls
 	my ($where, $transport) = @_;
 	return value($where, "SELECT input_stalled_since IS NOT NULL, input_stalls FROM trading.stat_transports WHERE transport = '$transport'");
 }
-sub health { my ($where) = @_; return value($where, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'input of lane 0'}); }
-sub logged { my ($where, $what) = @_; my @found = slurp_file($where->logfile) =~ /$what/g; return scalar @found; }
-
+my $health = q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'input of lane 0'};
 sub stall_ends
 {
 	my ($where, $transport, $source) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_for($where, "SELECT input_stalled_since IS NULL AND input_pending = 0 FROM trading.stat_transports WHERE transport = '$transport'", 't', "$transport: it is over");
 	is(stalls($where, $transport), 'f|1', "$transport: it is counted once");
-	is(health($where), 'OK|it moves; messages not yet applied: 0', "$transport: trading.health() is content");
-	is(logged($where, "input of lane 0 from \Q$source\E moves again"), 1, "$transport: the log says so");
+	wait_for($where, $health, 'OK|it moves; messages not yet applied: 0', "$transport: trading.health() is content");
+	wait_for_log($where, "input of lane 0 from \Q$source\E moves again", "$transport: the log says so");
 	return;
 }
 
 $nats->publish($nats->batch);
 wait_for_input($node, $nats);
 is(stalls($node, 'nats'), 'f|0', 'input that is taken moves');
-is(health($node), 'OK|it moves; messages not yet applied: 0', 'and trading.health() says so');
+wait_for($node, $health, 'OK|it moves; messages not yet applied: 0', 'and trading.health() says so');
 
 # A lane that can't store what it has read.
 if ($kafka)
@@ -64,11 +62,11 @@ SKIP:
 	$nats->te_nats_ok('', 'pub', 'trading.predictions._all._all', '--file', "$folder/large");
 	$nats->publish($nats->batch);
 
-	wait_for($node, q{SELECT input_stalls FROM trading.stat_transports}, 1, 'nats: a stall is noticed');
-	like(health($node), qr/^FAIL\|does not move since .*: [12] of nats are not applied$/, 'nats: trading.health() fails');
+	wait_for($node, q{SELECT input_stalled_since IS NOT NULL, input_stalls FROM trading.stat_transports}, 't|1', 'nats: a stall is noticed');
+	like(value($node, $health), qr/^FAIL\|does not move since .*: [12] of nats are not applied$/, 'nats: trading.health() fails');
 	is(stalls($node, 'nats'), 't|1', 'nats: trading.stat_transports says since when');
 	is(value($node, 'SELECT state FROM trading.stat_transports'), 'ready', 'nats: the connection is well');
-	is(logged($node, 'WARNING:  input of lane 0 from nats does not move'), 1, 'nats: the log warns once');
+	wait_for_log($node, 'WARNING:  input of lane 0 from nats does not move', 'nats: the log warns once');
 
 	# Whatever comes next sets the consumer in motion, behind what it has left out: that is recorded.
 	$nats->publish($nats->batch);
@@ -78,13 +76,13 @@ SKIP:
 
 if ($kafka)
 {
-	wait_for($reader, q{SELECT input_stalls FROM trading.stat_transports WHERE transport = 'kafka'}, 1, 'kafka: a stall is noticed');
-	like(health($reader), qr/^FAIL\|does not move since .*: 1 of kafka are not applied$/, 'kafka: trading.health() fails');
-	is(value($reader, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'lane 0'}), 'WARN|running, planted', 'kafka: it says why');
-	is(logged($reader, 'WARNING:  input of lane 0 from kafka:trading.predictions/1 does not move'), 1, 'kafka: the log names the partition');
+	wait_for($reader, q{SELECT input_stalled_since IS NOT NULL, input_stalls FROM trading.stat_transports WHERE transport = 'kafka'}, 't|1', 'kafka: a stall is noticed');
+	like(value($reader, $health), qr/^FAIL\|does not move since .*: 1 of kafka are not applied$/, 'kafka: trading.health() fails');
+	wait_for($reader, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'lane 0'}, 'WARN|running, planted', 'kafka: it says why');
+	wait_for_log($reader, 'WARNING:  input of lane 0 from kafka:trading.predictions/1 does not move', 'kafka: the log names the partition');
 	value($reader, 'DROP TRIGGER planted ON trading.prediction_batches');
 	stall_ends($reader, 'kafka', 'kafka:trading.predictions/1');
-	is(value($reader, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'lane 0'}), 'OK|running', 'kafka: the reason is gone');
+	wait_for($reader, q{SELECT h.status, h.detail FROM trading.health() AS h WHERE h."check" = 'lane 0'}, 'OK|running', 'kafka: the reason is gone');
 	$reader->stop;
 	$kafka->stop;
 }

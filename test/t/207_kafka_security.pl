@@ -16,6 +16,7 @@ use Test::More;
 use TradingEngine;
 use TradingEngineKafka;
 use TradingEngineNkeys;
+use TradingEngineRun;
 
 if (my $why = TradingEngineKafka::missing()) { plan skip_all => $why }
 
@@ -54,10 +55,11 @@ sub fails
 	my ($pattern, $name, %conf) = @_;
 	my $offset = -s $node->logfile;
 	with(%conf);
-	$node->poll_query_until('postgres', "SELECT last_error ~ '$pattern' AND state <> 'ready' FROM trading.stat_transports WHERE transport = 'kafka'");
-	like(value($node, q{SELECT last_error FROM trading.stat_transports WHERE transport = 'kafka'}), qr/$pattern/, "$name is said by the view");
-	like(slurp_file($node->logfile, $offset), qr/(?:LOG|WARNING): .*(?:lane 0 has trouble with Kafka|the link of lane 0 to Kafka can't be set up)\n.*DETAIL: .*$pattern/,
-		'and by the log');
+	wait_for($node, "SELECT last_error ~ '$pattern' AND state <> 'ready' FROM trading.stat_transports WHERE transport = 'kafka'", 't', "$name is said by the view")
+	  or diag(value($node, 'SELECT * FROM trading.stat_transports'));
+	wait_until("$name is said by the log", sub { slurp_file($node->logfile, $offset)
+		=~ /(?:LOG|WARNING): .*(?:lane 0 has trouble with Kafka|the link of lane 0 to Kafka can't be set up)\n.*DETAIL: .*$pattern/ });
+	pass('and by the log');
 	return;
 }
 

@@ -53,7 +53,9 @@ wait_for($node, 'SELECT state FROM trading.lane_output', 'NONE', 'NATS is away')
 submit('second');
 wait_for($node, 'SELECT last_seq FROM trading.lane_output', 4, 'there is output that waits');
 value($node, q{SELECT trading.halt('acme/ben', 'test')});
+my ($pid) = worker_pids($node);
 use_names($node, 'desk.eu');
+wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE pid <> $pid", 1, 'another worker has other names');
 $nats->start;
 wait_for($node, 'SELECT (nats_epoch, nats_seq) = (epoch, last_seq) FROM trading.lane_output', 't', 'it goes to the stream of the new prefix');
 is(stream('desk_out_0'), '1:desk.eu:ann:TRADING_SIGNALS 2:desk.eu:ben:TRADING_SIGNALS 3:desk.eu:ann:TRADING_SIGNALS 4:desk.eu:ben:GAP_FILL',

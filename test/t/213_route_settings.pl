@@ -69,7 +69,7 @@ is(health(), "FAIL: $contradiction: lanes keep what they have, and none starts w
 decided('the lane goes on');
 wait_for($node, 'SELECT reason FROM trading.stat_workers', $contradiction, 'and goes on saying so');
 same_worker('by the settings that it has, all of them');
-ok($node->log_contains(qr/WARNING: .*\Q$contradiction\E/, $log), 'the log has it');
+wait_for_log($node, qr/WARNING: .*\Q$contradiction\E/, 'the log has it', offset => $log);
 $node->reload;
 decided('a reload that changes nothing');
 my $said = () = slurp_file($node->logfile, $log) =~ /WARNING: .*\Q$contradiction\E/g;
@@ -136,7 +136,7 @@ new_worker('another window');
 wait_for($node, q{SELECT count(*) FROM trading.stat_transports WHERE state = 'ready'}, 2, 'both brokers are there');
 reload(kafka_brokers => q{''});
 new_worker('no Kafka any more');
-is(value($node, q{SELECT count(*) FROM trading.stat_transports WHERE transport = 'kafka' AND state = 'ready'}), 0, 'it is gone');
+wait_for($node, q{SELECT count(*) FROM trading.stat_transports WHERE transport = 'kafka' AND state = 'ready'}, 0, 'it is gone');
 decided('and the lane goes on');
 wait_for($node, 'SELECT (nats_epoch, nats_seq) = (epoch, last_seq) FROM trading.lane_output', 't', 'on NATS');
 proven('all of it', $node, nats => $nats, kafka => $kafka);
