@@ -104,7 +104,7 @@ within(value($node, qq{SELECT extract(epoch FROM min(changed_at) - '$frozen') FR
 	'from a frozen NATS to the first signal on Kafka');
 on_the_way('KAFKA', 'the lanes send to Kafka');
 all_sent('Kafka', 'all that was decided is there');
-is(value($node, q{SELECT count(*) FROM trading.stat_transports WHERE route = 'KAFKA'}), '4', 'trading.stat_transports shows it');
+wait_for($node, q{SELECT count(*) FROM trading.stat_transports WHERE route = 'KAFKA'}, '4', 'trading.stat_transports shows it');
 my @markers = markers();
 is(join(' ', sort map { "$_->{partition} $_->{envelope}{payload}{from}-$_->{envelope}{payload}{to}" } @markers), '0 NATS-KAFKA 1 NATS-KAFKA',
 	'a marker on each lane\'s partition says where its segment begins');
@@ -118,7 +118,8 @@ like(value($node, q{SELECT string_agg(state, ' ' ORDER BY version) FROM trading.
 all_sent('NATS', 'with all that it has missed');
 my @missed = grep { ($_->{headers}{'te-backfill'} // '') eq '1' } map { $nats->dump("trading_output_$_") } 0, 1;
 cmp_ok(scalar @missed, '>', 0, 'which is marked');
-is(scalar(grep { $_->{envelope}{payload}{to} eq 'NATS' } markers()), 2, 'markers on Kafka say where the segments ended');
+wait_until('the last markers are on Kafka', sub { 2 == grep { $_->{envelope}{payload}{to} eq 'NATS' } markers() });
+pass('markers on Kafka say where the segments ended');
 proven('frozen and back', $node, nats => $nats, kafka => $kafka);
 
 #----------------------------------------------------------------------
@@ -184,13 +185,14 @@ like($error, qr/must be a range of 1 to 10000 messages/, 'a range is checked');
 # kill -9 in each state
 #----------------------------------------------------------------------
 
-# Drive the route to a state; then the lane's worker is killed, and the server starts anew.
+# Drive the route to a state, as often as it passes that before it is looked at; then the lane's worker is
+# killed, and the server starts anew.
 sub killed_in
 {
 	my ($state, $drive) = @_;
 	my $version = value($node, 'SELECT COALESCE(max(version), 0) FROM trading.routes WHERE lane = 0');
-	$drive->();
 	wait_until("$state is reached", sub {
+		$drive->();
 		submit();
 		value($node, "SELECT count(*) FROM trading.routes WHERE lane = 0 AND version > $version AND state = '$state'") > 0 });
 	kill_worker($node, 0);
@@ -200,13 +202,19 @@ sub killed_in
 
 killed_in('SUSPECT', sub { $nats->pause });
 killed_in('KAFKA', sub { });
-killed_in('HALF_OPEN', sub { $nats->resume });
 # On a slow machine it is back on NATS before the test is.
-killed_in('DRAIN_BACK', sub {
-	return if value($node, 'SELECT state FROM trading.lane_output WHERE lane = 0') ne 'NATS';
-	$nats->pause;
-	on_the_way('KAFKA', 'away once more');
-	$nats->resume });
+sub back
+{
+	if (value($node, 'SELECT state FROM trading.lane_output WHERE lane = 0') eq 'NATS')
+	{
+		$nats->pause;
+		on_the_way('KAFKA', 'away once more');
+	}
+	$nats->resume;
+	return;
+}
+killed_in('HALF_OPEN', \&back);
+killed_in('DRAIN_BACK', \&back);
 wait_for($node, q{SELECT string_agg(DISTINCT state, ' ') FROM trading.lane_output}, 'NATS', 'killed in SUSPECT, KAFKA, HALF_OPEN and DRAIN_BACK: back on NATS');
 killed_in('NONE', sub { $kafka->down; $nats->stop });
 $nats->start;

@@ -67,10 +67,29 @@ sub start_nats
 	return $nats->start;
 }
 
+# A worker that is ended; what is seen of the lane from now on is another one's.
+sub another_worker
+{
+	my ($pid) = worker_pids($node);
+	value($node, "SELECT pg_terminate_backend($pid)");
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running' AND pid <> $pid", 1, 'another worker runs');
+}
+
+# How long NATS may be away before output goes to Kafka.
+sub suspect_limit
+{
+	my ($limit) = @_;
+	configure($node, 'trading_engine.route_suspect_limit' => "'$limit'");
+	$node->reload;
+	return;
+}
+
 #----------------------------------------------------------------------
 # Nobody else can have it
 #----------------------------------------------------------------------
 
+suspect_limit('10min');
 $nats->stop;
 start_nats($limit);
 wait_for_route($node, 'NATS', 'NATS takes less');
@@ -80,6 +99,7 @@ has_all('nats', 'what is too large for it doesn\'t stop the lane');
 is(fills(), 'TOO_LARGE 3', 'a record takes its place');
 is(value($node, reason()), 'none', 'that is no reason to worry');
 is($kafka->messages('trading.signals'), 0, 'Kafka was asked nothing');
+suspect_limit('3s');
 
 #----------------------------------------------------------------------
 # Kafka has it
@@ -93,9 +113,10 @@ has_all('kafka', 'Kafka has what NATS has missed');
 my $log = -s $node->logfile;
 start_nats($limit);
 wait_for($node, reason(), 'an output is larger than NATS takes, and Kafka may have it', 'NATS can\'t be filled, which is said');
-ok($node->log_contains(qr/WARNING: .*message \d+\/6 of lane 0 is larger than NATS takes.*the other broker may have it, so output waits for that one/s, $log), 'and logged');
+wait_until('it is logged', sub { $node->log_contains(qr/WARNING: .*message \d+\/6 of lane 0 is larger than NATS takes.*the other broker may have it, so output waits for that one/s, $log) });
+pass('and logged');
 wait_for_route($node, 'KAFKA|HALF_OPEN', 'output goes on to Kafka');
-like(value($node, q{SELECT string_agg(state || '/' || cause, ' ' ORDER BY version) FROM trading.routes}), qr{DRAIN_BACK/PROBES_SUCCEEDED KAFKA/REFUSED}, 'at once');
+wait_for($node, q{SELECT string_agg(state || '/' || cause, ' ' ORDER BY version) ~ 'DRAIN_BACK/PROBES_SUCCEEDED KAFKA/REFUSED' FROM trading.routes}, 't', 'at once');
 submit('bob');
 has_all('kafka', 'all of it');
 is(value($node, reason()), 'an output is larger than NATS takes, and Kafka may have it', 'batches don\'t hide the reason');
@@ -105,10 +126,10 @@ $kafka->down;
 wait_for_route($node, 'NATS', 'Kafka goes');
 submit('ann');
 my $last = last_seq();
-value($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'trading_engine lane'});
+another_worker();
 wait_for($node, reason(), 'an output is larger than NATS takes, and Kafka may have it', 'output waits, with another worker, too');
 is(value($node, 'SELECT nats_seq FROM trading.lane_output'), 5, 'before the message');
-is(value($node, 'SELECT outbox_pending FROM trading.stat_workers'), 1, 'which is counted');
+wait_for($node, 'SELECT outbox_pending FROM trading.stat_workers', 1, 'which is counted');
 $kafka->up;
 wait_for_route($node, 'KAFKA|HALF_OPEN', 'Kafka comes back: output goes that way');
 has_all('kafka', 'Kafka has it all');
@@ -134,7 +155,7 @@ submit('bob');
 wait_for_route($node, 'NONE', 'Kafka says nothing to a message');
 start_nats($limit);
 wait_for($node, reason(), 'an output is larger than NATS takes, and Kafka may have it', 'NATS is too small for it');
-value($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'trading_engine lane'});
+another_worker();
 submit('ann');
 wait_for($node, reason(), 'an output is larger than NATS takes, and Kafka may have it', 'another worker knows only that it was released');
 is(fills(), 'TOO_LARGE 3', 'and replaces nothing');
@@ -163,7 +184,7 @@ SKIP:
 	$kafka->clear;
 	is(fills(), 'TOO_LARGE 3', 'it isn\'t replaced');
 	submit('ann');
-	cmp_ok(value($node, 'SELECT outbox_pending FROM trading.stat_workers'), '>', 1, 'output waits');
+	wait_for($node, 'SELECT outbox_pending > 1 FROM trading.stat_workers', 't', 'output waits');
 	$nats->resume;
 	wait_for_route($node, 'NATS', 'NATS answers, and gets the output back');
 	has_all('nats', 'with what is too large for Kafka');
