@@ -395,6 +395,7 @@ BEGIN
 	CREATE TABLE trading.lanes (
 		lane integer PRIMARY KEY CHECK (lane >= 0),
 		epoch bigint NOT NULL DEFAULT 1 CHECK (epoch > 0),
+		first_batch_no bigint NOT NULL DEFAULT 0,
 		system_identifier bigint NOT NULL,
 		database_oid oid NOT NULL,
 		timeline integer NOT NULL,
@@ -410,6 +411,7 @@ BEGIN
 		'lanes, and who owns them: a copy of the database isn''t the owner, and sends nothing until trading.adopt()', jsonb_build_object(
 		'lane', 'number of the lane, from 0 without gaps',
 		'epoch', 'epoch that the lane writes in',
+		'first_batch_no', 'batches before this one are of the lanes that there were until trading.set_lanes() was called last; 0: it never was',
 		'system_identifier', 'of the cluster that owns the lane',
 		'database_oid', 'of the database that owns the lane',
 		'timeline', 'of the cluster when it became the owner',

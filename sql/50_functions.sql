@@ -399,6 +399,7 @@ AS $$
 DECLARE
 	here record;
 	new_epoch bigint;
+	newest_batch_no bigint;
 	called_foreign boolean;
 BEGIN
 	IF set_lanes.lanes IS NULL OR set_lanes.lanes NOT BETWEEN 1 AND 1024 THEN
@@ -423,7 +424,8 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Wait until they run, and try again: trading.stat_workers says what they wait for.';
 	END IF;
 	SELECT GREATEST(max(l.epoch), (SELECT max(b.epoch) FROM trading.batches AS b)) + 1 INTO new_epoch FROM trading.lanes AS l;
-	IF EXISTS (SELECT FROM trading.batches) THEN
+	SELECT max(b.batch_no) INTO newest_batch_no FROM trading.batches AS b;
+	IF newest_batch_no IS NOT NULL THEN
 		PERFORM trading.check_drained();
 		UPDATE trading.lanes AS l SET inherited_epoch = b.epoch, inherited_seq = b.last_out_seq
 		  FROM (SELECT i.lane, n.* FROM trading.lanes AS i,
@@ -432,10 +434,10 @@ BEGIN
 		PERFORM trading.hand_over_state(set_lanes.lanes, new_epoch);
 	END IF;
 	DELETE FROM trading.lanes AS l WHERE l.lane >= set_lanes.lanes;
-	INSERT INTO trading.lanes (lane, epoch, system_identifier, database_oid, timeline, data_directory)
-	SELECT n, COALESCE(new_epoch, 1), s.system_identifier, s.database_oid, s.timeline, s.data_directory
+	INSERT INTO trading.lanes (lane, epoch, first_batch_no, system_identifier, database_oid, timeline, data_directory)
+	SELECT n, COALESCE(new_epoch, 1), COALESCE(newest_batch_no + 1, 0), s.system_identifier, s.database_oid, s.timeline, s.data_directory
 	  FROM trading.this_system() AS s, generate_series(0, set_lanes.lanes - 1) AS n
-	    ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch;
+	    ON CONFLICT (lane) DO UPDATE SET (epoch, first_batch_no) = (excluded.epoch, excluded.first_batch_no);
 END
 $$;
 COMMENT ON FUNCTION trading.set_lanes(integer) IS 'changes the number of lanes: stops their workers, and lets the new ones go on from where all of them were, in a new epoch';

@@ -124,7 +124,7 @@ typedef struct TeMemory
 /* Read the lane's memory; in a transaction with SPI connected. */
 extern TeMemory *te_memory_load(int lane);
 
-/* The sequence of a producer. */
+/* The sequence of a producer, made when it is new. */
 extern TeLaneProducer *te_memory_producer(TeMemory *m, const char *company_id, const char *user_id,
                                           const char *producer_id);
 /* One that has been seen, by its key, or NULL. */
@@ -149,6 +149,9 @@ extern void te_memory_note_readings(TeMemory *m);
 
 /* Has this batch moved a source beside NATS's? */
 extern bool te_memory_kafka_moved(const TeMemory *m);
+
+/* What is known of a symbol, made when it is new. */
+extern TeLaneSymbol *te_memory_symbol_entry(TeMemory *m, const char *symbol);
 
 /* The staged value of a symbol, for this batch to change. */
 extern TeSymbolState *te_memory_symbol(TeMemory *m, const char *symbol);

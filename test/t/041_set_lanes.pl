@@ -71,20 +71,33 @@ wait_for($node, q{SELECT count(*) FROM trading.stat_workers WHERE state = 'runni
 value($node, 'SELECT trading.set_lanes(2)');
 wait_for($node, q{SELECT count(*) FROM trading.stat_workers WHERE state = 'running'}, 2, 'and back');
 
+# Without numbers, and too weak to become signals.
+my @unnumbered = map { $nats->batch(company => $_, seq => 0, batch_id => "id$_", predictions => [ $nats->prediction(prediction_id => "id$_", confidence => 0.1) ]) } @companies, '_all';
+my @submitted = map { <<"SQL" } @companies;
+SELECT trading.submit(jsonb_build_object('company_id', '$_', 'user_id', 'ann', 'batch_id', 'sql$_', 'generated_at', now(),
+	'predictions', jsonb_build_array(jsonb_build_object('prediction_id', 'sql$_', 'symbol', 'EURUSD', 'current_price', 1.1,
+		'predicted_price', 1.105, 'direction', 'BUY', 'confidence', 0.1))))
+SQL
+$nats->publish(@unnumbered);
+value($node, $_) for @submitted;
 my @old = one_round();
 check_rounds('two lanes');
+my $applied = q{SELECT count(*), count(*) FILTER (WHERE company_id = '_all') FROM trading.prediction_batches WHERE batch_id ~ '^(id|sql)'};
+wait_for($node, $applied, 2 * @companies + 2 . '|2', 'two lanes: messages without a number are applied');
 for my $lanes (5, 1, 3)
 {
 	wait_until_drained("before $lanes");
 	value($node, "SELECT trading.set_lanes($lanes)");
 	wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running'", $lanes, "$lanes lanes run");
-	# What comes again under its old numbers has no effect, whichever lane it meets.
-	$nats->publish(@old);
+	# What comes again has no effect, whichever lane it meets: by its number, or by its id.
+	$nats->publish(@old, @unnumbered);
+	value($node, $_) for @submitted;
 	@old = one_round();
 	check_rounds("$lanes lanes");
 }
-is(value($node, q{SELECT count(*) FROM trading.dead_letters WHERE reason <> 'CONFLICT'}), 0,
-	'nothing but repeated numbers was turned away');
+wait_until_drained('then');
+is(value($node, $applied), 2 * @companies + 2 . '|2', 'what came again without a number has no effect');
+is(value($node, q{SELECT count(*) FROM trading.dead_letters}), 0, 'and nothing was turned away');
 is(value($node, q{SELECT count(*) FROM trading.input_gaps}), 0, 'no gap');
 wait_until_drained('at the end');
 is(value($node, q{SELECT count(DISTINCT (company_id, out_epoch, lane)) = count(DISTINCT (company_id, out_epoch)) FROM trading.signals}), 't',
