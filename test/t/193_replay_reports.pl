@@ -90,7 +90,7 @@ is(value($node, q{SELECT count(*) FROM trading.trades AS t WHERE (t.turns[cardin
 is(value($node, 'SELECT count(*) FROM trading.trades AS t, unnest(t.turns) WITH ORDINALITY AS u (turn, n)
 	WHERE n > 1 AND (abs(turn) <= abs(turns[n - 1]) OR sign(turn) = sign(turns[n - 1]))'), '0', 'turns are in order, one way and the other');
 cmp_ok(value($node, "SELECT count(*) FROM " . replay(outcomes => q{'{MAX_POSITIONS}'})), '>', 20, 'there are decisions for which too much was open');
-is(value($node, q{SELECT sum(count) FROM trading.stat_decisions WHERE outcome = 'MAX_POSITIONS'}), value($node, "SELECT count(*) FROM " . replay(outcomes => q{'{MAX_POSITIONS}'})),
+wait_for($node, q{SELECT sum(count) FROM trading.stat_decisions WHERE outcome = 'MAX_POSITIONS'}, value($node, "SELECT count(*) FROM " . replay(outcomes => q{'{MAX_POSITIONS}'})),
 	'as many as there were');
 replay_is_live($node, 'whatever order reports came in');
 for my $percentile (0.1, 0.35, 0.6, 0.9)

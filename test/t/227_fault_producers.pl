@@ -23,10 +23,12 @@ company($node, 'acme', users => [ 'ann', 'bob' ], strategy => \%strategy);
 my $lane = value($node, q{SELECT trading.lane_of('acme', 2)});
 my %acme = (company => 'acme');
 
+# Counters follow the commit.
 sub counted
 {
-	my ($what) = @_;
-	return value($node, "SELECT $what FROM trading.stat_workers WHERE lane = $lane");
+	my ($what, $count, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for($node, "SELECT $what FROM trading.stat_workers WHERE lane = $lane", $count, $name);
 }
 
 sub applied
@@ -47,19 +49,19 @@ is(applied(20), '1 2 3 4 5', 'restarted with a higher epoch, it is heard from 1 
 $nats->publish(@first[ 2 .. 4 ], $nats->batch(%acme, epoch => 10, seq => 6));
 wait_for_input($node, $nats);
 is(applied(10), '1 2 3 4 5', 'an epoch that has ended has no effect any more');
-is(counted('stale'), 4, 'and is counted');
+counted('stale', 4, 'and is counted');
 
 my @second = map { $nats->batch(%acme, epoch => 30, seq => $_) } 1 .. 3;
 $nats->publish(@second, @second);
 wait_for_input($node, $nats);
 is(applied(30), '1 2 3', 'restarted with neither a new epoch nor new content, it repeats itself');
-is(counted('duplicates'), 3, 'which is counted');
+counted('duplicates', 3, 'which is counted');
 
-is(counted('conflicts'), 0, 'no contradiction so far');
+counted('conflicts', 0, 'no contradiction so far');
 $nats->publish(map { $nats->batch(%acme, epoch => 30, seq => $_) } 1 .. 4);
 wait_for_input($node, $nats);
 is(applied(30), '1 2 3 4', 'restarted without a new epoch, only its next number has an effect');
-is(counted('conflicts'), 3, 'the contradictions are counted');
+counted('conflicts', 3, 'the contradictions are counted');
 is(value($node, q{SELECT string_agg(reason || ' ' || detail, ', ') FROM trading.dead_letters}),
 	join(', ', ('CONFLICT seq: was used for other content') x 3), 'and kept, with the reason');
 

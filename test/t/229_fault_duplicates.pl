@@ -20,7 +20,10 @@ plan skip_all => TradingEngineKafka::missing() if TradingEngineKafka::missing();
 seeded();
 my $nats = TradingEngineNats->new('duplicates')->start;
 my $kafka = TradingEngineKafka->new('duplicates', input_partitions => 2)->start;
-my $node = engine('duplicates', nats => $nats, lanes => 2, conf => { $kafka->settings, quick_route() });
+my $node = engine('duplicates', nats => $nats, lanes => 2, conf => {
+	$kafka->settings, quick_route(),
+	# What one way brings waits for the other one as long as that takes.
+	'trading_engine.gap_wait' => '1h' });
 tenants_that_trade($node);
 wait_until('both transports are ready', sub {
 	(asked($node, q{SELECT count(*) FROM trading.stat_transports WHERE state = 'ready'}) // 0) == 4 });

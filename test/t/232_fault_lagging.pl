@@ -64,9 +64,9 @@ for my $round (1 .. rounds(2, 10))
 		$nats->pause;
 		my $run = start_submitting($node);
 		wait_for_route($node, 'KAFKA|HALF_OPEN', "round $round: output goes to Kafka");
-		sleep 1;
+		my $had = $kafka->messages('trading.signals');
+		wait_until('Kafka has what NATS has not', sub { $kafka->messages('trading.signals') > $had + 5 });
 		finish_submitting($run);
-		wait_until('Kafka has it', sub { $kafka->messages('trading.signals') > 5 });
 	}
 	$node->stop('immediate');
 	$nats->resume if $on_kafka;
@@ -96,6 +96,10 @@ $nats->pause;
 my $run = start_submitting($node);
 wait_for($node, "SELECT last_out_seq > $last + 3 FROM trading.stat_workers WHERE lane = 0", 't', 'what can not be sent is decided');
 finish_submitting($run);
+# The heir would miss what is decided after it has caught up, and Kafka may have that by now.
+wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'trading.submit' AND pid <> pg_backend_pid()}, 0, 'nobody submits any more');
+wait_for($node, q{SELECT count(*) FROM trading.inbox AS i, trading.lanes AS l WHERE i.company_id = '_all' AND NOT EXISTS (SELECT FROM trading.prediction_batches AS p
+	WHERE (p.lane, p.source, p.input_seq) = (l.lane, 'inbox', i.inbox_id))}, 0, 'all that was submitted is decided');
 $node->wait_for_catchup($heir, 'replay');
 $node->stop('immediate');
 $heir->promote;

@@ -188,6 +188,7 @@ sub ended { $_->stop for @_; return; }
 	proven('after promotions in a row', $fourth, nats => $nats);
 
 	# As if the broker were away since two messages before the end of the epoch that it has inherited.
+	wait_for($fourth, 'SELECT (nats_epoch, nats_seq) = (epoch, last_seq) FROM trading.lane_output', 't', 'how far the broker has it is stored, and not once more');
 	$nats->pause;
 	value($fourth, q{UPDATE trading.batches AS b SET publish_epoch = l.inherited_epoch, publish_seq = l.inherited_seq - 2 FROM trading.lanes AS l
 		WHERE b.batch_no = (SELECT max(batch_no) FROM trading.batches)});

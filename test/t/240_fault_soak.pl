@@ -183,7 +183,7 @@ my %fault = (
 	'backends terminated' => sub { asked($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()}) },
 	'worker terminated' => sub { my $pid = some_worker($_[0]); asked($node, "SELECT pg_terminate_backend($pid)") if $pid },
 	'all workers terminated' => sub { asked($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type ~ '^trading_engine'}) },
-	'worker killed' => sub { my $pid = some_worker($_[0]); kill 'KILL', $pid if $pid; answers() },
+	'worker killed' => sub { my $pid = some_worker($_[0]); kill 'KILL', $pid and wait_for_end($pid) if $pid; answers() },
 	'server killed' => sub { kill_server($node); $node->start },
 	'server stopped at once' => sub { $node->stop('immediate'); $node->start },
 	'server stopped' => sub { $node->stop('fast'); $node->start },
@@ -246,7 +246,8 @@ sub happen
 	return;
 }
 
-# However few faults there is time for, Kafka has a part.
+# However few faults there is time for, Kafka has a part, of input and of output.
+produce([ map { { company => 'acme', ways => [$_], kind => 'good' } } 'nats', 'kafka' ]);
 submitting();
 $nats->pause;
 wait_for_route($node, 'KAFKA|HALF_OPEN', 'output goes to Kafka');
