@@ -41,7 +41,7 @@ my $node = engine('main', extension => 0, init => { allows_streaming => 1 },
 
 wait_in($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'trading_engine launcher'",
 	1, 'the launcher runs');
-is($node->safe_psql('postgres', processes('postgres')), 0, 'no worker where the extension is not installed');
+wait_in($node, 'postgres', processes('postgres'), 0, 'no worker where the extension is not installed, once it was probed');
 $node->safe_psql('postgres', 'BEGIN; CREATE EXTENSION trading_engine; ROLLBACK');
 $node->safe_psql('postgres', 'CREATE EXTENSION trading_engine');
 wait_in($node, 'postgres', $lanes_running, 2, 'workers are found after CREATE EXTENSION without a restart');
@@ -57,6 +57,7 @@ my @before = worker_pids($node);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($before[0])");
 wait_in($node, 'postgres', "SELECT count(*) FROM trading.stat_workers WHERE state <> 'waiting' AND lane = 0 AND pid <> $before[0]",
 	1, 'a terminated lane is started again');
+wait_in($node, 'postgres', $lanes_running, 2, 'and runs');
 is((worker_pids($node))[1], $before[1], 'its neighbour is left alone');
 
 kill 'TERM', $before[1];
@@ -85,7 +86,8 @@ wait_in($node, 'postgres', $lanes_running, 3, 'set_lanes gives more workers');
 my $hold = $node->background_psql('postgres');
 $hold->query_safe('BEGIN');
 $hold->query_safe('SELECT trading.set_lanes(1)');
-is($node->safe_psql('postgres', processes('postgres')), 0, 'no lane runs while set_lanes is not committed');
+# A lane that has let go of everything may still be on its way out.
+wait_in($node, 'postgres', processes('postgres'), 0, 'no lane runs while set_lanes is not committed');
 is($node->safe_psql('postgres', "SELECT state FROM trading.stat_databases WHERE datname = 'postgres'"),
 	'held', 'the view says that the lanes are held');
 $hold->query_safe('ROLLBACK');
@@ -153,8 +155,7 @@ $node->safe_psql('postgres', 'ALTER ROLE trading_worker NOLOGIN');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($_)") for worker_pids($node);
 wait_in($node, 'postgres', "SELECT state || ': ' || reason FROM trading.stat_databases",
 	'blocked: role "trading_worker" is not permitted to log in', 'a role that cannot log in is said in the view');
-like(slurp_file($node->logfile, $log), qr/role "trading_worker" is not permitted to log in\n.*HINT:  Run ALTER ROLE/,
-	'and in the log');
+wait_for_log($node, qr/role "trading_worker" is not permitted to log in\n.*HINT:  Run ALTER ROLE/, 'and in the log', offset => $log);
 $node->safe_psql('postgres', 'ALTER ROLE trading_worker LOGIN');
 wait_in($node, 'postgres', $lanes_running, 2, 'lanes are back without help');
 
@@ -163,6 +164,7 @@ $node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '0.1' WHERE e
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($_)") for worker_pids($node);
 wait_in($node, 'postgres', "SELECT state || ': ' || regexp_replace(reason, 'version [1-9].*', '') FROM trading.stat_databases",
 	'blocked: extension is at version 0.1, library at ', 'another version of the extension is said in the view');
+wait_for_log($node, qr/extension is at version 0.1/, 'and in the log', offset => $log);
 $node->safe_psql('postgres', "SELECT trading.request_check()") for 1 .. 3;
 sleep 1;
 my @said = slurp_file($node->logfile, $log) =~ /extension is at version 0.1/g;

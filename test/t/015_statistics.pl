@@ -38,6 +38,7 @@ sub submit
 
 submit(5);
 wait_for($node, 'SELECT predictions FROM trading.stat_workers', 5, 'predictions are counted');
+wait_for_statistics($node);
 is(value($node, 'SELECT messages FROM trading.stat_workers'), 5, 'so are messages');
 is(value($node, "SELECT string_agg(outcome || ' ' || count, ', ') FROM trading.stat_decisions WHERE count > 0"),
 	'LOW_CONFIDENCE 5', 'and decisions, by outcome');

@@ -136,6 +136,7 @@ $nats->publish(neighbour(), map { ($_->[1], neighbour()) } @bad);
 wait_for_input($node, $nats);
 # Whose number is behind those of messages that nobody could take has its turn when these are given up.
 wait_for($node, 'SELECT count(*) FROM trading.dead_letters', scalar @bad, 'each has its dead letter');
+wait_for_statistics($node);
 
 for my $i (0 .. $#bad)
 {

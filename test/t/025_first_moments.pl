@@ -28,7 +28,7 @@ for my $delay (0, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40)
 		\$\$});
 	$strategies++;
 	wait_for($node, 'SELECT state, strategies FROM trading.stat_workers', "running|$strategies",
-		"a strategy committed $delay ms after the start is seen", 20);
+		"a strategy committed $delay ms after the start is seen");
 }
 
 $node->stop;

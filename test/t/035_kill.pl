@@ -133,10 +133,7 @@ sub broker_is_used
 # A worker's end by a signal makes PostgreSQL start anew.
 disturbed('worker', rounds(10, 200), sub {
 	my ($node, $nats, $round) = @_;
-	wait_until('the worker is back', sub {
-		my $pid = asked($node, "SELECT pid FROM pg_stat_activity WHERE application_name = 'trading_engine lane " . $round % 2 . "'");
-		return ($pid // '') =~ /^(\d+)$/ && kill('KILL', $1);
-	});
+	kill_worker($node, $round % 2);
 }, input_waits => 'before', since => 'stat_workers', back => \&workers_run, limit => 3);
 
 disturbed('broker', rounds(10, 50), sub {

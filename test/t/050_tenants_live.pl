@@ -137,9 +137,13 @@ for my $role (sort keys %company)
 	is(scalar(grep { $_->{channel} ne $channel{$role} && $_->{channel} ne 'trading_signals' } heard($listener{$role})),
 		0, "$role hears nothing else");
 }
-my @common = grep { $_->{channel} eq 'trading_signals' } heard($listener{te_bea});
-is(join(' ', sort map { "$_->{payload}{lane}/$_->{payload}{batch_no}" } @common),
-	join(' ', sort split /\n/, value($node, q{SELECT DISTINCT lane || '/' || batch_no FROM trading.signals})), 'everybody may hear that there are signals');
+my @announced = sort split /\n/, value($node, q{SELECT DISTINCT lane || '/' || batch_no FROM trading.signals});
+my @common;
+wait_until('te_bea has heard of all batches', sub {
+	@common = grep { $_->{channel} eq 'trading_signals' } heard($listener{te_bea});
+	return @common >= @announced;
+});
+is(join(' ', sort map { "$_->{payload}{lane}/$_->{payload}{batch_no}" } @common), join(' ', @announced), 'everybody may hear that there are signals');
 is_deeply([ grep { join(' ', sort keys %{ $_->{payload} }) ne 'batch_no lane' } @common ], [],
 	'the common channel tells lane and batch number, and nothing of a tenant');
 is(scalar(grep { $_->{channel} ne 'trading_signals' } heard($nosy)), 0, 'names that one can think of tell nothing');

@@ -35,6 +35,7 @@ sub submit
 				'current_price', 1.1, 'predicted_price', 1.11, 'direction', 'BUY', 'confidence', 0.9))))
 		  FROM unnest('{acme,beta}'::text[]) AS c});
 	wait_for($node, 'SELECT predictions FROM trading.stat_workers', 2 * $submitted, "$name is decided");
+	wait_for_statistics($node);
 	return value($node, qq{SELECT COALESCE(string_agg(company_id || '/' || strategy_id || ' ' || outcome, ', ' ORDER BY 1, company_id, strategy_id), '')
 		FROM trading.signals WHERE prediction_id = '$name'});
 }

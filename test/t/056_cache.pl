@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -184,19 +185,25 @@ my $id = ask();
 wait_for_input($node, $nats);
 is(bulk_versions($id), '1:100', 'a hundred of them trade');
 
+# The worker stands still as soon as it has begun to read, however fast it is.
+my ($worker) = worker_pids($node);
+my $watch = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', q{DO $$ BEGIN
+		WHILE (SELECT pending_changes = 0 FROM trading.stat_workers) LOOP PERFORM pg_sleep(0.001); END LOOP; END $$} ], '<', \undef);
 sql(q{UPDATE trading.strategies SET min_confidence_threshold = min_confidence_threshold - 0.01, stop_loss_pips = 25 WHERE company_id LIKE 'bulk%'});
-my @asked;
+IPC::Run::finish($watch) or die "nothing is read bit by bit\n";
+kill 'STOP', $worker;
+is(value($node, 'SELECT pending_changes > 0 FROM trading.stat_workers'), 't', 'an update of all of them is read bit by bit');
+# A small change in the middle of the big one.
+sql(q{UPDATE trading.strategies SET stop_loss_pips = 26 WHERE company_id = 'bulk-5' AND user_id = 'user-7'});
+my @asked = ask();
+kill 'CONT', $worker;
 my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
-my $seen_pending = 0;
 do
 {
 	push @asked, ask();
 	wait_for_input($node, $nats);
-	# A small change in the middle of the big one.
-	sql(q{UPDATE trading.strategies SET stop_loss_pips = 26 WHERE company_id = 'bulk-5' AND user_id = 'user-7'}) if @asked == 2;
-	$seen_pending = 1 if value($node, 'SELECT pending_changes > 0 FROM trading.stat_workers') eq 't';
 } until bulk_versions($asked[-1]) =~ /2:99/ || time() > $end;
-is($seen_pending, 1, 'an update of all of them is read bit by bit');
+note(scalar(@asked) . ' predictions meanwhile');
 my %answers = map { $_ => 1 } map { bulk_versions($_) } @asked;
 ok(delete $answers{'1:100'}, 'while predictions are decided by what was before');
 ok(delete $answers{'2:99 3:1'}, 'until all is there');

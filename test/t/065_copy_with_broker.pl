@@ -109,6 +109,7 @@ is(sent(), $sent, 'and sends nothing');
 
 is(value($copy, 'SELECT trading.adopt()'), '2', 'it is told that it is the owner now');
 wait_for($copy, $ids, 'p1 p2 p3 p4 s1 s4', 'then it reads on where the dump was made, from the broker and by SQL');
+wait_for($copy, q{SELECT count(*) FROM trading.signals WHERE prediction_id IN ('p3', 'p4', 's4')}, 9, 'each lane');
 wait_for_output($copy, $nats);
 is(value($copy, "SELECT min(epoch) > $original_epoch, count(*) FROM trading.lanes WHERE NOT adopt_requested"), 't|2',
 	'in an epoch above the broker\'s');

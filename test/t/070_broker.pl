@@ -62,7 +62,7 @@ wait_for($node, "SELECT count(*) FROM trading.stat_transports WHERE state <> 're
 	'2', 'they say that they can\'t reach it, and try again');
 submit($node, 'down');
 decided($node, 'down', 'what comes by SQL is decided meanwhile');
-is(value($node, 'SELECT sum(outbox_pending) FROM trading.stat_workers'), '3', 'and waits to be sent');
+wait_for($node, 'SELECT sum(outbox_pending) FROM trading.stat_workers', '3', 'and waits to be sent');
 
 $nats->start;
 transports($node, "= 'ready'", 'the workers find the broker when it appears');

@@ -16,6 +16,16 @@ use TradingEngineRun;
 my $start = 1767614400; # 2026-01-05 12:00:00 UTC
 my $serial = 0;
 
+# A batch is decided and counted.
+sub wait_for_batch
+{
+	my ($node, $batch, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 2;
+	wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = '$batch'", '1', $name);
+	wait_for_statistics($node);
+	return;
+}
+
 # Submit predictions for a company in one message, $at seconds after the start, which is the
 # time they are decided at.  A prediction: [ id, symbol, price, direction ].
 sub submit
@@ -33,7 +43,7 @@ sub submit
 SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_all', 'batch_id', 'b$serial', 'producer_id', 'model',
 	'generated_at', to_timestamp($time), 'predictions', jsonb_build_array($list)));
 SQL
-	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = 'b$serial'", '1', "decided at $at s");
+	return wait_for_batch($node, "b$serial", "decided at $at s");
 }
 
 # One prediction of EURUSD for a user of acme.
@@ -47,7 +57,7 @@ SELECT trading.submit(jsonb_build_object('company_id', 'acme', 'user_id', '$user
 	'generated_at', to_timestamp($time), 'predictions', jsonb_build_array(jsonb_build_object('prediction_id', '$id', 'symbol', 'EURUSD',
 		'current_price', $price, 'predicted_price', $price * 1.01, 'direction', 'BUY', 'confidence', 0.9))));
 SQL
-	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = '$batch'", '1', "$id decided for $user at $at s");
+	return wait_for_batch($node, $batch, "$id decided for $user at $at s");
 }
 
 # Predictions that became signals so far, in their order.
@@ -68,9 +78,10 @@ sub outcomes
 sub crash
 {
 	my ($node) = @_;
-	my ($pid) = worker_pids($node);
-	kill 'KILL', $pid;
-	return wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running' AND pid <> $pid", '1', 'a worker was killed, another runs');
+	my $pid = kill_worker($node, 0);
+	wait_for($node, "SELECT count(*) FROM trading.stat_workers WHERE state = 'running' AND pid <> $pid", '1', 'a worker was killed, another runs');
+	wait_for_statistics($node);
+	return;
 }
 
 # With wal_level = minimal, as tests have it, a sequence made by CREATE EXTENSION can forget after a crash
@@ -244,7 +255,7 @@ SELECT trading.submit(jsonb_build_object('company_id', '$company', 'user_id', '_
 	'generated_at', to_timestamp($time), 'predictions', (SELECT jsonb_agg(jsonb_build_object('prediction_id', 'm' || n, 'symbol', 'EURUSD',
 		'current_price', 1 + n / 10000.0, 'predicted_price', 1.1 + n / 10000.0, 'direction', 'BUY', 'confidence', 0.9)) FROM generate_series($first, $last) AS n)));
 SQL
-	return wait_for($node, "SELECT count(*) FROM trading.prediction_batches WHERE batch_id = '$batch'", '1', "$first to $last decided at $at s");
+	return wait_for_batch($node, $batch, "$first to $last decided at $at s");
 }
 
 sub lost { my ($node) = @_; return value($node, 'SELECT memory_lost FROM trading.stat_workers'); }
@@ -325,7 +336,7 @@ ok(!exists $command{auto}{envelope}{payload}{slices}, 'whole, without an algorit
 is(join(' ', map { sprintf '%.2f', $_->{position_size} } @{ $command{slow}{envelope}{payload}{slices} }), '0.34 0.33 0.33', 'TWAP: equal parts');
 is(join(' ', map { sprintf '%.2f', $_->{position_size} } @{ $command{cold}{envelope}{payload}{slices} }), '0.34 0.33 0.33', 'ICEBERG: parts that may be seen');
 is(join(' ', map { $_->{not_before} // 'then' } @{ $command{cold}{envelope}{payload}{slices} }[1, 2]), 'then then', 'one after the other');
-is(value($node, 'SELECT commands FROM trading.stat_workers'), '3', 'they are counted');
+wait_for($node, 'SELECT commands FROM trading.stat_workers', '3', 'they are counted');
 ok($nats->check('trading_output_0')->{clean}, 'the stream is without gap');
 $node->stop;
 

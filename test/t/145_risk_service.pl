@@ -14,6 +14,7 @@ use Time::HiRes qw(sleep time);
 use TradingEngine;
 use TradingEngineNats;
 use TradingEngineRisk;
+use TradingEngineRun;
 
 # Every signal is over one lot with its stop 20 pips away, and nothing but the service changes it.
 use constant { LOTS => 1, ENTRY => 1.1, STOP => 1.098 };
@@ -314,7 +315,7 @@ asked_since($before, 5, 5, 'the first calls wait');
 breaker_is('OPEN', 'the breaker is open');
 is(outcome(signal(0.5)), 'FALLBACK_USED 0.5', 'slow and open') for 1 .. 5;
 asked_since($before, 5, 5, 'and nobody waits any more');
-is(value($node, q{SELECT count FROM trading.stat_latency WHERE lane = 0 AND metric = 'assess'}), 5, 'as the latencies say');
+wait_for($node, q{SELECT count FROM trading.stat_latency WHERE lane = 0 AND metric = 'assess'}, 5, 'as the latencies say');
 wait_for($node, "SELECT sum(risk_strays) - $strays FROM trading.stat_workers", 5, 'late answers are counted, and ignored');
 
 # Now and then: by their rate.
@@ -322,7 +323,7 @@ set(risk_deadline => '1s', risk_breaker_failures => 0, risk_breaker_calls => 6);
 use_service($nats, '--level', 'LOW', '--size-share', 0.7, '--wrong', 'garbage', '--wrong-every', 2);
 is(outcome(signal($_ % 2 ? 0.5 : 0.7)), $_ % 2 ? 'ERROR_FALLBACK 0.5' : 'ASSESSED 0.7', "now and then wrong, call $_") for 1 .. 6;
 is(outcome(signal(0.5)), 'FALLBACK_USED 0.5', 'half of the calls failed');
-is(value($node, 'SELECT state, cause, calls, failures FROM trading.stat_breakers'), 'OPEN|FAILURE_RATE|6|3', 'which opens the breaker, too');
+wait_for($node, 'SELECT state, cause, calls, failures FROM trading.stat_breakers', 'OPEN|FAILURE_RATE|6|3', 'which opens the breaker, too');
 stop_service();
 
 # Failures that lie further apart than the interval aren't counted together.
@@ -333,7 +334,7 @@ for (1 .. 3)
 	sleep 0.2;
 }
 breaker_is('CLOSED', 'failures now and then are forgotten');
-is(value($node, 'SELECT calls, failures, opened FROM trading.stat_breakers'), '3|3|0', 'all of them');
+wait_for($node, 'SELECT calls, failures, opened FROM trading.stat_breakers', '3|3|0', 'all of them');
 set(risk_breaker_interval => 0);
 signal(0.5) for 1 .. 2;
 breaker_is('OPEN', 'without an interval they are not');
@@ -376,7 +377,7 @@ is(outcome(signal(0.5, 'acme')), 'FALLBACK_USED 0.5', 'its signals are not asked
 is(outcome(signal(0.5, 'birch')), 'ERROR_FALLBACK 0.5', 'those of another are');
 wait_for($node, 'SELECT company_id, state, failures_in_row FROM trading.stat_breakers', "acme|OPEN|0\nbirch|CLOSED|1",
 	'each has its own breaker');
-is(value($node, 'SELECT breakers FROM trading.stat_workers'), 2, 'and they are counted');
+wait_for($node, 'SELECT breakers FROM trading.stat_workers', 2, 'and they are counted');
 use_service($nats, '--level', 'LOW');
 signal(LOTS, 'birch');
 wait_for($node, 'SELECT company_id FROM trading.stat_breakers ORDER BY 1', "acme\nbirch",
@@ -406,10 +407,11 @@ $nats->start;
 $node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trading.stat_transports})
   or die "the lane doesn't find its broker again\n";
 
-# A broker that hangs: calls time out until the breaker opens or the connection is given up.
-set(risk_deadline => '20ms');
 use_service($nats, '--level', 'LOW', '--size-share', 0.4);
 is(outcome(signal(0.4)), 'ASSESSED 0.4', 'the broker is back, and so is the service');
+
+# A broker that hangs: calls time out until the breaker opens or the connection is given up.
+set(risk_deadline => '20ms');
 $before = asked_of_service();
 $nats->pause;
 my @hung = map { outcome(signal_by_sql(0.5)) } 1 .. 12;
@@ -430,8 +432,7 @@ my @told = map { "$_->{envelope}{payload}{from}-$_->{envelope}{payload}{to}" } @
 ok((grep { $_ eq 'CLOSED-OPEN' } @told) && (grep { $_ eq 'OPEN-HALF_OPEN' } @told) && (grep { $_ eq 'HALF_OPEN-CLOSED' } @told),
 	'changes of state were published') or diag(explain(\@news));
 
-$node->poll_query_until('postgres', 'SELECT bool_and(outbox_pending = 0) FROM trading.stat_workers')
-  or die "not everything is sent\n";
+wait_for_output($node, $nats);
 my %left = map { ($_->{prediction_id} => $_) }
   map { @{ $_->{envelope}{payload}{signals} } }
   grep { ($_->{envelope}{payload_type} // '') eq 'TradingSignalBatch' } $nats->dump('trading_output_0');

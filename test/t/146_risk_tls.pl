@@ -12,6 +12,7 @@ use Test::More;
 use TradingEngine;
 use TradingEngineNats;
 use TradingEngineRisk;
+use TradingEngineRun;
 
 plan skip_all => 'no openssl program to make certificates' if system('command -v openssl >/dev/null 2>&1') != 0;
 
@@ -62,12 +63,13 @@ cmp_ok(scalar @of_lane, '>=', 1, 'the lane is connected') or diag(explain($nats-
 is_deeply([ grep { !$_->{tls_version} } @of_lane ], [], 'through TLS');
 
 is(assessed($_), "ASSESSED|0.3|$_", "$_ questions at once are answered") for 60, 3000;
-is(value($node, 'SELECT sum(risk_questions), sum(risk_waits) FROM trading.stat_workers'), '3061|3', 'each message waited once');
+wait_for($node, 'SELECT sum(risk_questions), sum(risk_waits) FROM trading.stat_workers', '3061|3', 'each message waited once');
 
 # The service says nothing.
 configure($node, 'trading_engine.risk_deadline' => '20ms', 'trading_engine.risk_memory_life' => 0);
 $node->reload;
 use_service($nats, '--wrong', 'silent');
+wait_until('the settings count', sub { assessed(1) eq 'ERROR_FALLBACK|0.5|1' });
 is(assessed(100), 'ERROR_FALLBACK|0.5|100', 'answers that do not come are not waited for');
 
 # The broker says nothing, in the middle of it all.
@@ -88,6 +90,7 @@ configure($node, 'trading_engine.risk_deadline' => '1s');
 $node->reload;
 use_service($nats, '--level', 'LOW', '--size-share', 0.4);
 $node->poll_query_until('postgres', q{SELECT bool_and(state = 'ready') FROM trading.stat_transports}) or die "the lane does not go on with its broker\n";
+wait_until('the setting counts', sub { assessed(1) eq 'ASSESSED|0.4|1' });
 is(assessed(60), 'ASSESSED|0.4|60', 'it goes on as before');
 streams_match_table($node, $nats, 'through TLS');
 

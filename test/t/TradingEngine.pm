@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use TradingEngineNats;
 
-our @EXPORT = qw(engine configure company wait_for wait_for_log comes_true wait_for_lanes value asked shared_folder
+our @EXPORT = qw(engine configure company wait_for wait_for_log comes_true wait_for_lanes wait_for_statistics value asked shared_folder
   worker_pids wait_for_end kill_worker streams_match_table);
 
 # The folder with data/ and vectors/, or undef.
@@ -136,7 +136,7 @@ sub comes_true
 	return 0;
 }
 
-# Every lane of a database has a worker.
+# Every lane of a database has a worker that is connected to it.
 sub wait_for_lanes
 {
 	my ($node, $database, $seconds) = @_;
@@ -151,6 +151,18 @@ sub wait_for_lanes
 		sleep 0.05;
 	}
 	die "$workers workers for $lanes lanes of database " . ($database // 'postgres') . "\n";
+}
+
+# What trading.stat_workers and the like say is of every batch that has been stored: a worker counts what
+# it has committed a moment after others can see it, and shows the batch's number last.
+sub wait_for_statistics
+{
+	my ($node) = @_;
+	comes_true($node, q{NOT EXISTS (SELECT FROM trading.stat_workers AS w, LATERAL (
+			SELECT b.batch_no FROM trading.batches AS b WHERE b.lane = w.lane ORDER BY b.batch_no DESC LIMIT 1) AS b
+		 WHERE w.datname = current_database() AND w.state IN ('running', 'halted') AND w.batch_no < b.batch_no)})
+	  or die "a worker doesn't count what it has stored\n";
+	return;
 }
 
 # Every lane that isn't foreign has found or made its streams.
@@ -191,16 +203,21 @@ sub wait_for_end
 	return;
 }
 
-# kill -9 a lane's worker; PostgreSQL restarts itself, as after any crash of a process.  It has begun
+# kill -9 a lane's worker, once there is one; PostgreSQL restarts itself, as after any crash of a process.  It has begun
 # to when this returns, so that an answer to a query is one of afterwards.
 sub kill_worker
 {
 	my ($node, $lane) = @_;
-	my @pids = worker_pids($node);
-	die "no worker for lane $lane" unless defined $pids[$lane];
-	kill 'KILL', $pids[$lane];
-	wait_for_end($pids[$lane]);
-	return $pids[$lane];
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $pid = '';
+	until ($pid =~ /^\d+$/ && kill 'KILL', $pid)
+	{
+		die "no worker for lane $lane\n" if time() > $end;
+		sleep 0.05 if $pid ne '';
+		$pid = asked($node, "SELECT pid FROM pg_stat_activity WHERE datname = 'postgres' AND application_name = 'trading_engine lane $lane'") // 'none';
+	}
+	wait_for_end($pid);
+	return $pid;
 }
 
 # A company with users, each with an account and a strategy "main".  Options: tier (PRO), users

@@ -143,7 +143,7 @@ sub wait_until
 	die "waited in vain until $what\n";
 }
 
-# Every lane has committed its position at the end of the input stream.
+# Every lane has committed its position at the end of the input stream, and counted what it stored.
 sub wait_for_input
 {
 	my ($node, $nats, $seconds) = @_;
@@ -153,6 +153,7 @@ sub wait_for_input
 	wait_until("every lane has input $last",
 		sub { (asked($node, $query) // '') eq '0' },
 		$seconds);
+	wait_for_statistics($node);
 	return $last;
 }
 
