@@ -26,36 +26,8 @@
 
 #include "transport/transport.h"
 
+#include "clock.h"
 #include "tap.h"
-
-static inline int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-/* Time that this thread has neither worked nor been ready to: it was waiting for something.  So
- * measured, other work on the machine doesn't count, nor instruments that make all work many
- * times slower.  Where the kernel doesn't say, all time counts. */
-static inline int64_t waited_us(void)
-{
-	int64_t now = now_us(), worked = 0, ready = 0;
-	FILE *file = fopen("/proc/thread-self/schedstat", "r");
-
-	if (file != NULL) {
-		if (fscanf(file, "%" SCNd64 " %" SCNd64, &worked, &ready) != 2)
-			worked = ready = 0;
-		fclose(file);
-	}
-	return now - (worked + ready) / 1000;
-}
-
-static inline void sleep_ms(int ms)
-{
-	poll(NULL, 0, ms);
-}
 
 static void bail_out(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 static void bail_out(const char *format, ...)
@@ -80,17 +52,38 @@ typedef struct Server
 	const char *extra; /* lines for its configuration */
 } Server;
 
+static inline bool can_bind(int type, int port, int *kept)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	                              .sin_port = htons((uint16_t)port),
+	                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	bool bound = bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+
+	if (bound && kept != NULL)
+		*kept = fd;
+	else
+		close(fd);
+	return bound;
+}
+
+/*
+ * A port that is ours for as long as this process lives, also while no server listens: its twin of
+ * UDP is held against other tests, and the kernel gives none below 32768 to a connection, which
+ * could take it from a server that is down, or connect to itself there.
+ */
 static inline int free_port(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	enum { LOWEST = 10200, COUNT = 22000 };
+	int start = (int)((unsigned)getpid() * 7919u % COUNT), held;
 
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &len) != 0)
-		bail_out("no free port: %s", strerror(errno));
-	close(fd);
-	return ntohs(address.sin_port);
+	for (int i = 0; i < COUNT; i++) {
+		int port = LOWEST + (start + i) % COUNT;
+
+		if (can_bind(SOCK_STREAM, port, NULL) && can_bind(SOCK_DGRAM, port, &held))
+			return port;
+	}
+	bail_out("no free port");
 }
 
 static inline int plain_connect_once(const Server *server)
@@ -574,6 +567,14 @@ static inline TeTransport *make_transport(const Server *server,
 	return t;
 }
 
+/* A connection that a server which is given little time to run doesn't lose. */
+static inline void be_patient(TeTransportConfig *config)
+{
+	config->heartbeat = 20000000;
+	config->request_timeout = 20000000;
+	config->ack_timeout = 60000000;
+}
+
 /* Checks that a stream holds "out 1".."out n" and their headers, each once and in order. */
 typedef struct OutputCheck
 {
@@ -623,6 +624,23 @@ static inline int count_entries(const char *path)
 		count++;
 	closedir(folder);
 	return count;
+}
+
+/* Entries of /proc/self/task while a transport idles: ours, three threads of libnats, and both
+ * dots. */
+#ifdef __SANITIZE_THREAD__
+#define IDLE_TASKS 7 /* the sanitizer's own */
+#else
+#define IDLE_TASKS 6
+#endif
+
+/* Waits until it has no more than that: threads live on for a moment after their work, and so do
+ * the descriptors that they hold.  Gives what it has then. */
+static inline int entries_in_the_end(const char *path, int expected)
+{
+	for (int64_t until = now_us() + 10000000; count_entries(path) > expected && now_us() < until;)
+		sleep_ms(5);
+	return count_entries(path);
 }
 
 #endif

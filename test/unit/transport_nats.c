@@ -58,7 +58,7 @@ static void test_threads(void)
 
 	caller_init(&c, make_transport(&server, NULL));
 	CALLER_UNTIL(&c, 10, caller_running(&c));
-	sleep_ms(20); /* the connecting thread ends */
+	(void)entries_in_the_end("/proc/self/task", IDLE_TASKS); /* the connecting thread ends */
 	tasks = opendir("/proc/self/task");
 	while ((entry = readdir(tasks)) != NULL) {
 		char path[300], line[128];
@@ -104,7 +104,7 @@ static void test_order(void)
 	printf("# %d inputs produced in %lld ms\n", MANY, (long long)(now_us() - start) / 1000);
 	plain_close(&p);
 
-	caller_init(&c, make_transport(&server, NULL));
+	caller_init(&c, make_transport(&server, be_patient));
 	c.publish_to = MANY;
 	start = now_us();
 	CALLER_UNTIL(&c, 60, c.inputs >= MANY);

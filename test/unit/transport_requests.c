@@ -66,10 +66,10 @@ static uint64_t ask(Caller *c, const char *text)
 	return te_transport_ask(c->t, SUBJECT, text, strlen(text), now_us());
 }
 
-/* The next reply within a second, taken the way a caller does that waits for nothing else. */
+/* The next reply within ten seconds, taken the way a caller does that waits for nothing else. */
 static bool await_reply(Caller *c, TeReply *reply)
 {
-	for (int64_t until = now_us() + 1000000; now_us() < until;) {
+	for (int64_t until = now_us() + 10000000; now_us() < until;) {
 		TeTransportFds fds;
 		struct pollfd set;
 
@@ -191,7 +191,9 @@ static void test_late_refusal(Caller *c, Plain *service)
 	settle_plain(service);
 	token = ask(c, "back");
 	te_transport_read_replies(c->t, now_us());
-	q = next_question(service);
+	do /* a slow server refuses nobody, but hands out both */
+		q = next_question(service);
+	while (strcmp(q.data, "back") != 0);
 	answer(service, q.reply, "here");
 	ok(await_reply(c, &reply) && reply_is(&reply, token, "here"),
 	   "a late refusal is not about the next question");
