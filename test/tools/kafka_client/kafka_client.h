@@ -9,7 +9,7 @@
 #include "common/message.h"
 
 /* How long a broker may take to answer. */
-#define KAFKA_TIMEOUT_MS 10000
+#define KAFKA_TIMEOUT_MS 30000
 
 /* --brokers and --config, or KAFKA_BROKERS and KAFKA_CONFIG; false where no broker is named. */
 extern bool take_kafka_options(Arguments *arguments);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define API_TIMEOUT_MS 5000
 #define MAX_HEADERS 64
 
 void check_status(natsStatus status, const char *what)
@@ -32,15 +31,20 @@ static void identify(natsOptions *options)
 void connect_client(Client *client, const char *url)
 {
 	natsOptions *options = NULL;
+	jsOptions stream;
 
 	check_status(natsOptions_Create(&options), "options");
 	check_status(natsOptions_SetURL(options, url), url);
 	check_status(natsOptions_SetName(options, program_name), "name");
 	check_status(natsOptions_SetMaxReconnect(options, 0), "options");
+	check_status(natsOptions_SetTimeout(options, NATS_PATIENCE_MS), "options");
 	identify(options);
 	check_status(natsConnection_Connect(&client->connection, options), url);
 	natsOptions_Destroy(options);
-	check_status(natsConnection_JetStream(&client->stream, client->connection, NULL), "JetStream");
+	jsOptions_Init(&stream);
+	stream.Wait = NATS_PATIENCE_MS;
+	check_status(natsConnection_JetStream(&client->stream, client->connection, &stream),
+	             "JetStream");
 }
 
 void close_client(Client *client)
@@ -60,7 +64,7 @@ json_t *request_api(Client *client, const char *subject, json_t *body)
 	json_error_t error;
 
 	check_status(natsConnection_Request(&reply, client->connection, subject, text,
-	                                    text != NULL ? (int)strlen(text) : 0, API_TIMEOUT_MS),
+	                                    text != NULL ? (int)strlen(text) : 0, NATS_PATIENCE_MS),
 	             subject);
 	data = natsMsg_GetData(reply);
 	length = (size_t)natsMsg_GetDataLength(reply);
@@ -154,7 +158,7 @@ void read_stream(Client *client, const char *stream, uint64_t from, StreamVisito
 		natsMsg *message = NULL;
 		jsMsgMetaData *meta = NULL;
 
-		check_status(natsSubscription_NextMsg(&message, subscription, API_TIMEOUT_MS), stream);
+		check_status(natsSubscription_NextMsg(&message, subscription, NATS_PATIENCE_MS), stream);
 		check_status(natsMsg_GetMetaData(&meta, message), stream);
 		seq = meta->Sequence.Stream;
 		jsMsgMetaData_Destroy(meta);

@@ -8,6 +8,9 @@
 
 #include "common/message.h"
 
+/* Longer than any busy machine takes; that a broker is away shows at once. */
+#define NATS_PATIENCE_MS 30000
+
 typedef struct Client
 {
 	natsConnection *connection;

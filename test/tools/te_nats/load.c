@@ -6,8 +6,6 @@
 
 #include "te_nats.h"
 
-#define ACK_WAIT_MS 30000
-
 typedef struct Target
 {
 	Client *client;
@@ -46,14 +44,14 @@ int command_load(Client *client, Arguments *arguments)
 	jsCtx_Destroy(client->stream);
 	jsOptions_Init(&options);
 	options.PublishAsync.MaxPending = 4096;
-	options.PublishAsync.StallWait = ACK_WAIT_MS;
+	options.PublishAsync.StallWait = NATS_PATIENCE_MS;
 	options.PublishAsync.ErrHandler = count_refusal;
 	options.PublishAsync.ErrHandlerClosure = &target;
 	check_status(natsConnection_JetStream(&client->stream, client->connection, &options),
 	             "JetStream");
 	result = run_load(arguments, publish_batch, &target);
 	jsPubOptions_Init(&wait);
-	wait.MaxWait = ACK_WAIT_MS;
+	wait.MaxWait = NATS_PATIENCE_MS;
 	check_status(js_PublishAsyncComplete(client->stream, &wait), "acknowledgements");
 	return finish_load(&result, target.refused);
 }

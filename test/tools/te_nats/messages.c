@@ -51,7 +51,8 @@ static bool publish_and_tell(Client *client, const Draft *draft, bool core, json
 		check_status(natsMsgHeader_Set(message, name, json_string_value(value)), name);
 	if (core) {
 		check_status(natsConnection_PublishMsg(client->connection, message), draft->subject);
-		check_status(natsConnection_FlushTimeout(client->connection, 5000), draft->subject);
+		check_status(natsConnection_FlushTimeout(client->connection, NATS_PATIENCE_MS),
+		             draft->subject);
 		answer = json_object();
 	} else
 		answer = publish_acknowledged(client, message, draft->id, &error);
@@ -183,7 +184,7 @@ int command_sub(Client *client, Arguments *arguments)
 	natsSubscription *subscription = NULL;
 
 	check_status(natsConnection_SubscribeSync(&subscription, client->connection, subject), subject);
-	check_status(natsConnection_FlushTimeout(client->connection, 5000), subject);
+	check_status(natsConnection_FlushTimeout(client->connection, NATS_PATIENCE_MS), subject);
 	for (uint64_t seen = 0; count == 0 || seen < count;) {
 		natsMsg *message = NULL;
 		natsStatus status = natsSubscription_NextMsg(&message, subscription, 200);
