@@ -1,5 +1,8 @@
 -- :strategies strategies of users with an account each, a hundred users to a company, spread over
--- ten symbols.  A prediction with confidence 0.8 passes a hundred of its symbol's.
+-- ten symbols.  A prediction with confidence 0.8 passes a hundred of its symbol's, at any hour and
+-- however many positions there are.
+DELETE FROM trading.instrument_sessions;
+UPDATE trading.tiers SET max_position_count = 10000;
 INSERT INTO trading.companies (company_id, tier)
 SELECT 'bench-' || n, 'ENTERPRISE' FROM generate_series(0, (:strategies - 1) / 100) AS n;
 INSERT INTO trading.users (company_id, user_id)

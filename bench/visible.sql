@@ -20,6 +20,10 @@ BEGIN
 		LOOP
 			SELECT s.decided_at, s.strategy_version INTO decided FROM trading.signals AS s WHERE s.prediction_id = 'v' || i;
 			EXIT WHEN FOUND;
+			IF clock_timestamp() > committed + interval '60 s' THEN
+				RAISE EXCEPTION 'prediction % has not become a signal', i
+					USING DETAIL = (SELECT string_agg(d.outcome || ' ' || d.count, ', ') FROM trading.stat_decisions AS d WHERE d.count > 0);
+			END IF;
 			PERFORM pg_sleep(0.002);
 			COMMIT;
 		END LOOP;
